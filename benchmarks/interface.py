@@ -1,0 +1,135 @@
+"""The main job from end to end: processor time by stage, memory, bytes and files.
+
+    python -m benchmarks.interface --output=benchmarks/results/interface.json
+    python -m benchmarks.interface --policy_layer=2b --output=...
+
+Everything is made anew in a temporary folder. Times are of the processor, all
+threads together, so that other work on the machine shows little; on a machine whose
+cores are busy they still come out larger. Prints a table and writes JSON.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lucid_rl.files import atomic_open
+from lucid_rl.interface import InterfaceSettings, make_interface
+from lucid_rl.interface.parts import Part
+from lucid_rl.interface.stages import StageCache
+
+
+def cpu_seconds() -> float:
+    """Processor seconds of this process and of those it waited for."""
+    used = [
+        resource.getrusage(who)
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+class TimedStages(StageCache):
+    """Notes how long each stage took, without those it called for."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self.seconds: dict[str, float] = {}
+
+    def get(
+        self, name: str, inputs: Mapping[str, Any], make: Callable[[], Part]
+    ) -> Part:
+        """See `StageCache.get`."""
+        start, inner = cpu_seconds(), sum(self.seconds.values())
+        part = super().get(name, inputs, make)
+        nested = sum(self.seconds.values()) - inner
+        self.seconds[name] = cpu_seconds() - start - nested
+        return part
+
+
+def measure(settings: InterfaceSettings) -> dict[str, Any]:
+    """Makes an interface in a temporary folder and measures it."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = dataclasses.replace(
+            settings, output_dir=pathlib.Path(folder) / "page"
+        )
+        cache = TimedStages(str(pathlib.Path(folder) / "stages"))
+        imports, wall = cpu_seconds(), time.perf_counter()
+        page = make_interface(settings, cache)
+        total, wall = cpu_seconds(), time.perf_counter() - wall
+        files = {
+            str(path.relative_to(page.parent)): path.stat().st_size
+            for path in sorted(page.parent.rglob("*"))
+            if path.is_file()
+        }
+    stages = {
+        "imports": imports,
+        **_named(cache.seconds),
+        "writing and the rest": total - imports - sum(cache.seconds.values()),
+    }
+    return {
+        "cpu_seconds": total,
+        "wall_seconds": wall,
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "bytes": sum(files.values()),
+        "n_files": len(files),
+        "stages_cpu_seconds": stages,
+        "files": files,
+    }
+
+
+def _named(seconds: dict[str, float]) -> dict[str, float]:
+    """Stages' names without the model's digest."""
+    named = {}
+    for name, value in seconds.items():
+        kind, *rest = name.split("/")
+        named["/".join([kind, rest[-1]]) if kind == "features" else name] = value
+    return named
+
+
+def main() -> None:
+    """Measures and reports."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--policy_layer", help="add attributions of every action")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--output", help="JSON file to write")
+    arguments = parser.parse_args()
+    settings = InterfaceSettings(model=arguments.model)
+    if arguments.policy_layer:
+        settings = dataclasses.replace(
+            settings, policy_layers=(arguments.policy_layer,)
+        )
+    if arguments.quick:
+        settings = settings.quick()
+    load = os.getloadavg()[0]
+    result = measure(settings)
+    result["command"] = " ".join(["python -m benchmarks.interface", *sys.argv[1:]])
+    result["machine"] = {
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_before": load,
+        "load_after": os.getloadavg()[0],
+    }
+    print(f"{'stage':<28}{'CPU seconds':>12}")
+    for name, seconds in result["stages_cpu_seconds"].items():
+        print(f"{name:<28}{seconds:>12.1f}")
+    print(f"{'all':<28}{result['cpu_seconds']:>12.1f}")
+    print(f"wall time {result['wall_seconds']:.0f} s", end=", ")
+    print(f"peak memory {result['peak_memory_gb']:.2f} GB", end=", ")
+    print(f"{result['bytes'] / 1e6:.1f} MB in {result['n_files']} files")
+    if arguments.output:
+        with atomic_open(arguments.output, "w") as stream:
+            json.dump(result, stream, indent=1)
+            stream.write("\n")
+
+
+if __name__ == "__main__":
+    main()

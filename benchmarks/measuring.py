@@ -1,0 +1,110 @@
+"""What the benchmarks share: observations to work on, clocks, processes apart."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+LUCID_0310 = pathlib.Path(os.environ.get("LUCID_0310", ROOT / ".venv/lucid-0.3.10"))
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """Calls a function.
+
+    Returns:
+        Its result, and wall-clock and processor seconds (all threads).
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = function()
+    return result, {
+        "seconds": time.perf_counter() - wall,
+        "cpu_seconds": time.process_time() - cpu,
+    }
+
+
+def fastest(runs: Sequence[dict[str, dict[str, float]]]) -> dict:
+    """The least time of each step over runs of the same steps."""
+    return {
+        step: {unit: min(run[step][unit] for run in runs) for unit in runs[0][step]}
+        for step in runs[0]
+    }
+
+
+def peak_mb() -> float:
+    """Most memory this process has held so far, in MB.
+
+    From /proc, as getrusage counts what the parent held before it started us.
+    """
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def run_apart(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Runs `python -m module`, whose last line on standard output is JSON.
+
+    A process of its own has its own peak of memory, and its own Lucid.
+    """
+    process = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return json.loads(process.stdout.strip().splitlines()[-1])
+
+
+def sampled_observations(n: int, seed: int = 0) -> np.ndarray:
+    """Observations u8 [n, 64, 64, 3] of the bundled model at play."""
+    from lucid_rl import bundled_checkpoint_path
+    from lucid_rl.games.vector_game import GameSettings, make_game
+    from lucid_rl.model.graph_model import GraphModel
+    from lucid_rl.sampling.observations import ObservationSettings, sample_observations
+
+    model = GraphModel.from_checkpoint(bundled_checkpoint_path())
+    chosen = ObservationSettings(n_envs=32, n_per_env=-(-n // 32), interval=24)
+    with make_game(GameSettings(n_envs=32, seed=seed)) as game:
+        sampled = sample_observations(
+            game, model.policy, chosen, np.random.default_rng(seed)
+        )
+    return sampled.observations[:n]
+
+
+def write_result(name: str, result: dict[str, Any]) -> pathlib.Path:
+    """Writes a benchmark's result beside the command that made it."""
+    import lucid_rl
+
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "command": f"python -m benchmarks.{name} {' '.join(sys.argv[1:])}".strip(),
+        "version": lucid_rl.__version__,
+        "processors": os.cpu_count(),
+        **result,
+    }
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    return path
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Prints columns, the first one aligned left."""
+    cells = [[_text(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        first, *others = (
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join([first, *others]))
+
+
+def _text(cell: Any) -> str:
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)

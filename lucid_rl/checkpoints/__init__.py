@@ -1,0 +1,1 @@
+"""The article's checkpoint files: safe reading, writing, validation and download."""

@@ -1,0 +1,117 @@
+"""Reading a file that may lie about how long its parts are."""
+
+import contextlib
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from pickle import UnpicklingError
+from typing import IO, Any
+
+MAX_EXPANSION = 100
+"""A compressed file may grow by this factor, and by `_FREE_BYTES` in any case."""
+
+_FREE_BYTES = 2**20
+_CHUNK_BYTES = 2**20
+
+_REFUSED_STARTS = {
+    b"BZ": "compressed with bz2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\x5d\x00": "compressed with lzma",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
+    b"ZF": "in joblib's format of before 0.10",
+    b"PK": "a zip archive (as numpy's .npz)",
+    b"\x93NUMPY": "a .npy file",
+}
+
+
+class ByteReader:
+    """A binary stream that knows how much is left and never reads past its end.
+
+    Args:
+        stream: what to read.
+        size: how many bytes it has.
+    """
+
+    def __init__(self, stream: IO[bytes], size: int) -> None:
+        self._stream = stream
+        self.size = self.remaining = size
+
+    def read(self, size: int) -> bytes:
+        """Reads exactly `size` bytes; UnpicklingError where there are fewer."""
+        self._take(size)
+        return self._checked(self._stream.read(size), size)
+
+    def readline(self) -> bytes:
+        """Reads up to and including the next newline."""
+        line = self._stream.readline(self.remaining)
+        self.remaining -= len(line)
+        if not line.endswith(b"\n"):
+            raise UnpicklingError("it ends too early; it is truncated")
+        return line
+
+    def readinto(self, buffer: memoryview) -> None:
+        """Fills `buffer`; UnpicklingError where there are too few bytes."""
+        self._take(len(buffer))
+        n_read = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        self._checked(buffer[:n_read], len(buffer))
+
+    def _take(self, size: int) -> None:
+        if size > self.remaining:
+            raise UnpicklingError(
+                f"it ends too early: {size} more bytes are needed, {self.remaining} "
+                "are left; it is truncated or damaged"
+            )
+        self.remaining -= size
+
+    @staticmethod
+    def _checked(data: Any, size: int) -> Any:
+        if len(data) != size:
+            raise UnpicklingError("it was shortened while it was read")
+        return data
+
+
+@contextlib.contextmanager
+def open_bounded(path: str | os.PathLike) -> Iterator[ByteReader]:
+    """Opens a file for bounded reading; one that zlib or gzip made is expanded.
+
+    Raises:
+        UnpicklingError: the file is of another format, or expands too far.
+        OSError: it cannot be opened.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UnpicklingError("it is a folder or a device, not a file")
+    with open(path, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        start = stream.read(6)
+        stream.seek(0)
+        for magic, description in _REFUSED_STARTS.items():
+            if start.startswith(magic):
+                raise UnpicklingError(
+                    f"it is {description}; only plain, zlib and gzip files of joblib "
+                    "are read"
+                )
+        if start.startswith((b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
+            data = _expand(stream, MAX_EXPANSION * size + _FREE_BYTES)
+            yield ByteReader(io.BytesIO(data), len(data))
+        else:
+            yield ByteReader(stream, size)
+
+
+def _expand(stream: IO[bytes], limit: int) -> bytes:
+    """Decompresses a whole zlib or gzip stream to at most `limit` bytes."""
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    expanded = bytearray()
+    try:
+        while not decompressor.eof:
+            chunk = decompressor.unconsumed_tail or stream.read(_CHUNK_BYTES)
+            expanded += decompressor.decompress(chunk, _CHUNK_BYTES)
+            if not chunk:
+                raise UnpicklingError("its compressed data end early; it is truncated")
+            if len(expanded) > limit:
+                raise UnpicklingError(
+                    f"it expands to more than {MAX_EXPANSION} times its size"
+                )
+    except zlib.error as error:
+        raise UnpicklingError(f"its compressed data are damaged ({error})") from error
+    return bytes(expanded)

@@ -1,0 +1,190 @@
+"""A checkpoint: a trained model's parameters and settings as one checked value."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.checkpoints.architectures import POLICY_BIAS
+from lucid_rl.checkpoints.jd_format import read_jd, write_jd
+from lucid_rl.checkpoints.parameter_checks import check_architecture, check_params
+from lucid_rl.errors import CheckpointError
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "env_name": "coinrun",
+    "env_kind": "procgen",
+    "cnn": "clear",
+    "use_lstm": 0,
+    "frame_stack": 1,
+    "num_steps": 256,
+    "learning_rate": 5e-4,
+    "entropy_coeff": 0.01,
+    "gamma": 0.999,
+    "lambda": 0.95,
+    "num_minibatches": 8,
+    "ppo_epochs": 3,
+    "clip_range": 0.2,
+    "clip_vf": 1,
+    "epsilon_greedy": 0.0,
+    "reward_scale": 1.0,
+    "reward_processing": "none",
+    "use_sticky_actions": 0,
+    "stack_channels": "16_32_32",
+    "emb_size": 256,
+    "library": "baselines",
+    "save_all": False,
+}
+"""What the article's training script used where a checkpoint does not say."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """The parameters and settings of a trained model, in the article's terms.
+
+    Checked when it is made: a Checkpoint that exists makes a model.
+
+    Raises:
+        CheckpointError: the architecture is unknown, the model is recurrent, or
+            parameters are missing, too many, of another shape or dtype, or not
+            finite; names file, tensor, expected and found.
+    """
+
+    params: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    """float32 by full tensor name, "ppo2_model/pi/1a/conv2d/kernel:0"; read-only."""
+
+    args: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    """The training script's settings; missing ones are filled from
+    `DEFAULT_ARGS`, unknown ones are kept."""
+
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    """Anything else that was stored; empty in the article's files."""
+
+    time: float = 0.0
+    """When it was saved, in seconds since 1970."""
+
+    path: str | None = None
+    """The file it was read from."""
+
+    def __post_init__(self) -> None:
+        where = self.path or "the checkpoint"
+        for field in ("params", "args", "extra"):
+            if not isinstance(getattr(self, field), dict):
+                kind = type(getattr(self, field)).__name__
+                raise CheckpointError(f"{where}: {field} is a {kind}, not a dict.")
+        # A name of an architecture cannot be guessed; other settings can.
+        object.__setattr__(self, "args", {**DEFAULT_ARGS, **self.args})
+        check_architecture(self.args, self.params, where)
+        check_params(self.params, self.args["cnn"], where)
+        object.__setattr__(self, "params", _read_only(self.params))
+
+    @property
+    def architecture(self) -> str:
+        """One of `architectures.ARCHITECTURES`."""
+        return self.args["cnn"]
+
+    @property
+    def n_actions(self) -> int:
+        """Number of logits, as the policy head's bias has them."""
+        return len(self.params[POLICY_BIAS])
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trained numbers."""
+        return sum(array.size for array in self.params.values())
+
+    def __repr__(self) -> str:
+        return (
+            f"Checkpoint({self.architecture}, {self.n_actions} actions, "
+            f"{self.n_parameters:,} parameters, {self.args['env_name']}, "
+            f"path={self.path!r})"
+        )
+
+    def replace_params(
+        self,
+        changes: Mapping[str, np.ndarray],
+        *,
+        args: Mapping[str, Any] | None = None,
+    ) -> "Checkpoint":
+        """A new checkpoint with some parameters (and settings) replaced.
+
+        Args:
+            changes: new values by full tensor name; floats of other widths, as
+                edits in float64 have them, are rounded to float32.
+            args: settings to change or add.
+
+        Raises:
+            CheckpointError: a name is unknown or a value does not fit.
+        """
+        new = {}
+        for name, value in changes.items():
+            array = np.asarray(value)
+            # What overflows is refused as infinite, by name, below.
+            with np.errstate(over="ignore"):
+                is_float = array.dtype.kind == "f"
+                new[name] = array.astype(np.float32) if is_float else array
+        return Checkpoint(
+            params={**self.params, **new},
+            args={**self.args, **(args or {})},
+            extra=dict(self.extra),
+            time=self.time,
+        )
+
+
+def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
+    """Reads and checks a checkpoint of the article's format; nothing in it runs.
+
+    Raises:
+        FileFormatError: the file is missing, damaged or unsafe.
+        CheckpointError: its parameters make no model that is known here.
+    """
+    value = read_jd(path)
+    if not isinstance(value, dict) or not isinstance(value.get("params"), dict):
+        keys = sorted(map(str, value)) if isinstance(value, dict) else None
+        found = f"a dict of {keys!s:.200}" if keys else f"a {type(value).__name__}"
+        raise CheckpointError(
+            f"{path} is no checkpoint: expected a dict with params and args, found "
+            f"{found}."
+        )
+    time = value.get("time", 0.0)
+    if not isinstance(time, (float, np.floating)):
+        time = time if type(time) is int and abs(time) < 2**53 else 0.0
+    return Checkpoint(
+        params=value["params"],
+        args=value.get("args", {}),
+        extra=value.get("extra", {}),
+        time=float(time),
+        path=str(path),
+    )
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
+    """Writes a checkpoint that the article's own code reads, atomically.
+
+    Raises:
+        InputError: args or extra hold something that cannot be stored.
+        SaveError: the file cannot be written.
+    """
+    write_jd(
+        {
+            "args": checkpoint.args,
+            "params": checkpoint.params,
+            "extra": checkpoint.extra,
+            "time": checkpoint.time,
+        },
+        path,
+    )
+
+
+def bundled_checkpoint_path() -> pathlib.Path:
+    """The model that comes with the package, trained by it on hard CoinRun."""
+    return pathlib.Path(__file__).parent.parent / "data" / "coinrun_hard.jd"
+
+
+def _read_only(params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    views = {name: array.view() for name, array in params.items()}
+    for view in views.values():
+        view.flags.writeable = False
+    return views

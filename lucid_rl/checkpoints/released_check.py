@@ -1,0 +1,236 @@
+"""Checking a model's files completely, one by one and against each other.
+
+Parameters must make a network, observations and trajectories must be what the
+article's code samples, and the graph for Lucid must compute what the checkpoint
+says, on the model's own observations.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lucid_rl.checkpoints.jd_format import read_jd
+from lucid_rl.checkpoints.released import ReleasedModel
+from lucid_rl.errors import LucidRLError
+
+MAX_COMPARED = 512
+"""Observations on which graph and checkpoint are compared."""
+
+TOLERANCE = 1e-4
+"""Largest admitted difference of their outputs, as a part of the largest output;
+float32 rounding in another order gives about 1e-6."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckResult:
+    """What came of one check."""
+
+    what: str
+    """A few words: what was checked."""
+
+    passed: bool | None
+    """None where it could not be done, because a file is missing or damaged."""
+
+    detail: str
+    """What was found."""
+
+    def __str__(self) -> str:
+        word = {True: "ok", False: "FAILED", None: "skipped"}[self.passed]
+        return f"{word:8}{self.what:14}{self.detail}"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckReport:
+    """What came of checking one model."""
+
+    name: str
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check was done and passed."""
+        return all(result.passed is True for result in self.results)
+
+    def __str__(self) -> str:
+        return "\n".join([self.name, *(f"  {result}" for result in self.results)])
+
+
+def check_model(model: ReleasedModel) -> CheckReport:
+    """Verifies a model's files completely; needs TensorFlow for the last check.
+
+    Args:
+        model: paths as `fetch_released` or `files_beside` gives them; what needs a
+            missing one is skipped.
+
+    Returns:
+        A report with one result for each file and one for graph against checkpoint.
+        Nothing is raised for what is wrong with the files.
+    """
+    results: list[CheckResult] = []
+
+    def attempt(what: str, path: Any, check: Callable[[Any], tuple[str, Any]]) -> Any:
+        if path is None:
+            results.append(CheckResult(what, None, "no file"))
+            return None
+        try:
+            detail, value = check(path)
+        except (LucidRLError, _Wrong) as error:
+            results.append(CheckResult(what, False, str(error)))
+            return None
+        results.append(CheckResult(what, True, detail))
+        return value
+
+    checkpoint = attempt("checkpoint", model.checkpoint, _check_checkpoint)
+    n_actions = checkpoint.n_actions if checkpoint else None
+    names = attempt(
+        "metadata", model.metadata, lambda path: _check_metadata(path, n_actions)
+    )
+    observations = attempt("observations", model.observations, _check_observations)
+    attempt(
+        "trajectories",
+        model.trajectories,
+        lambda path: _check_trajectories(path, n_actions),
+    )
+    if checkpoint is None or observations is None:
+        why = "needs a sound checkpoint and observations"
+        results.append(CheckResult("graph", None, why))
+    else:
+        attempt(
+            "graph",
+            model.model_pb,
+            lambda path: _check_graph(path, checkpoint, observations, names or {}),
+        )
+    return CheckReport(model.name, tuple(results))
+
+
+class _Wrong(Exception):
+    """A file does not hold what it should."""
+
+
+def _require(condition: Any, message: str) -> None:
+    if not condition:
+        raise _Wrong(message)
+
+
+def _check_checkpoint(path: Any) -> tuple[str, Checkpoint]:
+    checkpoint = load_checkpoint(path)
+    return (
+        f"{checkpoint.architecture}, {checkpoint.n_actions} actions, "
+        f"{len(checkpoint.params)} tensors, {checkpoint.n_parameters:,} parameters, "
+        "all finite",
+        checkpoint,
+    )
+
+
+def _check_metadata(path: Any, n_actions: int | None) -> tuple[str, dict]:
+    metadata = _read_dict(path)
+    for key in ("policy_logits_name", "value_function_name"):
+        _require(isinstance(metadata.get(key), str), f"{path}: no {key}")
+    for key in ("gae_gamma", "gae_lambda"):
+        value = metadata.get(key)
+        found = isinstance(value, (int, float)) and 0 <= value <= 1
+        _require(found, f"{path}: {key} is {value!r:.80}, not within 0 and 1")
+    combos = metadata.get("action_combos")
+    _require(isinstance(combos, (list, tuple)), f"{path}: no action_combos")
+    assert isinstance(combos, (list, tuple))
+    _require(
+        n_actions is None or len(combos) == n_actions,
+        f"{path}: {len(combos)} action combos for {n_actions} logits",
+    )
+    return f"{metadata.get('env_name')}, keys of {len(combos)} actions", metadata
+
+
+def _check_observations(path: Any) -> tuple[str, np.ndarray]:
+    value = _read_dict(path)
+    observations = _images(value, "observations", 4, path)
+    detail = f"{len(observations)} of {observations.shape[1]}x{observations.shape[2]}"
+    if value.get("observations_full") is not None:
+        full = _images(value, "observations_full", 4, path)
+        _require(
+            len(full) == len(observations),
+            f"{path}: {len(full)} observations_full for {len(observations)}",
+        )
+        detail += f", also at {full.shape[1]}x{full.shape[2]}"
+    return detail, observations
+
+
+def _check_trajectories(path: Any, n_actions: int | None) -> tuple[str, dict]:
+    value = _read_dict(path)
+    shape = _images(value, "observations", 5, path).shape[:2]
+    for key, kind in (("actions", "iu"), ("rewards", "f"), ("firsts", "b")):
+        array = value.get(key)
+        _require(isinstance(array, np.ndarray), f"{path}: no array {key}")
+        assert isinstance(array, np.ndarray)
+        _require(
+            array.shape == shape and array.dtype.kind in kind,
+            f"{path}: {key} is {array.dtype} of shape {array.shape}, expected one "
+            f"value for each of {shape} steps",
+        )
+    _require(np.isfinite(value["rewards"]).all(), f"{path}: rewards are not finite")
+    actions = value["actions"]
+    if n_actions is not None and actions.size:
+        _require(
+            actions.min() >= 0 and actions.max() < n_actions,
+            f"{path}: actions from {actions.min()} to {actions.max()}, expected 0 to "
+            f"{n_actions - 1}",
+        )
+    n_episodes = int(value["firsts"].sum())
+    return f"{shape[0]} of {shape[1]} steps, {n_episodes} episodes begin", value
+
+
+def _check_graph(
+    path: Any, checkpoint: Checkpoint, observations: np.ndarray, names: dict[str, Any]
+) -> tuple[str, None]:
+    from lucid_rl.model.graph_model import GraphModel
+
+    compared = observations[:MAX_COMPARED]
+    outputs = {}
+    if "policy_logits_name" in names:
+        outputs["logits_name"] = names["policy_logits_name"]
+        outputs["value_name"] = names["value_function_name"]
+    graph = GraphModel.from_model_pb(path, **outputs)
+    ours = GraphModel.from_checkpoint(checkpoint)
+    gaps = []
+    for what, a, b in zip(
+        ("logits", "values"),
+        graph.policy(compared),
+        ours.policy(compared),
+        strict=True,
+    ):
+        _require(a.shape == b.shape, f"{path}: {what} of {a.shape}, not {b.shape}")
+        gap = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(b))), 1e-12))
+        _require(
+            gap <= TOLERANCE,
+            f"{path}: {what} differ from the checkpoint's by {gap:.2g} of the largest, "
+            f"on {len(compared)} observations",
+        )
+        gaps.append(gap)
+    return (
+        f"same outputs as the checkpoint on {len(compared)} observations (differences "
+        f"{gaps[0]:.1g} of the largest logit, {gaps[1]:.1g} of the largest value)",
+        None,
+    )
+
+
+def _read_dict(path: Any) -> dict[str, Any]:
+    value = read_jd(path)
+    _require(isinstance(value, dict), f"{path} holds a {type(value).__name__}")
+    return value
+
+
+def _images(value: dict[str, Any], key: str, n_dimensions: int, path: Any) -> Any:
+    array = value.get(key)
+    _require(isinstance(array, np.ndarray), f"{path}: no array {key}")
+    assert isinstance(array, np.ndarray)
+    _require(
+        array.dtype == np.uint8
+        and array.ndim == n_dimensions
+        and array.shape[-1] == 3
+        and array.size > 0,
+        f"{path}: {key} is {array.dtype} of shape {array.shape}, expected uint8 "
+        "pictures of three channels",
+    )
+    return array

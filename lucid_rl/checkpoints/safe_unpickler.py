@@ -1,0 +1,211 @@
+"""A pickle reader that runs nothing.
+
+Python's own unpickler imports whatever a file names and calls it. This one turns
+names into inert symbols (see symbols.py): nothing is imported, no object of the
+file is ever called, and the operations that could do so otherwise are not
+admitted at all. Memory and time are bounded by what the file holds.
+"""
+
+import collections
+import pickle
+import pickletools
+from collections.abc import Callable
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.checkpoints import pickled_arrays
+from lucid_rl.checkpoints.byte_reader import ByteReader
+from lucid_rl.checkpoints.symbols import Symbol, checked_key, construct, find_symbol
+
+MAX_OPERATIONS = 1_000_000
+"""Most pickle operations of a file. A checkpoint takes about a thousand: the
+numbers of an array are no operations."""
+
+_MAX_DIGITS = 1000
+
+# joblib builds on the same class, the only one whose operations can be chosen.
+_Base: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+_INHERITED = (
+    pickle.MARK, pickle.STOP, pickle.POP, pickle.POP_MARK, pickle.DUP,
+    pickle.PROTO, pickle.FRAME, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE,
+    pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.FLOAT,
+    pickle.BINFLOAT, pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING,
+    pickle.BINBYTES, pickle.SHORT_BINBYTES, pickle.BINBYTES8, pickle.UNICODE,
+    pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.TUPLE,
+    pickle.EMPTY_TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3,
+    pickle.EMPTY_LIST, pickle.EMPTY_DICT, pickle.EMPTY_SET, pickle.LIST,
+    pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINGET, pickle.LONG_BINGET,
+    pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE,
+)  # fmt: skip
+"""Operations that are safe as they are: they push, pop, group and remember plain
+values, or ask `find_class`, which is replaced below."""
+
+
+class _Operations(dict):
+    def __missing__(self, code: int) -> Any:
+        known = pickletools.code2op.get(chr(code))  # type: ignore[attr-defined]
+        name = known.name if known else f"0x{code:02x}"
+        raise UnpicklingError(
+            f"operation {name} is not admitted: it is damaged, no joblib file, or "
+            "meant to run code"
+        )
+
+
+def _counted(step: Callable[[Any], None]) -> Callable[[Any], None]:
+    def run(unpickler: "SafeUnpickler") -> None:
+        unpickler._spend(1)
+        step(unpickler)
+
+    return run
+
+
+class SafeUnpickler(_Base):
+    """Reads one value of plain containers, scalars and numpy arrays.
+
+    `load` raises `pickle.UnpicklingError` with a reason for what is refused on
+    purpose; a damaged pickle raises whatever its broken operation raises. Its
+    result may still hold symbols: check it with `plain_values.check_plain`.
+
+    Args:
+        source: the pickle, with joblib's raw arrays inside.
+    """
+
+    def __init__(self, source: ByteReader) -> None:
+        # Latin-1 keeps every byte of what Python 2 called a string.
+        super().__init__(source, encoding="latin1")
+        self._source = source
+        self._operations_left = MAX_OPERATIONS
+        # Room for what constructors copy out of remembered values, which two
+        # bytes can name again. Honest files copy each of their bytes at most twice.
+        self._copies_left = 4 * source.size + 1024
+
+    def find_class(self, module: str, name: str) -> Symbol:
+        """The symbol of an admitted name; nothing is imported."""
+        return find_symbol(module, name)
+
+    def _spend(self, operations: int) -> None:
+        self._operations_left -= operations
+        if self._operations_left < 0:
+            raise UnpicklingError(f"it takes more than {MAX_OPERATIONS} operations")
+
+    def _pay_for(self, values: Any) -> None:
+        """Counts what is about to be looked through or copied."""
+        self._spend(len(values))
+        for value in values:
+            if type(value) in (bytes, bytearray, str):
+                self._copies_left -= len(value)
+            elif type(value) in (list, tuple):
+                self._spend(len(value))
+        if self._copies_left < 0:
+            raise UnpicklingError("it repeats its data again and again")
+
+    def _read_integer(self) -> int:
+        line = self.readline().rstrip(b"\n").removesuffix(b"L")
+        # Converting digits takes quadratic time.
+        if len(line) > _MAX_DIGITS:
+            raise UnpicklingError(f"it holds a number of {len(line)} digits")
+        # Protocol 0 writes False and True as these two.
+        return line == b"01" if line in (b"00", b"01") else int(line)
+
+    def _load_integer(self) -> None:
+        self.append(self._read_integer())
+
+    def _load_get(self) -> None:
+        self.append(self.memo[self._read_integer()])
+
+    def _load_put(self) -> None:
+        self.memo[self._read_integer()] = self.stack[-1]
+
+    def _load_bytearray(self) -> None:
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    def _target(self, *kinds: type) -> Any:
+        if type(self.stack[-1]) not in kinds:
+            kind = type(self.stack[-1]).__name__
+            raise UnpicklingError(f"it adds items to a {kind}; it is damaged")
+        return self.stack[-1]
+
+    def _load_append(self) -> None:
+        value = self.stack.pop()
+        self._target(list).append(value)
+
+    def _load_appends(self) -> None:
+        items = self.pop_mark()
+        self._target(list).extend(items)
+
+    def _load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._set_items(items)
+
+    def _load_setitem(self) -> None:
+        value = self.stack.pop()
+        self._set_items([self.stack.pop(), value])
+
+    def _load_setitems(self) -> None:
+        self._set_items(self.pop_mark())
+
+    def _set_items(self, items: list[Any]) -> None:
+        target = self._target(dict, collections.OrderedDict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[checked_key(key)] = value
+
+    def _load_additems(self) -> None:
+        items = self.pop_mark()
+        self._target(set).update(map(checked_key, items))
+
+    def _load_frozenset(self) -> None:
+        items = self.pop_mark()
+        self.append(frozenset(map(checked_key, items)))
+
+    def _load_call(self) -> None:
+        arguments, symbol = self.stack.pop(), self.stack.pop()
+        self._pay_for(arguments)
+        self.append(construct(symbol, arguments))
+
+    def _load_build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if type(target) is pickled_arrays.DtypeRecord:
+            target.set_state(state)
+        elif type(target) is np.ndarray and target.size == 0:
+            self._pay_for(state)
+            pickled_arrays.set_array_state(target, state)
+        elif type(target) is pickled_arrays.ArrayDescription:
+            # In a dictionary the key lies just below the description.
+            key = self.stack[-2] if len(self.stack) > 1 else None
+            name = repr(key[:200]) if type(key) is str else "in the file"
+            array_types = (Symbol.ARRAY, Symbol.MEMORY_MAP)
+            self.stack[-1] = pickled_arrays.read_described_array(
+                state, array_types, self._source, name
+            )
+        else:
+            kind = type(target).__name__
+            raise UnpicklingError(f"it sets the state of a {kind}; it is damaged")
+
+    dispatch = _Operations(
+        {code[0]: _counted(_Base.dispatch[code[0]]) for code in _INHERITED}
+        | {
+            code[0]: _counted(step)
+            for code, step in (
+                (pickle.INT, _load_integer),
+                (pickle.LONG, _load_integer),
+                (pickle.GET, _load_get),
+                (pickle.PUT, _load_put),
+                (pickle.BYTEARRAY8, _load_bytearray),
+                (pickle.APPEND, _load_append),
+                (pickle.APPENDS, _load_appends),
+                (pickle.DICT, _load_dict),
+                (pickle.SETITEM, _load_setitem),
+                (pickle.SETITEMS, _load_setitems),
+                (pickle.ADDITEMS, _load_additems),
+                (pickle.FROZENSET, _load_frozenset),
+                (pickle.NEWOBJ, _load_call),
+                (pickle.REDUCE, _load_call),
+                (pickle.BUILD, _load_build),
+            )
+        }
+    )

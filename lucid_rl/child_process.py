@@ -1,0 +1,168 @@
+"""Work in a process of its own that cannot outlive its parent.
+
+Unlike multiprocessing's children, these do not import the parent's main module, so
+that a notebook or a script without a main guard can start them, and they start no
+helper process. A child ends when the socket to its parent closes.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import IO, Any
+
+from lucid_rl.errors import LucidRLError, ProcessError
+
+_BOOTSTRAP = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
+    "from lucid_rl.child_process import _run; _run(int(sys.argv[1]))"
+)
+
+
+class ChildProcess:
+    """A function that runs in a process of its own.
+
+    Args:
+        function: what to run, called with the child's end of the connection and
+            then `arguments`; something that can be imported by name. It should
+            return when the connection closes (`EOFError`).
+        arguments: passed on; they must be picklable.
+        name: what the child is, for messages.
+        files: descriptors that the child inherits under the same numbers.
+        environment: variables to set in the child besides the parent's.
+        patience_s: how long the child may take to end by itself, in seconds.
+
+    Attributes:
+        connection: the parent's end, to wait on; see `send` and `receive`.
+        pid: the child's process number.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        arguments: tuple = (),
+        *,
+        name: str,
+        files: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
+        patience_s: float = 5.0,
+    ) -> None:
+        self._patience_s = patience_s
+        self._name = name
+        # Kept open for the child's last words.
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-c", _BOOTSTRAP),
+                    *(str(theirs.fileno()), json.dumps(sys.path)),
+                ],
+                pass_fds=(theirs.fileno(), *files),
+                stdin=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env={**os.environ, **(environment or {})},
+            )
+        self.pid = self._process.pid
+        self.connection = Connection(ours.detach())
+        self._finalizer = weakref.finalize(
+            self, _end, self._process, self.connection, self._stderr, patience_s
+        )
+        self.send((function, arguments))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the child was ended."""
+        return not self._finalizer.alive
+
+    def send(self, message: Any) -> None:
+        """Sends a picklable message; `ProcessError` if the child has ended."""
+        try:
+            self.connection.send(message)
+        except OSError:
+            self._raise_end()
+
+    def receive(self) -> Any:
+        """Waits for the child's next message.
+
+        Raises:
+            LucidRLError: the child raised one, or sent one.
+            ProcessError: the child ended; its last words are in the message.
+        """
+        try:
+            message = self.connection.recv()
+        except (EOFError, OSError):
+            self._raise_end()
+        if isinstance(message, LucidRLError):
+            raise message
+        return message
+
+    def close(self) -> None:
+        """Ends the child and waits for its end. Closing twice is allowed."""
+        self._finalizer()
+
+    def _raise_end(self) -> None:
+        if self.closed:
+            raise ProcessError(f"the process of the {self._name} is closed")
+        try:
+            code = self._process.wait(self._patience_s)
+        except subprocess.TimeoutExpired:
+            reason = "no longer answers"
+        else:
+            reason = f"ended ({_exit_text(code)})"
+        self._stderr.seek(0)
+        words = self._stderr.read().decode(errors="replace").strip()
+        self.close()
+        raise ProcessError(
+            f"the process of the {self._name} {reason}"
+            + (f": {words[-500:]}" if words else "")
+        )
+
+
+def as_message(error: Exception, name: str) -> LucidRLError:
+    """An error to send to the parent: the package's own as it is."""
+    if isinstance(error, LucidRLError):
+        return error
+    return ProcessError(f"in the process of the {name}: {traceback.format_exc()}")
+
+
+def _run(file: int) -> None:
+    # Ctrl-C reaches both processes; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Connection(file) as connection:
+        try:
+            function, arguments = connection.recv()
+            function(connection, *arguments)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            # The parent has gone, or wants no more.
+            return
+        except Exception as error:
+            connection.send(as_message(error, "child"))
+
+
+def _exit_text(code: int) -> str:
+    if code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _end(
+    process: subprocess.Popen,
+    connection: Connection,
+    stderr: IO[bytes],
+    patience_s: float,
+) -> None:
+    connection.close()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    stderr.close()

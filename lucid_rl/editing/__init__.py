@@ -1,0 +1,1 @@
+"""Editing weights so that an agent no longer sees a feature."""

@@ -1,0 +1,84 @@
+"""Sampling CoinRun with its states, to measure which object each feature detects."""
+
+import dataclasses
+
+import numpy as np
+
+from lucid_rl.editing.feature_objects import FeatureObjects, compare_with_objects
+from lucid_rl.errors import InputError
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
+from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.sampling.observations import (
+    Observations,
+    ObservationSettings,
+    sample_observations,
+)
+
+_BATCH = 128  # observations whose activations are in memory at once
+_MAP_SIZE = 16
+
+
+def sample_labelled_observations(
+    model: GraphModel,
+    game: GameSettings | None = None,
+    settings: ObservationSettings | None = None,
+    seed: int = 0,
+) -> Observations:
+    """Lets the model play CoinRun and keeps observations with the game's states.
+
+    Args:
+        model: the agent.
+        game: the game's options; its number of environments and seed are set here.
+        settings: how many observations; by default 512, from 32 environments.
+        seed: of the levels and of the actions.
+
+    Raises:
+        InputError: a game other than Procgen's CoinRun, or a model of another
+            number of actions.
+    """
+    game = game or GameSettings()
+    settings = settings or ObservationSettings(n_per_env=16)
+    if game.name != "coinrun":
+        raise InputError(
+            f"objects are known for Procgen's coinrun only, not for {game.name!r}"
+        )
+    game = dataclasses.replace(game, n_envs=settings.n_envs, seed=seed)
+    with make_game(game) as played:
+        if played.n_actions != model.n_actions:
+            raise InputError(
+                f"the model has {model.n_actions} actions, {game.name} has "
+                f"{played.n_actions}; give a model trained on Procgen"
+            )
+        return sample_observations(
+            played,
+            model.policy,
+            dataclasses.replace(settings, states=True),
+            np.random.default_rng(seed),
+        )
+
+
+def measure_features(
+    model: GraphModel, factorization: Factorization, sampled: Observations
+) -> FeatureObjects:
+    """Compares features' responses with where objects are.
+
+    Args:
+        model: the network.
+        factorization: the features of one of its layers.
+        sampled: observations with states, as `sample_labelled_observations` gives.
+
+    Raises:
+        InputError: observations without states.
+        ModelError: the factorization's layer does not exist.
+    """
+    if sampled.states is None:
+        raise InputError("the observations come without states; sample with states")
+    responses = []
+    for start in range(0, len(sampled), _BATCH):
+        batch = sampled.observations[start : start + _BATCH]
+        activations = model.activations(batch, [factorization.layer])
+        responses.append(factorization.transform(activations[factorization.layer]))
+    maps = batch_object_maps(sampled.states, _MAP_SIZE)
+    return compare_with_objects(np.concatenate(responses), maps, OBJECT_CLASSES)

@@ -1,0 +1,50 @@
+"""The package's exceptions.
+
+Each message says what was given, what was expected and what to do about it.
+Everything that lucid_rl raises on bad input derives from `LucidRLError`, so
+that a script can turn it into one clear line.
+"""
+
+
+class LucidRLError(Exception):
+    """Base of every error that lucid_rl raises on purpose."""
+
+
+class FileFormatError(LucidRLError):
+    """A file is unreadable, truncated, corrupt, unsafe or of another format."""
+
+
+class CheckpointError(FileFormatError):
+    """A checkpoint's parameters do not make a model that the package knows."""
+
+
+class DownloadError(LucidRLError):
+    """A released file could not be fetched or is not what it should be."""
+
+
+class ModelError(LucidRLError):
+    """A layer, output or graph asked for does not exist or does not fit."""
+
+
+class InputError(LucidRLError, ValueError):
+    """An argument has the wrong type, shape, range or content."""
+
+
+class SettingsError(LucidRLError, ValueError):
+    """Settings contradict each other or lie outside what is possible."""
+
+
+class GameError(LucidRLError):
+    """A game cannot be made, stepped or read."""
+
+
+class ProcessError(LucidRLError):
+    """A process that does part of the work failed or ended unexpectedly."""
+
+
+class BundleError(FileFormatError):
+    """An interface's data bundle is missing, damaged or of another version."""
+
+
+class SaveError(LucidRLError):
+    """Results or training state could not be written; the earlier ones stand."""

@@ -1,0 +1,154 @@
+"""Episodes: what is kept of a level played, enough to play it again exactly."""
+
+import dataclasses
+import json
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import FileFormatError
+from lucid_rl.files import PathLike, atomic_open
+
+# Changes when older readers would misread the file.
+FORMAT_VERSION = 1
+COMPLETED = "completed"
+# A failure that was not looked into.
+FAILED = "failed"
+
+_KINDS = {
+    "index": "i8",
+    "level_seed": "i8",
+    "n_actions": "i8",
+    "actions": "u1",
+    "reward": "f8",
+    "outcome": "i2",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """One level, played once.
+
+    Attributes:
+        index: the episode's number in its evaluation.
+        level_seed: the level, -1 where the game does not tell.
+        actions: u8 [T], all actions up to the end.
+        reward: sum of the rewards.
+        outcome: `COMPLETED`, or what ended it: a cause of failure where that was
+            found out, `FAILED` where not.
+    """
+
+    index: int
+    level_seed: int
+    actions: np.ndarray
+    reward: float
+    outcome: str
+
+    @property
+    def completed(self) -> bool:
+        """Whether the level was completed."""
+        return self.outcome == COMPLETED
+
+
+def write_episodes(
+    episodes: Iterable[Episode], header: Mapping[str, Any], path: PathLike
+) -> None:
+    """Writes episodes and the settings they were played with, atomically.
+
+    Args:
+        episodes: in any order; they are written by index.
+        header: plain values that JSON can hold.
+        path: an `.npz` file of plain arrays, which holds no pickle.
+    """
+    episodes = sorted(episodes, key=lambda episode: episode.index)
+    outcomes = sorted({episode.outcome for episode in episodes})
+    columns = {
+        "index": [episode.index for episode in episodes],
+        "level_seed": [episode.level_seed for episode in episodes],
+        "n_actions": [len(episode.actions) for episode in episodes],
+        "actions": np.concatenate([np.empty(0, "u1"), *(e.actions for e in episodes)]),
+        "reward": [episode.reward for episode in episodes],
+        "outcome": [outcomes.index(episode.outcome) for episode in episodes],
+    }
+    with atomic_open(path) as stream:
+        np.savez_compressed(
+            stream,
+            format_version=np.array(FORMAT_VERSION),
+            header=np.array(json.dumps(header, sort_keys=True)),
+            outcome_names=np.array(outcomes, dtype=str),
+            **{name: np.array(columns[name], _KINDS[name]) for name in _KINDS},
+        )
+
+
+def read_episodes(path: PathLike) -> tuple[list[Episode], dict[str, Any]]:
+    """Reads what `write_episodes` wrote.
+
+    Returns:
+        The episodes by index, and the header.
+
+    Raises:
+        FileFormatError: the file cannot be read or its arrays do not fit together.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+            version = int(arrays["format_version"])
+            if version != FORMAT_VERSION:
+                raise FileFormatError(
+                    f"{path}: episodes of format {version}, expected {FORMAT_VERSION}: "
+                    "play them again, or use the release that wrote them"
+                )
+            header = json.loads(str(arrays["header"]))
+            names = [str(name) for name in arrays["outcome_names"]]
+            columns = {
+                name: arrays[name].astype(kind, casting="safe").reshape(-1)
+                for name, kind in _KINDS.items()
+            }
+    except (
+        *(OSError, ValueError, TypeError, KeyError, EOFError, IndexError),
+        *(NotImplementedError, RuntimeError, MemoryError, AttributeError),
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    ) as error:
+        raise FileFormatError(
+            f"cannot read {path} as a file of episodes: {error}"
+        ) from error
+    _check(path, columns, len(names), header)
+    ends = np.cumsum(columns["n_actions"])
+    actions = np.split(columns["actions"], ends[:-1])
+    return [
+        Episode(int(index), int(level_seed), taken, float(reward), names[outcome])
+        for index, level_seed, taken, reward, outcome in zip(
+            columns["index"],
+            columns["level_seed"],
+            actions,
+            columns["reward"],
+            columns["outcome"],
+            strict=False,
+        )
+    ], header
+
+
+def _check(
+    path: PathLike, columns: Mapping[str, np.ndarray], n_names: int, header: Any
+) -> None:
+    index, outcome = columns["index"], columns["outcome"]
+    lengths = {len(a) for name, a in columns.items() if name != "actions"}
+    problem = None
+    if not isinstance(header, dict):
+        problem = "its header is no dictionary"
+    elif len(lengths) != 1:
+        problem = f"its columns have lengths {sorted(lengths)}"
+    elif (columns["n_actions"] < 0).any() or columns["n_actions"].sum() != len(
+        columns["actions"]
+    ):
+        problem = "its actions do not add up"
+    elif len(index) and (index.min() < 0 or (np.diff(index) <= 0).any()):
+        problem = "its episodes are not in order"
+    elif len(index) and not 0 <= outcome.min() <= outcome.max() < n_names:
+        problem = "it names an outcome that it does not list"
+    if problem:
+        raise FileFormatError(f"{path} is no file of episodes: {problem}")

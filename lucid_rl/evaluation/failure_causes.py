@@ -1,0 +1,282 @@
+"""What ended a failed episode of Procgen's CoinRun.
+
+The game does not say. But a level and its actions give the same episode each time, so
+a failed one is played again up to its last action, and that action is then tried in
+worlds where one kind of danger does no harm. The kind without which the episode goes
+on is the cause. Positions give a second, independent answer: what the agent's box
+overlaps at the end.
+
+The classes are those of the article's table (section "Model editing"): buzzsaws,
+enemies by the way they move, and what is left over, here split up.
+"""
+
+import concurrent.futures
+import os
+import queue
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from lucid_rl.errors import GameError, InputError, SettingsError
+from lucid_rl.evaluation.dangers import DANGERS, touching_dangers, without
+from lucid_rl.games.procgen_state import ENEMY, CoinRunState, parse_state
+from lucid_rl.games.vector_game import GameSettings, VectorGame, make_game
+from lucid_rl.progress import progress
+
+# "multiple": several at once, each of which was enough.
+CAUSES = (*DANGERS, "multiple")
+
+
+class FailedEpisode(Protocol):
+    """What must be known of an episode: its level and every action taken."""
+
+    @property
+    def level_seed(self) -> int:
+        """Seed of the level."""
+        ...
+
+    @property
+    def actions(self) -> Sequence[int] | np.ndarray:
+        """Actions from the first to the one that ended the episode, int [T]."""
+        ...
+
+
+@dataclass(frozen=True)
+class FailureCause:
+    """Why an episode failed.
+
+    Attributes:
+        cause: one of `CAUSES`.
+        preventing: the dangers of which each, made harmless alone, would have let
+            the episode go on after its last action; one for a single cause, none
+            for several.
+        touching: the dangers present at the end by position and clock alone; the
+            cause by this second rule is its only member, or "multiple".
+        n_steps: actions in the episode.
+        position: where the agent would have been after the last action, x and y in
+            tiles.
+    """
+
+    cause: str
+    preventing: tuple[str, ...]
+    touching: tuple[str, ...]
+    n_steps: int
+    position: tuple[float, float]
+
+    @property
+    def cause_by_position(self) -> str:
+        """The cause by the second rule."""
+        return _single(self.touching)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain values, for a results file."""
+        return {
+            "cause": self.cause,
+            "preventing": list(self.preventing),
+            "touching": list(self.touching),
+            "n_steps": self.n_steps,
+            "position": list(self.position),
+        }
+
+
+class FailureClassifier:
+    """Finds causes one after the other, with games of its own.
+
+    Args:
+        settings: of the game the episodes were played in. What changes only the
+            picture is left out, so episodes with invisible objects are fine.
+
+    Raises:
+        SettingsError: the game is not CoinRun, or has no states.
+        GameError: the game cannot be made.
+    """
+
+    def __init__(self, settings: GameSettings) -> None:
+        if settings.name != "coinrun" or settings.use_generated_assets:
+            raise SettingsError(
+                "causes of failure are known for Procgen's coinrun without generated "
+                f"assets, got {settings.name!r}"
+                + (" with them" if settings.use_generated_assets else "")
+            )
+        # The level comes from the episode, the picture is not looked at: plain
+        # rectangles are drawn soonest.
+        plain = settings.replace(
+            n_envs=1,
+            n_levels=0,
+            start_level=0,
+            n_threads=0,
+            invisible=(),
+            full_resolution=False,
+            isolated=False,
+            use_backgrounds=False,
+            use_monochrome_assets=True,
+        )
+        self._replayer = make_game(plain)
+        self._judge = make_game(plain.replace(n_envs=len(DANGERS)))
+
+    def classify(
+        self, level_seed: int, actions: Sequence[int] | np.ndarray
+    ) -> FailureCause:
+        """Finds why an episode failed.
+
+        Args:
+            level_seed: of the level.
+            actions: int [T], all that were taken, the last one ending the episode.
+
+        Returns:
+            The cause.
+
+        Raises:
+            InputError: there are no actions.
+            GameError: the level with these actions does not end there, or ends with
+                the coin: the settings or the record are not the episode's.
+        """
+        actions = np.asarray(actions)
+        before = self._replay(int(level_seed), actions)
+        return self.judge(before, int(actions[-1]))
+
+    def judge(self, before: CoinRunState, action: int) -> FailureCause:
+        """Finds why an action ends an episode, from the state before it.
+
+        Args:
+            before: the state before the action.
+            action: the action.
+
+        Returns:
+            The cause.
+
+        Raises:
+            GameError: nothing known explains the end, or there is no end.
+        """
+        safe = before
+        for danger in DANGERS:
+            safe = without(safe, danger)
+        if _goes_on(self._replayer, [before], action)[0]:
+            raise GameError(
+                f"level {before.level_seed} goes on after {before.time + 1} actions: "
+                "it has not failed"
+            )
+        if not _goes_on(self._replayer, [safe], action)[0]:
+            raise GameError(
+                f"level {before.level_seed} ends after {before.time + 1} actions even "
+                "with every known danger made harmless: the coin was taken"
+            )
+        after = parse_state(self._replayer.get_states()[0])
+        # Which way an enemy moves is told by its speed after the step.
+        moves_left = after.entities_of_type(ENEMY)["vx"] < 0
+        variants = [without(before, danger, moves_left) for danger in DANGERS]
+        goes_on = _goes_on(self._judge, variants, action)
+        preventing = tuple(np.array(DANGERS)[goes_on].tolist())
+        return FailureCause(
+            cause=_single(preventing),
+            preventing=preventing,
+            touching=touching_dangers(before, after),
+            n_steps=before.time + 1,
+            position=(float(after.agent["x"][0]), float(after.agent["y"][0])),
+        )
+
+    def close(self) -> None:
+        """Frees the games."""
+        self._replayer.close()
+        self._judge.close()
+
+    def __enter__(self) -> "FailureClassifier":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def _replay(self, level_seed: int, actions: np.ndarray) -> CoinRunState:
+        """The state before the last action."""
+        if actions.ndim != 1 or not len(actions) or actions.dtype.kind not in "iu":
+            raise InputError(
+                f"level {level_seed}: actions must be a list of whole numbers, got "
+                f"{actions.dtype} of shape {actions.shape}"
+            )
+        game = self._replayer
+        game.start_levels([0], [level_seed])
+        game.act(np.zeros(1, np.int32))
+        game.observe()
+        for step, action in enumerate(actions):
+            if step == len(actions) - 1:
+                before = game.get_states()[0]
+            game.act(actions[step : step + 1])
+            reward, _, first = game.observe()
+            if bool(first[0]) != (step == len(actions) - 1) or reward[0] > 0:
+                raise GameError(
+                    f"level {level_seed} does not fail with the last of its "
+                    f"{len(actions)} actions when played again: at action {step + 1} "
+                    f"({action}) the reward is {reward[0]} and the episode "
+                    f"{'ends' if first[0] else 'goes on'}. Give the settings that it "
+                    "was played with"
+                )
+        return parse_state(before)
+
+
+def classify_failure(
+    level_seed: int, actions: Sequence[int] | np.ndarray, settings: GameSettings
+) -> FailureCause:
+    """Finds why one episode failed; see `FailureClassifier`."""
+    with FailureClassifier(settings) as classifier:
+        return classifier.classify(level_seed, actions)
+
+
+def classify_failures(
+    episodes: Iterable[FailedEpisode],
+    settings: GameSettings,
+    n_workers: int | None = None,
+) -> list[FailureCause]:
+    """Finds why each of many episodes failed, on several cores.
+
+    Args:
+        episodes: failed episodes; only `level_seed` and `actions` are read.
+        settings: of the game they were played in.
+        n_workers: threads that replay; None for one a core.
+
+    Returns:
+        A cause for each episode, in order; the same for any number of workers.
+
+    Raises:
+        As `FailureClassifier`.
+    """
+    episodes = list(episodes)
+    if n_workers is not None and n_workers < 1:
+        raise InputError(f"n_workers must be at least 1, got {n_workers}")
+    n_workers = min(n_workers or os.cpu_count() or 1, max(1, len(episodes)))
+    # The engine does its work outside Python's lock, so threads are enough.
+    classifiers: queue.SimpleQueue[FailureClassifier] = queue.SimpleQueue()
+    made: list[FailureClassifier] = []
+
+    def classify(episode: FailedEpisode) -> FailureCause:
+        classifier = classifiers.get()
+        try:
+            return classifier.classify(episode.level_seed, episode.actions)
+        finally:
+            classifiers.put(classifier)
+
+    pool = concurrent.futures.ThreadPoolExecutor(n_workers)
+    try:
+        for _ in range(n_workers):
+            made.append(FailureClassifier(settings))
+            classifiers.put(made[-1])
+        causes = pool.map(classify, episodes)
+        return list(progress(causes, "causes of failure", total=len(episodes)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for classifier in made:
+            classifier.close()
+
+
+def _single(dangers: tuple[str, ...]) -> str:
+    return dangers[0] if len(dangers) == 1 else "multiple"
+
+
+def _goes_on(
+    game: VectorGame, states: Sequence[CoinRunState], action: int
+) -> np.ndarray:
+    """Takes an action in each state; bool [n], whether the episode goes on."""
+    game.set_states([state.to_bytes() for state in states])
+    game.act(np.full(game.n_envs, action, np.int32))
+    return ~game.observe().firsts

@@ -1,0 +1,87 @@
+"""Evaluations of many models: one after the other, or at once on Ray's machines."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from lucid_rl.errors import InputError
+from lucid_rl.evaluation.evaluation import Evaluation, evaluate
+from lucid_rl.evaluation.players import Model
+from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.files import PathLike, atomic_open
+
+EPISODES_FILE = "episodes.npz"
+RESULTS_FILE = "evaluation.json"
+
+
+def evaluate_into(
+    model: Model,
+    settings: EvaluationSettings,
+    folder: PathLike,
+    n_workers: int | None = None,
+) -> Evaluation:
+    """Evaluates a model and writes `episodes.npz` and `evaluation.json`.
+
+    Args:
+        model: see `evaluate`.
+        settings: see `evaluate`.
+        folder: where the files go; an evaluation begun there goes on.
+        n_workers: see `evaluate`.
+
+    Returns:
+        The evaluation.
+    """
+    folder = pathlib.Path(folder)
+    evaluation = evaluate(model, settings, folder / EPISODES_FILE, n_workers)
+    with atomic_open(folder / RESULTS_FILE, "w") as stream:
+        json.dump(evaluation.as_dict(), stream, indent=2)
+        stream.write("\n")
+    return evaluation
+
+
+def evaluate_many(
+    models: Mapping[str, tuple[Model, EvaluationSettings]],
+    folder: PathLike,
+    n_workers: int | None = None,
+    ray_address: str | None = None,
+) -> dict[str, Evaluation]:
+    """Evaluates several models, each into a folder of its own.
+
+    Args:
+        models: model and settings by name; the name is that of the folder.
+        folder: holds all the folders. With Ray, all machines must share it.
+        n_workers: processes for each model; with Ray also the cores it reserves.
+        ray_address: a Ray cluster's address, "auto" or "local"; None for none.
+
+    Returns:
+        Evaluations by name.
+
+    Raises:
+        InputError: Ray is asked for and not installed.
+    """
+    folder = pathlib.Path(folder).resolve()
+    if ray_address is None:
+        return {
+            name: evaluate_into(model, settings, folder / name, n_workers)
+            for name, (model, settings) in models.items()
+        }
+    ray = _connected_ray(ray_address)
+    remote = ray.remote(num_cpus=n_workers or 1)(evaluate_into)
+    tasks = {
+        name: remote.remote(model, settings, folder / name, n_workers or 1)
+        for name, (model, settings) in models.items()
+    }
+    return {name: ray.get(task) for name, task in tasks.items()}
+
+
+def _connected_ray(address: str) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "Ray is not installed: pip install ray, or give no Ray address"
+        ) from error
+    if not ray.is_initialized():
+        ray.init(address=address)
+    return ray

@@ -1,0 +1,195 @@
+"""Who plays: a model in this process or in one for each core."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lucid_rl.child_process import ChildProcess
+from lucid_rl.errors import FileFormatError, InputError
+from lucid_rl.evaluation.episodes import Episode
+from lucid_rl.evaluation.failure_causes import FailureClassifier
+from lucid_rl.evaluation.play import GivenLevels, OwnLevels, play
+from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.files import PathLike
+from lucid_rl.games.vector_game import make_game
+from lucid_rl.sampling.actions import Policy
+
+Model: TypeAlias = Checkpoint | PathLike | Policy
+
+# Episodes for each environment in a round. A process plays whole rounds; a game
+# that cannot choose its levels is made anew for each.
+_PER_ENV = 4
+# A player that is no longer wanted has nothing to put in order.
+_PATIENCE_S = 0.5
+
+
+def load_model(model: Model) -> Model:
+    """Reads the checkpoint if `model` is the path of one; otherwise as it is."""
+    if isinstance(model, str | os.PathLike) and not _is_graph(model):
+        return load_checkpoint(model)
+    return model
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """A model's path and the SHA-256 of its parameters, for a results file."""
+    model = load_model(model)
+    digest = hashlib.sha256()
+    if isinstance(model, Checkpoint):
+        for name in sorted(model.params):
+            digest.update(name.encode())
+            digest.update(model.params[name].tobytes())
+        return {"path": model.path, "sha256": digest.hexdigest()}
+    if isinstance(model, str | os.PathLike):
+        try:
+            digest.update(pathlib.Path(model).read_bytes())
+        except OSError as error:
+            raise FileFormatError(f"cannot read {model}: {error}") from error
+        return {"path": str(model), "sha256": digest.hexdigest()}
+    return {"path": getattr(model, "__qualname__", repr(model)), "sha256": None}
+
+
+def play_episodes(
+    model: Model,
+    settings: EvaluationSettings,
+    indices: Sequence[int],
+    n_workers: int | None = None,
+) -> Generator[Episode, None, None]:
+    """Plays some of an evaluation's episodes; see `evaluate`.
+
+    Args:
+        model: a checkpoint, the path of a `.jd` or `.model.pb` file, or a policy.
+        settings: of the evaluation.
+        indices: episodes to play, each in [0, settings.n_episodes).
+        n_workers: processes; None for one a core where there is enough to do. A
+            policy that is a function plays in this process.
+
+    Yields:
+        The episodes, in the order in which they end.
+    """
+    rounds = sorted({index // _round_size(settings) for index in indices})
+    n_cores = len(os.sched_getaffinity(0))
+    if n_workers is None:
+        n_workers = n_cores
+    if n_workers < 1:
+        raise InputError(f"n_workers={n_workers}: expected 1 or more")
+    n_workers = min(n_workers, len(rounds))
+    if n_workers == 1 or callable(model):
+        yield from _play_part(model, settings, indices)
+        return
+    # One thread of TensorFlow's for each core in all.
+    n_threads = str(max(1, n_cores // n_workers))
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    environment = {**dict.fromkeys(names, n_threads), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    with contextlib.ExitStack() as stack:
+        children = {}
+        for worker in range(n_workers):
+            mine = set(rounds[worker::n_workers])
+            part = [i for i in indices if i // _round_size(settings) in mine]
+            child = ChildProcess(
+                _serve_part,
+                (model, settings, part),
+                name=f"evaluation's player {worker + 1}",
+                environment=environment,
+                patience_s=_PATIENCE_S,
+            )
+            stack.callback(child.close)
+            children[child.connection] = child
+        while children:
+            for connection in wait(list(children)):
+                episode = children[cast(Connection, connection)].receive()
+                if episode is None:
+                    children.pop(cast(Connection, connection)).close()
+                else:
+                    yield episode
+
+
+def _serve_part(
+    connection: Connection,
+    model: Model,
+    settings: EvaluationSettings,
+    indices: Sequence[int],
+) -> None:
+    for episode in _play_part(model, settings, indices):
+        connection.send(episode)
+    connection.send(None)
+    # The parent closes when it has read all.
+    connection.recv()
+
+
+def _play_part(
+    model: Model, settings: EvaluationSettings, indices: Sequence[int]
+) -> Iterator[Episode]:
+    """Plays episodes in this process, and finds out what ended the failed ones."""
+    policy = _load_policy(model, settings)
+    game_settings = settings.game.replace(seed=0)
+    with contextlib.ExitStack() as stack:
+        game = stack.enter_context(make_game(game_settings))
+        finish = _finisher(settings, stack)
+        if game.chooses_levels:
+            levels = GivenLevels(
+                indices, settings.level_seeds()[list(indices)].tolist()
+            )
+            episodes = play(game, policy, levels, settings.seed, settings.greedy)
+            yield from finish(episodes)
+            return
+    for number, wanted in _rounds(indices, _round_size(settings)):
+        # Whole rounds are played and kept: what an interrupted one has ended so far
+        # are its short episodes.
+        last = min((number + 1) * _round_size(settings), settings.n_episodes)
+        everything = range(number * _round_size(settings), last)
+        seed = int(np.random.default_rng([settings.seed, number, 2]).integers(2**31))
+        with make_game(game_settings.replace(seed=seed)) as game:
+            turns = OwnLevels(everything, game.n_envs)
+            episodes = play(game, policy, turns, settings.seed, settings.greedy)
+            yield from [episode for episode in episodes if episode.index in wanted]
+
+
+def _finisher(
+    settings: EvaluationSettings, stack: contextlib.ExitStack
+) -> Callable[[Iterable[Episode]], Iterator[Episode]]:
+    """Adds causes to failed episodes where these are wanted."""
+    if not settings.finds_causes:
+        return iter
+    classifier = stack.enter_context(FailureClassifier(settings.game))
+
+    def finish(episodes: Iterable[Episode]) -> Iterator[Episode]:
+        for episode in episodes:
+            if not episode.completed:
+                cause = classifier.classify(episode.level_seed, episode.actions).cause
+                episode = dataclasses.replace(episode, outcome=cause)
+            yield episode
+
+    return finish
+
+
+def _rounds(indices: Iterable[int], size: int) -> Iterator[tuple[int, set[int]]]:
+    numbers = sorted({index // size for index in indices})
+    for number in numbers:
+        yield number, {index for index in indices if index // size == number}
+
+
+def _round_size(settings: EvaluationSettings) -> int:
+    return _PER_ENV * settings.game.n_envs
+
+
+def _is_graph(model: PathLike) -> bool:
+    return os.fspath(model).endswith(".pb")
+
+
+def _load_policy(model: Model, settings: EvaluationSettings) -> Policy:
+    if callable(model):
+        return model
+    # Imported late: a policy of the caller's own needs no TensorFlow.
+    from lucid_rl.model.graph_model import GraphModel
+
+    if isinstance(model, Checkpoint) or not _is_graph(model):
+        return GraphModel.from_checkpoint(model, bfloat16=settings.bfloat16).policy
+    return GraphModel.from_model_pb(model, bfloat16=settings.bfloat16).policy

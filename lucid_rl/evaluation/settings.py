@@ -1,0 +1,89 @@
+"""What an evaluation plays."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS, installed_version
+from lucid_rl.games.vector_game import GameSettings, check_game
+
+# Level seeds up to this many are dealt like cards rather than drawn like dice.
+_MOST_DEALT = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """Which levels are played, how many, and how actions are chosen.
+
+    Attributes:
+        n_episodes: levels to play; the article's table has 10,000 in each row.
+        game: the game; its `n_levels` and `start_level` say which levels ("train"
+            levels, or unseen ones when unlimited), its `n_envs` how many are played
+            together in each process. Its `seed` is not used.
+        seed: chooses the levels and the actions drawn. Two models evaluated with
+            the same seed play the same levels.
+        greedy: take the most probable actions rather than sampled ones.
+        bfloat16: run the network's convolutions in bfloat16.
+        causes: find out what ended each failed episode (Procgen's CoinRun only).
+    """
+
+    n_episodes: int = 10_000
+    game: GameSettings = dataclasses.field(default_factory=GameSettings)
+    seed: int = 0
+    greedy: bool = False
+    bfloat16: bool = False
+    causes: bool = True
+
+    def __post_init__(self) -> None:
+        if self.n_episodes < 1:
+            raise SettingsError(
+                f"n_episodes={self.n_episodes}: expected at least one level to play"
+            )
+        if not 0 <= self.seed < 2**31:
+            raise SettingsError(f"seed={self.seed}: expected 0 to {2**31 - 1}")
+        check_game(self.game)
+
+    @property
+    def finds_causes(self) -> bool:
+        """Whether causes of failure are asked for and can be found."""
+        return (
+            self.causes
+            and self.game.name == "coinrun"
+            and not self.game.use_generated_assets
+        )
+
+    def level_seeds(self) -> np.ndarray:
+        """The level of each episode, int64 [n_episodes].
+
+        Unlimited levels are drawn independently. A limited set is dealt out: all in
+        random order, then all again, so that each is played equally often. A larger
+        `n_episodes` begins with the same levels.
+        """
+        # Episodes use [seed, index] for their actions; this is none of these.
+        rng = np.random.default_rng([self.seed, 0, 1])
+        n, n_levels = self.n_episodes, self.game.n_levels
+        if n_levels == 0 or n_levels > _MOST_DEALT:
+            drawn = rng.integers(n_levels or N_LEVEL_SEEDS, size=n)
+        else:
+            rounds = -(-n // n_levels)
+            deals = [rng.permutation(n_levels) for _ in range(rounds)]
+            drawn = np.concatenate(deals)[:n]
+        return self.game.start_level + drawn
+
+    def engine(self) -> str:
+        """The engine that plays and its version."""
+        return installed_version()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain values that JSON can hold, for a results file."""
+        return {**dataclasses.asdict(self), "game": self.game.as_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "EvaluationSettings":
+        """The settings that `as_dict` described."""
+        try:
+            return cls(**{**values, "game": GameSettings(**values["game"])})
+        except (TypeError, KeyError) as error:
+            raise SettingsError(f"no settings of an evaluation: {error}") from error

@@ -1,0 +1,102 @@
+"""Shares of levels, how sure they are, and whether two differ."""
+
+import dataclasses
+from typing import Any
+
+from lucid_rl.errors import InputError
+
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Proportion:
+    """`count` of `n` levels, with Wilson's score interval.
+
+    Wilson's interval stays within [0, 1] and keeps its coverage for rare causes,
+    of which a few hundredths of a percent are counted (Brown, Cai and DasGupta
+    2001, "Interval estimation for a binomial proportion").
+
+    Attributes:
+        count: levels that count.
+        n: levels played, at least 1.
+    """
+
+    count: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.count <= self.n or self.n < 1:
+            raise InputError(
+                f"a share of {self.count} out of {self.n}: expected at least one level "
+                "and no more counted than played"
+            )
+
+    @property
+    def share(self) -> float:
+        """The share, count / n."""
+        return self.count / self.n
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Wilson's interval of the share."""
+        # Imported late: statsmodels takes seconds.
+        from statsmodels.stats.proportion import proportion_confint
+
+        low, high = proportion_confint(
+            self.count, self.n, alpha=1 - confidence, method="wilson"
+        )
+        return float(low), float(high)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Count, share and interval, for a results file."""
+        low, high = self.interval()
+        return {"count": self.count, "share": self.share, "low": low, "high": high}
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{self.share:.2%} ({low:.2%} to {high:.2%})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How one share differs from another.
+
+    Attributes:
+        difference: first share minus second.
+        low: lower end of Newcombe's interval of the difference, which combines two
+            Wilson intervals.
+        high: its upper end.
+        p_value: of Fisher's exact test, two-sided: how likely so uneven a split is
+            when both shares are the same.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    def as_dict(self) -> dict[str, float]:
+        """The fields, for a results file."""
+        return dataclasses.asdict(self)
+
+
+def compare(first: Proportion, second: Proportion) -> Difference:
+    """Compares two shares of independently played levels."""
+    from scipy.stats import fisher_exact
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    low, high = confint_proportions_2indep(
+        first.count,
+        first.n,
+        second.count,
+        second.n,
+        method="newcomb",
+        compare="diff",
+        alpha=1 - CONFIDENCE,
+    )
+    table = [[p.count, p.n - p.count] for p in (first, second)]
+    return Difference(
+        first.share - second.share,
+        float(low),
+        float(high),
+        float(fisher_exact(table).pvalue),
+    )

@@ -1,0 +1,273 @@
+"""The compiled A* search behind the planner.
+
+It branches over keys pressed for one step each, merges situations that are alike, and
+weighs the steps still to go against the costs so far.
+"""
+
+import heapq
+
+import numba
+import numpy as np
+
+from lucid_rl.games.coinrun_physics import (
+    COIN,
+    DEAD,
+    LAST_Y,
+    N_AGENT_FIELDS,
+    RUNNING,
+    VX,
+    VY,
+    X,
+    Y,
+    control_agent,
+    move_body,
+    outcome,
+    step_world,
+    supported,
+)
+from lucid_rl.games.procgen_state import LAVA_MID, LAVA_TOP
+
+# Indices into Procgen's combinations of keys: (dx + 1) * 3 + dy + 1.
+LEFT, LEFT_JUMP, NO_OP, JUMP, RIGHT, RIGHT_JUMP = 1, 2, 4, 5, 7, 8
+
+# The goal is reached when the agent's box, half a tile to each side, touches it.
+_REACH = 0.499
+_TILES_PER_STEP = 0.5  # top speed
+_STEPS_LOST_FROM_REST = 4.0  # in gathering speed
+
+# Places in the array of costs, in the order of the planner's settings.
+_JUMP, _JUMP_DELAY, _NO_OP, _LEFT, _MARGIN, _HAZARD, _WEIGHT = range(7)
+
+
+@numba.njit(cache=True)
+def _hazard_nearness(agent, enemies, saws, grid, margin):
+    """0 at `margin` tiles or more from every hazard, 1 where one is touched."""
+    gap = margin
+    for bodies in (enemies, saws):
+        for i in range(bodies.shape[0]):
+            gap_x = abs(bodies[i, X] - agent[X]) - 1.0
+            gap_y = abs(bodies[i, Y] - agent[Y]) - 1.0787
+            gap = min(gap, max(gap_x, gap_y))
+    left, right = agent[X] - 0.5, agent[X] + 0.5
+    low, high = agent[Y] - 0.5787, agent[Y] + 0.5787
+    first_row, first_column = max(0, int(low - margin)), max(0, int(left - margin))
+    for row in range(first_row, min(grid.shape[0], int(high + margin) + 1)):
+        for column in range(first_column, min(grid.shape[1], int(right + margin) + 1)):
+            if LAVA_MID <= grid[row, column] <= LAVA_TOP:
+                gap_x = max(column - right, left - column - 1)
+                gap_y = max(row - high, low - row - 1)
+                gap = min(gap, max(gap_x, gap_y))
+    return (margin - max(gap, 0.0)) / margin if margin > 0 else 0.0
+
+
+@numba.njit(cache=True)
+def _step_cost(action, time, costs):
+    """Cost of an action by itself; `time` counts from the plan's beginning."""
+    cost = 1.0
+    if action in (RIGHT_JUMP, JUMP, LEFT_JUMP):
+        cost += costs[_JUMP] + costs[_JUMP_DELAY] * time
+    if action in (NO_OP, JUMP):
+        cost += costs[_NO_OP]
+    elif action in (LEFT, LEFT_JUMP):
+        cost += costs[_LEFT]
+    return cost
+
+
+@numba.njit(cache=True)
+def _steps_to_go(agent, goal_column):
+    """Steps to the coin were there nothing in the way; no plan takes fewer."""
+    distance = goal_column + 0.5 - agent[X]
+    steps = max(0.0, abs(distance) - 0.5 - _REACH) / _TILES_PER_STEP
+    # Each step on the ground makes up a fifth of what is missing of the top speed.
+    speed = agent[VX] if distance > 0 else -agent[VX]
+    lost = _STEPS_LOST_FROM_REST * max(0.0, 1.0 - speed / _TILES_PER_STEP)
+    return steps + lost * min(1.0, steps / 8)
+
+
+@numba.njit(cache=True)
+def _key(agent, on_ground, time):
+    """Packs a situation, coarsely, so that all but equal ones become one."""
+    x = int(agent[X] * (8 if on_ground else 6))
+    y = int(agent[Y] * 4)
+    vx = int((agent[VX] + 1) * 20)
+    vy = int((agent[VY] + 2) * 10)
+    key = (((x * 512 + y) * 64 + vx) * 64 + vy) * 2 + (1 if on_ground else 0)
+    return key * 512 + time // 4 + 1  # never 0, which marks a free slot
+
+
+@numba.njit(cache=True)
+def _slot(keys, key):
+    """Place of a key in an open-addressing table whose size is a power of two."""
+    mask = keys.shape[0] - 1
+    slot = ((key * 0x9E3779B1) ^ (key >> 17)) & mask
+    while keys[slot] != 0 and keys[slot] != key:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@numba.njit(cache=True)
+def _doubled_table(keys, least):
+    """Moves a table of keys and their least costs into one twice as large."""
+    more_keys = np.zeros(2 * keys.shape[0], np.int64)
+    more_least = np.zeros(2 * keys.shape[0], np.float64)
+    for i in range(keys.shape[0]):
+        if keys[i] != 0:
+            slot = _slot(more_keys, keys[i])
+            more_keys[slot], more_least[slot] = keys[i], least[i]
+    return more_keys, more_least
+
+
+@numba.njit(cache=True)
+def _doubled(array):
+    """Copies an array into one with twice as many rows."""
+    longer = np.empty((2 * array.shape[0], *array.shape[1:]), array.dtype)
+    longer[: array.shape[0]] = array
+    return longer
+
+
+# Without Python's lock, so that threads can plan side by side.
+@numba.njit(cache=True, nogil=True)
+def search(
+    agent,
+    enemies,
+    saws,
+    crates,
+    grid,
+    constants,
+    goal_column,
+    n_steps,
+    costs,
+    max_nodes,
+):
+    """A* from a world to its coin.
+
+    Enemies are taken to go where they would without the agent, which is nearly always
+    so; `steps_as_foreseen` tells.
+
+    Args:
+        agent: as the next five, an array of `World`; not changed.
+        enemies: float32 [n, 4].
+        saws: float32 [n, 2].
+        crates: float32 [n, 2].
+        grid: int32 [h, w].
+        constants: float32 [5].
+        goal_column: float, the coin's column in the grid.
+        n_steps: how many steps a plan may take.
+        costs: float64 [7], in the order of `PlannerSettings`.
+        max_nodes: positions to look at before giving up.
+
+    Returns:
+        Actions, int64 [length]; empty where nothing was found.
+    """
+    nodes = np.empty((1024, N_AGENT_FIELDS), np.float32)
+    links = np.empty((1024, 3), np.int64)  # time, parent, action
+    paid = np.empty(1024, np.float64)
+    nodes[0], paid[0], n_nodes = agent, 0.0, 1
+    links[0, 0], links[0, 1], links[0, 2] = 0, -1, -1
+
+    # Situations seen, and the least paid to get there.
+    keys, least, n_keys = np.zeros(4096, np.int64), np.zeros(4096, np.float64), 0
+
+    # Where the enemies will be, found as far ahead as needed.
+    ahead = np.empty((64, enemies.shape[0], 4), np.float32)
+    ahead[0], n_ahead = enemies, 1
+    bystander = np.zeros(N_AGENT_FIELDS, np.float32)
+    timed = enemies.shape[0] > 0
+
+    best, best_cost = -1, np.inf
+    queue = [(0.0, 0)]
+    while len(queue) and queue[0][0] < best_cost and n_nodes < max_nodes:
+        _, node = heapq.heappop(queue)
+        time = links[node, 0]
+        on_ground = supported(nodes[node], grid)
+        slot = _slot(keys, _key(nodes[node], on_ground, time if timed else 0))
+        if time >= n_steps or (keys[slot] != 0 and paid[node] > least[slot]):
+            continue
+
+        if time + 1 == n_ahead:
+            if n_ahead == ahead.shape[0]:
+                ahead = _doubled(ahead)
+            ahead[n_ahead] = ahead[n_ahead - 1]
+            for i in range(enemies.shape[0] - 1, -1, -1):
+                move_body(ahead[n_ahead, i], False, bystander, grid, crates)
+            n_ahead += 1
+        enemies_then = ahead[time + 1]
+
+        for action in (RIGHT, RIGHT_JUMP, NO_OP, JUMP, LEFT, LEFT_JUMP):
+            if action in (RIGHT_JUMP, JUMP, LEFT_JUMP) and not on_ground:
+                continue
+            if n_nodes == nodes.shape[0]:
+                nodes, links, paid = _doubled(nodes), _doubled(links), _doubled(paid)
+            child = nodes[n_nodes]
+            child[:] = nodes[node]
+            control_agent(child, grid, constants, action)
+            move_body(child, True, child, grid, crates)
+            child[LAST_Y] = child[Y]
+            ending = outcome(child, enemies_then, saws, grid)
+            if ending == DEAD:
+                continue
+            cost = paid[node] + _step_cost(action, time, costs)
+            cost += costs[_HAZARD] * _hazard_nearness(
+                child, enemies_then, saws, grid, costs[_MARGIN]
+            )
+            if ending == COIN:
+                if cost >= best_cost:
+                    continue
+                best, best_cost = n_nodes, cost
+            else:
+                key = _key(child, supported(child, grid), time + 1 if timed else 0)
+                slot = _slot(keys, key)
+                if keys[slot] != 0 and least[slot] <= cost:
+                    continue
+                n_keys += keys[slot] == 0
+                keys[slot], least[slot] = key, cost
+                if 2 * n_keys > keys.shape[0]:
+                    keys, least = _doubled_table(keys, least)
+                estimate = cost + costs[_WEIGHT] * _steps_to_go(child, goal_column)
+                heapq.heappush(queue, (estimate, n_nodes))
+            paid[n_nodes] = cost
+            links[n_nodes, 0], links[n_nodes, 1] = time + 1, node
+            links[n_nodes, 2] = action
+            n_nodes += 1
+
+    length = links[best, 0] if best >= 0 else 0
+    actions = np.empty(length, np.int64)
+    while best > 0:
+        actions[links[best, 0] - 1] = links[best, 2]
+        best = links[best, 1]
+    return actions
+
+
+@numba.njit(cache=True, nogil=True)
+def steps_as_foreseen(agent, enemies, saws, crates, grid, constants, actions):
+    """Takes a plan's actions until the world is not what the search took it to be.
+
+    Args:
+        agent: as the next five, an array of `World`; changed in place.
+        enemies: float32 [n, 4]; changed in place.
+        saws: float32 [n, 2].
+        crates: float32 [n, 2].
+        grid: int32 [h, w].
+        constants: float32 [5].
+        actions: int64 [length].
+
+    Returns:
+        How many actions were taken, and what the last one led to.
+    """
+    foreseen, free = agent.copy(), enemies.copy()
+    bystander = np.zeros(N_AGENT_FIELDS, np.float32)
+    ending, n_taken = RUNNING, 0
+    for action in actions:
+        ending = step_world(agent, enemies, saws, crates, grid, constants, action)
+        n_taken += 1
+        for i in range(enemies.shape[0] - 1, -1, -1):
+            move_body(free[i], False, bystander, grid, crates)
+        control_agent(foreseen, grid, constants, action)
+        move_body(foreseen, True, foreseen, grid, crates)
+        foreseen[LAST_Y] = foreseen[Y]
+        # What the agent stands on shows in its speed, one step later.
+        moved_alike = np.all(agent[: VY + 1] == foreseen[: VY + 1])
+        same = moved_alike and np.all(enemies == free)
+        if ending != RUNNING or not same:
+            break
+    return n_taken, ending

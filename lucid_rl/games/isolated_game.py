@@ -1,0 +1,143 @@
+"""A game in a process of its own.
+
+Some engines keep what belongs to a game in the process: Procgen reads its
+pictures once, the original CoinRun has one configuration and ends the process
+on an error. `IsolatedGame` runs any `VectorGame` in a child process: steps pass
+through shared memory, everything else as messages.
+"""
+
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.child_process import ChildProcess, as_message
+from lucid_rl.errors import GameError, ProcessError
+from lucid_rl.games.shared_step import SharedStep
+from lucid_rl.games.vector_game import GameSettings, GameStep, VectorGame
+
+
+class IsolatedGame:
+    """Any `VectorGame`, run in a child process.
+
+    Args:
+        make: what makes the game in the child from its settings; a class or
+            function that can be imported by name.
+        settings: passed to `make`.
+
+    Raises:
+        GameError: the child failed or ended unexpectedly; its last words are in
+            the message. The package's other errors pass through as they are.
+    """
+
+    def __init__(
+        self, make: Callable[[GameSettings], VectorGame], settings: GameSettings
+    ) -> None:
+        self.settings = settings
+        self.n_envs = settings.n_envs
+        self._memory = SharedStep(settings.n_envs)
+        self._child = ChildProcess(
+            _serve,
+            (make, settings, self._memory.file),
+            name=f"{settings.name} game",
+            files=(self._memory.file,),
+        )
+        self._stepping = False
+        try:
+            self.n_actions, self.action_combos, self.chooses_levels = self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def observe(self) -> GameStep:
+        """The present step; see `VectorGame`."""
+        if self._child.closed:
+            raise GameError(f"this {self.settings.name} game is closed")
+        if self._stepping:
+            self._stepping = False
+            self._answer()
+        return self._memory.step
+
+    def act(self, actions: np.ndarray) -> None:
+        """Starts the next step; see `VectorGame`.
+
+        Actions that do not fit are refused at the next `observe`.
+        """
+        self.observe()
+        self._send("act", np.asarray(actions))
+        self._stepping = True
+
+    def level_seeds(self) -> np.ndarray:
+        """Level seed of the episode now shown, int64 [n]; -1 where unknown."""
+        self.observe()
+        return self._memory.level_seeds.copy()
+
+    def last_level_complete(self) -> np.ndarray:
+        """Whether the episode that just ended was completed, bool [n]."""
+        self.observe()
+        return self._memory.last_level_complete.copy()
+
+    def start_levels(self, environments: Sequence[int], seeds: Sequence[int]) -> None:
+        """Starts given levels with the next `act`; see `VectorGame`."""
+        self._ask("start_levels", environments, seeds)
+
+    def full_resolution(self) -> np.ndarray:
+        """The present frames in high resolution, u8 [n, 512, 512, 3]."""
+        return self._ask("full_resolution")
+
+    def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
+        """Complete states; see `VectorGame`."""
+        return self._ask("get_states", environments)
+
+    def set_states(self, states: Sequence[bytes]) -> None:
+        """Restores states; see `VectorGame`."""
+        self._ask("set_states", states)
+
+    def close(self) -> None:
+        """Ends the child; see `VectorGame`."""
+        self._child.close()
+
+    def __enter__(self) -> "IsolatedGame":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def _ask(self, request: str, *arguments: Any) -> Any:
+        self.observe()
+        self._send(request, *arguments)
+        return self._answer()
+
+    def _send(self, request: str, *arguments: Any) -> None:
+        try:
+            self._child.send((request, arguments))
+        except ProcessError as error:
+            raise GameError(str(error)) from error
+
+    def _answer(self) -> Any:
+        try:
+            return self._child.receive()
+        except ProcessError as error:
+            raise GameError(str(error)) from error
+
+
+def _serve(
+    connection: Connection,
+    make: Callable[[GameSettings], VectorGame],
+    settings: GameSettings,
+    shared_file: int,
+) -> None:
+    """Makes the game, then answers requests until the parent goes."""
+    with make(settings) as game:
+        memory = SharedStep(settings.n_envs, shared_file)
+        memory.write(game)
+        connection.send((game.n_actions, game.action_combos, game.chooses_levels))
+        while True:
+            request, arguments = connection.recv()
+            try:
+                answer = getattr(game, request)(*arguments)
+                memory.write(game)
+            except Exception as error:
+                answer = as_message(error, f"{settings.name} game")
+            connection.send(answer)

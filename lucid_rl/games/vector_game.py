@@ -1,0 +1,270 @@
+"""What every game looks like from outside: settings, a step, and the protocol.
+
+A `VectorGame` runs several environments in lockstep, in the manner of gym3:
+`observe()` reads the present state, `act()` starts the next step, and the step
+may go on in the background until the next `observe()`. An environment whose
+episode ends starts the next one by itself: the reward of the last action and
+`firsts` come together, with the next episode's first observation.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from lucid_rl.errors import SettingsError
+
+# Side of the square observations, in pixels.
+OBSERVATION_SIZE = 64
+# Side of the square frames of `VectorGame.full_resolution`, in pixels.
+FULL_RESOLUTION_SIZE = 512
+_INT32_MAX = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class GameSettings:
+    """Every option of a game.
+
+    Attributes:
+        name: one of Procgen's 16 games, such as "coinrun" (`procgen_game.NAMES`).
+        n_envs: number of environments that step together.
+        seed: chooses the streams of levels; the same seed gives the same levels.
+        distribution_mode: "hard", "easy", or, for some games, "extreme",
+            "memory" or "exploration" (one fixed level).
+        n_levels: levels to draw from; 0 means unlimited.
+        start_level: the first of the `n_levels` level seeds.
+        paint_vel_info: paint the agent's velocity in the top left corner, as the
+            article does; None means yes for CoinRun and no for other games.
+        invisible: CoinRun's objects to draw fully transparent, of "buzzsaw",
+            "enemy" and "coin"; the game itself is unchanged.
+        full_resolution: whether `VectorGame.full_resolution()` will be called.
+        n_threads: threads of the engine that step environments.
+        isolated: run the game in a process of its own even where that is not
+            needed (for `invisible` it always is).
+        center_agent: keep the agent in the middle of the view.
+        use_backgrounds: draw backgrounds; otherwise they are black.
+        use_monochrome_assets: draw plain coloured rectangles.
+        restrict_themes: use one theme of walls and enemies only.
+        use_generated_assets: draw procedurally generated sprites; this changes
+            the levels too, and states can be neither saved nor set.
+        debug_mode: bits of the engine's own; CoinRun: 2 no pits, 4 no crates,
+            8 flat.
+    """
+
+    name: str = "coinrun"
+    n_envs: int = 64
+    seed: int = 0
+    distribution_mode: str = "hard"
+    n_levels: int = 0
+    start_level: int = 0
+    paint_vel_info: bool | None = None
+    invisible: tuple[str, ...] = ()
+    full_resolution: bool = False
+    n_threads: int = 2
+    isolated: bool = False
+    center_agent: bool = True
+    use_backgrounds: bool = True
+    use_monochrome_assets: bool = False
+    restrict_themes: bool = False
+    use_generated_assets: bool = False
+    debug_mode: int = 0
+
+    def __post_init__(self) -> None:
+        # One order, so that equal sets of objects make equal settings.
+        object.__setattr__(self, "invisible", tuple(sorted(set(self.invisible))))
+        for field, low, high in (
+            ("n_envs", 1, 2**16),
+            ("seed", 0, _INT32_MAX),
+            ("n_levels", 0, _INT32_MAX),
+            ("start_level", 0, _INT32_MAX),
+            ("n_threads", 0, 1024),
+            ("debug_mode", 0, _INT32_MAX),
+        ):
+            value = getattr(self, field)
+            if not isinstance(value, int | np.integer) or not low <= value <= high:
+                raise SettingsError(
+                    f"game setting {field}={value!r}: expected a whole number "
+                    f"between {low} and {high}"
+                )
+        if self.start_level and not self.n_levels:
+            raise SettingsError(
+                f"start_level={self.start_level} has no effect on unlimited levels: "
+                "give n_levels too"
+            )
+        if self.start_level + self.n_levels > _INT32_MAX:
+            raise SettingsError(
+                f"start_level={self.start_level} and n_levels={self.n_levels} go "
+                f"past the last level seed, {_INT32_MAX}"
+            )
+
+    @property
+    def paints_velocity(self) -> bool:
+        """Whether velocity is painted, with the default for None resolved."""
+        if self.paint_vel_info is None:
+            return self.name == "coinrun"
+        return self.paint_vel_info
+
+    def replace(self, **changes: Any) -> "GameSettings":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain values that JSON can hold, for a results file."""
+        return {**dataclasses.asdict(self), "invisible": list(self.invisible)}
+
+
+# Names in a checkpoint's args, as the article's training script saves them.
+_ARG_NAMES = {
+    "env_name": "name",
+    "distribution_mode": "distribution_mode",
+    "paint_vel_info": "paint_vel_info",
+    "center_agent": "center_agent",
+    "use_backgrounds": "use_backgrounds",
+    "use_monochrome_assets": "use_monochrome_assets",
+    "restrict_themes": "restrict_themes",
+    "use_generated_assets": "use_generated_assets",
+}
+
+
+def settings_from_args(args: Mapping[str, Any], **changes: Any) -> GameSettings:
+    """The game a checkpoint was trained on.
+
+    Args:
+        args: a checkpoint's `args`; only the game's name and the options that
+            change what it shows are read. The levels trained on are not: give
+            `n_levels` and `start_level` to play these.
+        **changes: fields of `GameSettings` that take precedence.
+
+    Returns:
+        The settings, with defaults for what `args` does not say.
+    """
+    known = {
+        field: args[arg]
+        for arg, field in _ARG_NAMES.items()
+        if args.get(arg) is not None
+    }
+    return GameSettings(**{**known, **changes})
+
+
+class GameStep(NamedTuple):
+    """What all environments show at one moment.
+
+    The arrays belong to the game and change at its next `act`: copy what is to
+    be kept.
+
+    Attributes:
+        rewards: f32 [n], of the action that led here.
+        observations: u8 [n, 64, 64, 3].
+        firsts: bool [n], whether this is the first observation of an episode.
+    """
+
+    rewards: np.ndarray
+    observations: np.ndarray
+    firsts: np.ndarray
+
+
+class VectorGame(Protocol):
+    """Several environments of one game that step together."""
+
+    settings: GameSettings
+    n_envs: int
+    n_actions: int
+    # The keys that each action presses, as in the article's metadata.
+    action_combos: list[tuple[str, ...]]
+    # Whether `start_levels` works.
+    chooses_levels: bool
+
+    def observe(self) -> GameStep:
+        """The present step; waits for a step in progress."""
+        ...
+
+    def act(self, actions: np.ndarray) -> None:
+        """Starts the next step with `actions`, int [n], each in [0, n_actions)."""
+        ...
+
+    def level_seeds(self) -> np.ndarray:
+        """Level seed of the episode now shown, int64 [n]; -1 where unknown."""
+        ...
+
+    def last_level_complete(self) -> np.ndarray:
+        """Whether the episode that ended just before was completed, bool [n].
+
+        It has meaning only where `firsts` is true and an episode went before.
+        """
+        ...
+
+    def start_levels(self, environments: Sequence[int], seeds: Sequence[int]) -> None:
+        """Starts the given levels in the given environments with the next `act`.
+
+        The actions given to these environments at that `act` are not used, and
+        the next `observe` shows the levels' first observations. What follows is
+        a pure function of the level seed and the actions. These environments
+        then stay on their level until another is started.
+
+        Raises:
+            GameError: this game cannot choose levels.
+        """
+        ...
+
+    def full_resolution(self) -> np.ndarray:
+        """The present frames in high resolution, u8 [n, 512, 512, 3]."""
+        ...
+
+    def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
+        """Complete states, of all environments or of those given, in their order.
+
+        `set_states` restores every environment from them.
+        """
+        ...
+
+    def set_states(self, states: Sequence[bytes]) -> None:
+        """Restores states; `observe` then shows what it showed when taken."""
+        ...
+
+    def close(self) -> None:
+        """Frees the game; further calls are errors. Closing twice is allowed."""
+        ...
+
+    def __enter__(self) -> "VectorGame": ...
+
+    def __exit__(self, *exception: Any) -> None: ...
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view of `array` that cannot be written through."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def check_game(settings: GameSettings) -> None:
+    """Raises `SettingsError` if there is no such game or it lacks an option."""
+    from lucid_rl.games.procgen_engine import check_settings
+
+    check_settings(settings)
+
+
+def make_game(settings: GameSettings) -> VectorGame:
+    """Makes a game.
+
+    Engines are imported when asked for, so that files can be analysed where no
+    game is installed.
+
+    Args:
+        settings: which game, and its options.
+
+    Returns:
+        The game; one of its own process if `settings` needs or asks for it.
+
+    Raises:
+        SettingsError: the settings do not fit the game.
+        GameError: the game is not installed or cannot be started.
+    """
+    from lucid_rl.games.isolated_game import IsolatedGame
+    from lucid_rl.games.procgen_game import ProcgenGame
+
+    check_game(settings)
+    if settings.isolated or settings.invisible:
+        return IsolatedGame(ProcgenGame, settings)
+    return ProcgenGame(settings)

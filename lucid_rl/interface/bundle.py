@@ -1,0 +1,196 @@
+"""The data bundle of an interface: written for the page, read back in Python.
+
+docs/bundle_format.md is the contract between this module and the page.
+"""
+
+import dataclasses
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import BundleError
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.interface.parts import Part
+from lucid_rl.interface.quantization import dequantize
+
+_ELEMENT = re.compile(
+    r'<script type="application/x-lucid-rl" data-part="([^"]*)">(.*?)</script>', re.S
+)
+
+
+def part_file(name: str) -> str:
+    """A part's file, relative to the page."""
+    return f"data/{name.replace('/', '_')}.js"
+
+
+def write_part(part: Part, directory: PathLike, encoding: str = "utf16") -> None:
+    """Writes a part's script beside the page, atomically.
+
+    Args:
+        part: the part.
+        directory: where index.html stands.
+        encoding: "utf16" or "base64".
+
+    Raises:
+        SaveError: the file cannot be written.
+    """
+    with atomic_open(pathlib.Path(directory) / part_file(part.name)) as stream:
+        stream.write(part.to_script(encoding))
+
+
+def part_element(part: Part) -> str:
+    """The element that holds a part inside a page of a single file."""
+    return (
+        f'<script type="application/x-lucid-rl" data-part="{part.name}">'
+        f"{part.to_element()}</script>\n"
+    )
+
+
+@dataclasses.dataclass
+class Bundle:
+    """A bundle, read part by part as it is asked for.
+
+    Attributes:
+        path: the page's folder, or the page of a single file.
+        manifest: meta of the part "manifest" (docs/bundle_format.md).
+    """
+
+    path: pathlib.Path
+    manifest: dict[str, Any]
+    _parts: dict[str, Part] = dataclasses.field(repr=False)
+
+    def part(self, name: str) -> Part:
+        """A part by name: "frames", "examples", "model/2b", "model/2b/policy", ….
+
+        Raises:
+            BundleError: it is missing or damaged.
+        """
+        if name not in self._parts:
+            self._parts[name] = _read_script(self.path / part_file(name), name)
+        return self._parts[name]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models' ids."""
+        return tuple(model["id"] for model in self.manifest["models"])
+
+    def layers(self, model: str = "model") -> tuple[str, ...]:
+        """The ids of a model's layers, in the page's order."""
+        for entry in self.manifest["models"]:
+            if entry["id"] == model:
+                return tuple(layer["id"] for layer in entry["layers"])
+        raise BundleError(f"{self.path} holds no model {model!r}, only {self.models}")
+
+    def observations(self, trajectory: int) -> np.ndarray:
+        """The frames of a trajectory, uint8 [T, H, W, 3]."""
+        return self.part("frames").array("observations", self._check(trajectory))
+
+    def values(self, model: str = "model") -> np.ndarray:
+        """The value function at every frame, float32 [S]; S counts all frames."""
+        return self.part("manifest").array(f"{model}/values")
+
+    def attribution(
+        self,
+        layer: str,
+        trajectory: int,
+        *,
+        model: str = "model",
+        action: int | None = None,
+    ) -> np.ndarray:
+        """Attributions by feature, as the page shows them.
+
+        Args:
+            layer: "2b", "input", ….
+            trajectory: its number.
+            model: the model's id.
+            action: attributions to this action's logit; to the value function if None.
+
+        Returns:
+            float32 [K + 1, T, H, W], the last feature the residual (for "input" the
+            gradients by red, green and blue: [3, T, H, W]); within 1/255 of each
+            frame's scale of what was computed.
+
+        Raises:
+            BundleError: the bundle holds no such thing, or is damaged.
+        """
+        name = f"{model}/{layer}" + ("" if action is None else "/policy")
+        part = self.part(name)
+        array = "attribution" if action is None else f"attribution/{action}"
+        codes = part.array(array, self._check(trajectory))
+        scales = part.array("frame_scale")[self.frames(trajectory)]
+        if scales.size != codes.shape[-3]:
+            raise BundleError(f"part {name!r}: scales and attributions do not match")
+        return dequantize(codes, scales)
+
+    def frames(self, trajectory: int) -> slice:
+        """Where a trajectory's frames lie among all S frames."""
+        lengths = [entry["length"] for entry in self.manifest["trajectories"]]
+        start = sum(lengths[: self._check(trajectory)])
+        return slice(start, start + lengths[trajectory])
+
+    def _check(self, trajectory: int) -> int:
+        count = len(self.manifest["trajectories"])
+        if not 0 <= trajectory < count:
+            raise BundleError(
+                f"no trajectory {trajectory}; the bundle holds {count}, from 0"
+            )
+        return trajectory
+
+
+def read_bundle(path: PathLike) -> Bundle:
+    """Opens a bundle for reading.
+
+    Args:
+        path: the page's folder, its index.html, or a page of a single file.
+
+    Returns:
+        The bundle; parts are read when first asked for.
+
+    Raises:
+        BundleError: there is none, or it is damaged or of another version.
+    """
+    given = pathlib.Path(path)
+    folder = given if given.is_dir() else given.parent
+    parts = {} if given.is_dir() else _read_page(given)
+    if "manifest" not in parts and (folder / part_file("manifest")).exists():
+        parts["manifest"] = _read_script(folder / part_file("manifest"), "manifest")
+    elif "manifest" not in parts and given.is_dir():
+        parts = _read_page(folder / "index.html")
+    if "manifest" not in parts:
+        raise BundleError(
+            f"{given} holds no bundle: neither {part_file('manifest')} nor a page with "
+            "the data inside. Make one with scripts/make_interface.py."
+        )
+    manifest = parts["manifest"].meta
+    if not all(
+        isinstance(manifest.get(key), list) for key in ("models", "trajectories")
+    ):
+        raise BundleError(f"{given}: the manifest names no models or trajectories")
+    return Bundle(folder, manifest, parts)
+
+
+def _read_script(path: pathlib.Path, name: str) -> Part:
+    try:
+        part = Part.from_script(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from None
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    if part.name != name:
+        raise BundleError(f"{path} holds part {part.name!r}, expected {name!r}")
+    return part
+
+
+def _read_page(path: pathlib.Path) -> dict[str, Part]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"cannot read {path}: {error}") from None
+    try:
+        return {
+            match[1]: Part.from_element(match[2]) for match in _ELEMENT.finditer(text)
+        }
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None

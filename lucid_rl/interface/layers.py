@@ -1,0 +1,203 @@
+"""One layer's part of an interface: attributions of every frame, and its legend."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.interface.legend import legend_arrays
+from lucid_rl.interface.parts import Layout, Part
+from lucid_rl.interface.quantization import frame_scales, quantize
+from lucid_rl.interface.settings import INPUT_LAYER, ExampleSettings
+from lucid_rl.interpret.attribution import (
+    AttributionSettings,
+    Output,
+    attribute,
+    logit,
+    value,
+)
+from lucid_rl.interpret.nmf import Factorization, NMFSettings, fit_nmf
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.progress import progress
+
+# Numbers of attribution held at once, in float32.
+_CHUNK_NUMBERS = 32_000_000
+
+
+def fit_features(
+    model: GraphModel,
+    layer: str,
+    observations: np.ndarray,
+    attribution: AttributionSettings,
+    nmf: NMFSettings,
+    positions: int,
+) -> Factorization:
+    """Finds the features of a layer by NMF of value attributions.
+
+    Article, "Dimensionality reduction for reinforcement learning models". NMF fits a
+    sample of positions, so attributions are computed for no more of them than that
+    takes; the observations that these lie in are spread evenly.
+
+    Args:
+        model: the network.
+        layer: a layer's short name.
+        observations: u8 [N, H, W, 3].
+        attribution: how attributions are computed.
+        nmf: how features are found; with fewer channels than features, there are
+            as many features as channels.
+        positions: positions (of the layer, over all observations) to attribute.
+
+    Returns:
+        The features' directions.
+    """
+    height, width, channels = model.layer_shape(layer)
+    wanted = min(len(observations), -(-positions // (height * width)))
+    chosen = np.linspace(0, len(observations) - 1, wanted).round().astype(int)
+    nmf = dataclasses.replace(nmf, n_features=min(nmf.n_features, channels))
+
+    def chunks() -> Iterator[np.ndarray]:
+        size = _chunk_frames(model, layer, 1)
+        starts = range(0, len(chosen), size)
+        for start in progress(starts, f"{layer}: attributions for features"):
+            rows = chosen[start : start + size]
+            yield attribute(
+                model, observations[rows], layer, settings=attribution
+            ).values
+
+    return fit_nmf(chunks(), nmf, layer=layer)
+
+
+def layer_part(
+    name: str,
+    model: GraphModel,
+    layer: str,
+    frames: np.ndarray,
+    lengths: Sequence[int],
+    settings: AttributionSettings,
+    *,
+    factorization: Factorization | None,
+    n_actions: int | None = None,
+    examples: tuple[np.ndarray, ExampleSettings] | None = None,
+) -> Part:
+    """Computes the part of one layer.
+
+    Args:
+        name: the part's name.
+        model: the network.
+        layer: a layer's short name, or "input" for gradients.
+        frames: u8 [S, H, W, 3], all trajectories one after the other.
+        lengths: frames in each trajectory.
+        settings: how attributions are computed.
+        factorization: the features; None for gradients by channel.
+        n_actions: attribute each action's logit instead of the value function.
+        examples: observations u8 [N, H, W, 3] and settings, to add a legend.
+
+    Returns:
+        The part, as docs/bundle_format.md describes it.
+    """
+    outputs = [value()] if n_actions is None else [logit(i) for i in range(n_actions)]
+    height, width, channels = model.layer_shape(layer)
+    n_maps = channels if factorization is None else factorization.n_features + 1
+    n_frames = len(frames)
+    codes = np.empty((len(outputs), n_maps, n_frames, height, width), np.int8)
+    scales = np.empty(n_frames, np.float32)
+    totals = np.empty((len(outputs), n_frames, n_maps), np.float32)
+    absolute = np.zeros((len(outputs), n_maps))
+    largest = np.empty(n_frames, np.float32)
+    completeness = np.empty((len(outputs), n_frames, 2), np.float32)
+    size = _chunk_frames(model, layer, len(outputs))
+    what = "attributions" if n_actions is None else "attributions of actions"
+    for start in progress(range(0, n_frames, size), f"{layer}: {what}"):
+        rows = slice(start, min(start + size, n_frames))
+        if factorization is None:
+            maps = _gradients(model, layer, frames[rows], outputs)
+        else:
+            maps, completeness[:, rows] = _attributions(
+                model, layer, frames[rows], outputs, settings, factorization
+            )
+        scales[rows] = frame_scales(maps)
+        codes[:, :, rows] = quantize(maps, scales[rows])
+        sums = maps.sum(axis=(-2, -1), dtype=np.float64)  # [O, K + 1, n]
+        totals[:, rows] = sums.swapaxes(1, 2)
+        absolute += np.abs(maps).sum(axis=(2, 3, 4), dtype=np.float64)
+        features = maps if factorization is None else maps[:, :-1]
+        largest[rows] = np.abs(features).max(axis=(0, 1, 3, 4))
+    arrays: dict[str, np.ndarray] = {"frame_scale": scales}
+    layouts: dict[str, Layout] = {}
+    for i in range(len(outputs)):
+        key = "attribution" if n_actions is None else f"attribution/{i}"
+        arrays[key] = codes[i]
+        layouts[key] = Layout("gzip", 1, tuple(lengths))
+    arrays["totals"] = totals[0] if n_actions is None else totals
+    meta: dict[str, Any] = {
+        "layer": layer,
+        "output": "value" if n_actions is None else "policy",
+        "kind": "gradient" if factorization is None else "attribution",
+        "scale": _display_scale(largest),
+        "shares": (absolute.sum(axis=0) / (absolute.sum() or 1.0)).tolist(),
+    }
+    if factorization is not None:
+        arrays["completeness"] = completeness[0] if n_actions is None else completeness
+        gaps = np.abs(completeness[..., 0] - completeness[..., 1])
+        meta["quadrature"] = {
+            "rule": settings.rule,
+            "n_nodes": settings.n_nodes,
+            "mean_gap": float(gaps.mean()),
+            "mean_total": float(np.abs(completeness[..., 1]).mean()),
+        }
+        if examples is not None:
+            legend_meta, legend = legend_arrays(model, layer, factorization, *examples)
+            meta |= legend_meta
+            arrays |= legend
+    return Part.encode(name, meta, arrays, layouts)
+
+
+def is_input(layer: str) -> bool:
+    """Whether a layer is the observation itself, shown by gradients."""
+    return layer == INPUT_LAYER
+
+
+def _attributions(
+    model: GraphModel,
+    layer: str,
+    frames: np.ndarray,
+    outputs: list[Output],
+    settings: AttributionSettings,
+    factorization: Factorization,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maps f32 [O, K + 1, n, H, W] and completeness f32 [O, n, 2]."""
+    found = attribute(model, frames, layer, outputs, settings)
+    shape = found.values.shape  # [O, n, H, W, C]
+    maps = np.empty((shape[0], factorization.n_features + 1, *shape[1:4]), np.float32)
+    for i, values in enumerate(found.values):
+        features, maps[i, -1] = factorization.reduce_attribution(values)
+        maps[i, :-1] = np.moveaxis(features, -1, 0)
+    sums = found.totals + found.gap
+    return maps, np.stack([sums, found.totals], axis=-1)
+
+
+def _gradients(
+    model: GraphModel, layer: str, frames: np.ndarray, outputs: list[Output]
+) -> np.ndarray:
+    """Gradients by channel, f32 [O, C, n, H, W], of observations in [0, 1]."""
+    function = model.layer_function(layer, [output.target for output in outputs])
+    seeds = [
+        output.seeds(slice(0, len(frames)), shape)
+        for output, shape in zip(outputs, function.target_shapes(), strict=True)
+    ]
+    batch = model.float_observations(model.check_observations(frames))
+    one = np.ones(1)
+    gradients = function.ray_gradients(batch, one, one, seeds, batch)
+    return np.stack([np.moveaxis(gradient, -1, 0) for gradient in gradients])
+
+
+def _display_scale(largest: np.ndarray) -> float:
+    """Median over frames of the largest value in each; 1 where all are zero."""
+    scale = float(np.median(largest))
+    return scale or float(largest.max()) or 1.0
+
+
+def _chunk_frames(model: GraphModel, layer: str, n_outputs: int) -> int:
+    numbers = int(np.prod(model.layer_shape(layer))) * n_outputs
+    return int(np.clip(_CHUNK_NUMBERS // numbers, 1, 512))

@@ -1,0 +1,113 @@
+"""The legend's dataset examples, as numbers that the page draws patches from."""
+
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.interface.settings import ExampleSettings
+from lucid_rl.interpret.dataset_examples import (
+    ExampleGrid,
+    diverse_examples,
+    spatial_examples,
+)
+from lucid_rl.interpret.nmf import Factorization
+from lucid_rl.interpret.patches import rescale_opacity
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.progress import progress
+
+# Observations whose activations are held at once.
+_CHUNK_OBSERVATIONS = 256
+
+
+def legend_arrays(
+    model: GraphModel,
+    layer: str,
+    factorization: Factorization,
+    observations: np.ndarray,
+    settings: ExampleSettings,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Chooses examples for every feature of a layer.
+
+    Args:
+        model: the network.
+        layer: a layer's short name.
+        factorization: the layer's features.
+        observations: u8 [N, H, W, 3] to choose from.
+        settings: how many.
+
+    Returns:
+        Meta and arrays for the layer's part (docs/bundle_format.md).
+    """
+    responses = _responses(model, layer, factorization, observations)
+    side = min(settings.thumbnail_side, int(np.sqrt(len(observations))))
+    sizes = {
+        multiple: tuple(int(n * multiple + 0.5) for n in responses.shape[2:])
+        for multiple in settings.map_multiples
+    }
+    multiples = [
+        multiple
+        for multiple, (rows, columns) in sizes.items()
+        if rows >= 1 <= columns and rows <= observations.shape[1]
+    ]
+    thumbnails = []
+    maps: dict[float, list[ExampleGrid]] = {multiple: [] for multiple in multiples}
+    for weights in progress(list(responses), f"{layer}: dataset examples"):
+        thumbnails.append(diverse_examples(weights, side))
+        for multiple in multiples:
+            maps[multiple].append(spatial_examples(weights, multiple))
+    arrays = _thumbnail_arrays(thumbnails, responses.shape[2:])
+    for multiple, grids in maps.items():
+        arrays[f"map{multiple:g}_index"] = np.stack(
+            [np.where(grid.weights > 0, grid.observations, -1) for grid in grids]
+        ).astype(np.int32)
+        arrays[f"map{multiple:g}_weight"] = np.stack(
+            [_opacity(grid, max_scale=10.0) for grid in grids]
+        )
+    meta = {
+        "thumbnail": {"rows": side, "columns": side},
+        "maps": [
+            {"multiple": m, "rows": sizes[m][0], "columns": sizes[m][1]}
+            for m in multiples
+        ],
+    }
+    return meta, arrays
+
+
+def _thumbnail_arrays(
+    grids: list[ExampleGrid], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    centres = np.stack([grid.centres for grid in grids])  # [K, rows, columns, 2]
+    positions = np.floor(centres * np.array(shape)).astype(np.int16)
+    return {
+        "thumbnail_index": np.stack([grid.observations for grid in grids]),
+        "thumbnail_y": positions[..., 0],
+        "thumbnail_x": positions[..., 1],
+        "thumbnail_weight": np.stack([_opacity(grid, max_scale=1.0) for grid in grids]),
+    }
+
+
+def _opacity(grid: ExampleGrid, max_scale: float) -> np.ndarray:
+    """Weights as opacities u8: the weak made visible, what never responds left out."""
+    largest = grid.weights.max() or 1.0
+    image = np.zeros((*grid.weights.shape, 4), np.float32)
+    image[..., 3] = grid.weights / largest
+    opacity = rescale_opacity(image, max_scale=max_scale, keep_zeros=True)[..., 3]
+    return np.rint(opacity * 255).astype(np.uint8)
+
+
+def _responses(
+    model: GraphModel,
+    layer: str,
+    factorization: Factorization,
+    observations: np.ndarray,
+) -> np.ndarray:
+    """How strongly each feature responds, f32 [K, N, H, W]."""
+    height, width, _ = model.layer_shape(layer)
+    shape = (factorization.n_features, len(observations), height, width)
+    responses = np.empty(shape, np.float32)
+    starts = range(0, len(observations), _CHUNK_OBSERVATIONS)
+    for start in progress(starts, f"{layer}: responses to the dataset"):
+        rows = slice(start, start + _CHUNK_OBSERVATIONS)
+        activations = model.activations(observations[rows], [layer])[layer]
+        responses[:, rows] = np.moveaxis(factorization.transform(activations), -1, 0)
+    return responses

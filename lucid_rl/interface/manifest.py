@@ -1,0 +1,153 @@
+"""The bundle's first part: what there is, the timelines, and the moments in them."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.interface import timeline
+from lucid_rl.interface.names import Names
+from lucid_rl.interface.parts import Part
+from lucid_rl.interface.samples import Samples
+from lucid_rl.version import __version__
+
+_COLOURS = ("red", "green", "blue")
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerResults:
+    """What was computed of one layer: its parts, and its shape (H, W, C)."""
+
+    layer: str
+    shape: tuple[int, ...]
+    part: Part
+    policy_part: Part | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelResults:
+    """What was computed of one model.
+
+    Attributes:
+        key: its id in the bundle.
+        name: for display.
+        gamma: discount of a step.
+        lam: discount of a step's own error.
+        values: f32 [n, T], at every frame of the trajectories.
+        logits: f32 [n, T, A].
+        last_values: f32 [n], after the last action; None if unknown.
+        layers: in the page's order.
+    """
+
+    key: str
+    name: str
+    gamma: float
+    lam: float
+    values: np.ndarray
+    logits: np.ndarray
+    last_values: np.ndarray | None
+    layers: tuple[LayerResults, ...]
+
+
+def manifest_part(
+    models: list[ModelResults],
+    samples: Samples,
+    names: Names,
+    *,
+    title: str | None,
+    created_with: dict[str, Any],
+    notes: tuple[str, ...],
+) -> Part:
+    """Writes the manifest.
+
+    Args:
+        models: the models, the first of which acted.
+        samples: what they were shown.
+        names: names of features.
+        title: the page's title; by default it names the models.
+        created_with: settings; plain values.
+        notes: sentences for the page.
+    """
+    first = models[0]
+    trajectories = samples.trajectories
+    game = str(samples.environment.get("name", ""))
+    listed = [
+        timeline.episodes(trajectories, i, game) for i in range(len(trajectories))
+    ]
+    arrays: dict[str, np.ndarray] = {
+        "actions": trajectories.actions.reshape(-1).astype(np.uint8),
+        "rewards": trajectories.rewards.reshape(-1).astype(np.float32),
+        "firsts": trajectories.firsts.reshape(-1).astype(np.uint8),
+    }
+    found = []
+    for model in models:
+        advantages = timeline.advantages_of(
+            trajectories, model.values, model.last_values, model.gamma, model.lam
+        )
+        arrays[f"{model.key}/values"] = model.values.reshape(-1)
+        arrays[f"{model.key}/advantages"] = advantages.reshape(-1)
+        arrays[f"{model.key}/logits"] = model.logits.reshape(-1, model.logits.shape[-1])
+        if model is first:
+            found = timeline.moments(trajectories, model.values, advantages, listed)
+    keys = timeline.action_keys(samples.action_combos, first.logits.shape[-1])
+    hidden = [entry.layer for entry in first.layers if not _is_gradient(entry)]
+    shown = hidden or [entry.layer for entry in first.layers]
+    frames = samples.frames
+    meta = {
+        "title": title or " and ".join(model.name for model in models),
+        "package_version": __version__,
+        "created_with": created_with,
+        "environment": samples.environment,
+        "observation_shape": list(trajectories.observations.shape[2:]),
+        "action_combos": keys,
+        "action_names": [timeline.action_name(combo) for combo in keys],
+        "gamma": first.gamma,
+        "lambda": first.lam,
+        "trajectories": [
+            {
+                "length": trajectories.actions.shape[1],
+                "episodes": episodes,
+                "title": timeline.trajectory_title(i, episodes),
+            }
+            for i, episodes in enumerate(listed)
+        ],
+        "moments": found,
+        "models": [_model_entry(model, names) for model in models],
+        "default_layer": shown[len(shown) // 2],
+        "full_resolution": None if frames is None else frames.entries[0]["shape"][1],
+        "notes": [*samples.notes, *notes],
+    }
+    return Part.encode("manifest", meta, arrays)
+
+
+def _is_gradient(entry: LayerResults) -> bool:
+    return entry.part.meta["kind"] == "gradient"
+
+
+def _model_entry(model: ModelResults, names: Names) -> dict[str, Any]:
+    return {
+        "id": model.key,
+        "name": model.name,
+        "layers": [_layer_entry(entry, names) for entry in model.layers],
+    }
+
+
+def _layer_entry(entry: LayerResults, names: Names) -> dict[str, Any]:
+    shares = entry.part.meta["shares"]
+    if _is_gradient(entry):
+        n_features = len(shares)
+        given = dict(enumerate(_COLOURS)) if n_features == len(_COLOURS) else {}
+    else:
+        n_features = len(shares) - 1  # the last is the residual's
+        given = names.get(entry.layer, {})
+    return {
+        "id": entry.layer,
+        "shape": list(entry.shape),
+        "part": entry.part.name,
+        "policy_part": entry.policy_part.name if entry.policy_part else None,
+        "kind": entry.part.meta["kind"],
+        "n_features": n_features,
+        "features": [
+            {"name": given.get(k), "share": shares[k]} for k in range(n_features)
+        ],
+    }

@@ -1,0 +1,299 @@
+"""The main job: from a model to a page that shows what it sees."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import ModelError
+from lucid_rl.interface.layers import fit_features, layer_part
+from lucid_rl.interface.manifest import LayerResults, ModelResults, manifest_part
+from lucid_rl.interface.names import read_names
+from lucid_rl.interface.page import template, write_page
+from lucid_rl.interface.parts import Part
+from lucid_rl.interface.samples import Samples, get_samples, observations_part
+from lucid_rl.interface.settings import INPUT_LAYER, InterfaceSettings
+from lucid_rl.interface.sources import ModelSource, mostly_equal, open_source
+from lucid_rl.interface.stages import StageCache
+from lucid_rl.interpret.nmf import Factorization
+
+FIRST, SECOND = "model", "compared"
+"""Ids of the models in a bundle."""
+
+
+def make_interface(
+    settings: InterfaceSettings | None = None, cache: StageCache | None = None
+) -> pathlib.Path:
+    """Makes an interface.
+
+    Samples what is missing, finds features by NMF of value attributions, computes
+    the attributions of every frame and writes the page with its data. Stages that
+    an earlier run finished with the same settings and inputs are reused.
+
+    Args:
+        settings: of which model, and how; the bundled model by default.
+        cache: keeps finished stages; in the settings' folder by default.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        LucidRLError: what is wrong with the model, the settings or the disk.
+    """
+    settings = settings or InterfaceSettings()
+    template()  # a missing page shows now, not after the work
+    names = read_names(settings.names) if settings.names else {}
+    first = open_source(settings.model)
+    second = None if settings.compare_to is None else open_source(settings.compare_to)
+    own_folder = cache is None and settings.cache_dir is None
+    cache = cache or StageCache(settings.cache_path)
+    job = _Job(settings, cache, first)
+    notes: tuple[str, ...] = ()
+    models = [job.analyse(FIRST, first, first)]
+    if second is not None:
+        shared = settings.share_features
+        if shared is None:
+            shared = mostly_equal(first, second)
+        models.append(job.analyse(SECOND, second, first if shared else second))
+        notes = (
+            f"{first.name} acted; {second.name} was shown the same frames.",
+            f"Both are seen through the features of {first.name}."
+            if shared
+            else "Each model has features of its own.",
+        )
+    manifest = manifest_part(
+        models,
+        job.samples,
+        names,
+        title=settings.title,
+        created_with=_plain(settings),
+        notes=notes,
+    )
+    page = write_page(
+        [manifest, *job.data_parts(models)],
+        settings.output_dir,
+        single_file=settings.single_file,
+        encoding=settings.encoding,
+    )
+    if own_folder:
+        cache.prune()
+    return page
+
+
+class _Job:
+    """The stages of one run, on shared samples."""
+
+    def __init__(
+        self, settings: InterfaceSettings, cache: StageCache, acting: ModelSource
+    ) -> None:
+        self.settings = settings
+        self.cache = cache
+        self.samples: Samples = get_samples(acting, settings, cache)
+        observations = self.samples.trajectories.observations
+        self.shape = observations.shape[:2]
+        self.frames = observations.reshape(-1, *observations.shape[2:])
+        self.lengths = [self.shape[1]] * self.shape[0]
+
+    def analyse(
+        self, key: str, source: ModelSource, features_of: ModelSource
+    ) -> ModelResults:
+        """Everything about one model, seen through the features of one."""
+        chosen = _layers(source, self.settings)
+        policy = self._policy(key, source)
+        values, logits = policy.array("values"), policy.array("logits")
+        last_values = None
+        if "last_values" in policy.names:
+            last_values = policy.array("last_values")
+        return ModelResults(
+            key=key,
+            name=source.name,
+            gamma=source.gamma,
+            lam=source.lam,
+            values=values.reshape(self.shape),
+            logits=logits.reshape(*self.shape, -1),
+            last_values=last_values,
+            layers=tuple(
+                self._layer(key, source, features_of, layer) for layer in chosen
+            ),
+        )
+
+    def data_parts(self, models: Sequence[ModelResults]) -> Iterator[Part]:
+        """All parts but the manifest."""
+        layers = [entry for model in models for entry in model.layers]
+        inputs = {"frames": self.samples.frames_digest, "lengths": self.lengths}
+        yield self.cache.get(
+            "frames",
+            inputs,
+            lambda: observations_part("frames", self.frames, self.lengths),
+        )
+        used = _shown_examples([entry.part for entry in layers])
+        yield self.cache.get(
+            "examples",
+            {"observations": self.samples.observations_digest, "used": used.tolist()},
+            lambda: self._examples(used),
+        )
+        if self.samples.frames is not None:
+            yield self.samples.frames
+        for entry in layers:
+            yield entry.part
+            if entry.policy_part is not None:
+                yield entry.policy_part
+
+    def _examples(self, used: np.ndarray) -> Part:
+        """Observations by index, black where nothing shows them: that costs nothing."""
+        shown = np.zeros_like(self.samples.observations)
+        shown[used] = self.samples.observations[used]
+        return observations_part("examples", shown)
+
+    def _policy(self, key: str, source: ModelSource) -> Part:
+        last = self.samples.trajectories.last_observations
+
+        def make() -> Part:
+            logits, values = source.model.policy(self.frames)
+            arrays = {"logits": logits, "values": values}
+            if last is not None:
+                arrays["last_values"] = source.model.policy(last)[1]
+            return Part.encode(f"policy/{key}", {}, arrays)
+
+        inputs = {"model": source.digest, "frames": self.samples.frames_digest}
+        return self.cache.get(f"policy/{key}", inputs, make)
+
+    def _features(self, source: ModelSource, layer: str) -> Factorization:
+        settings = self.settings
+        inputs = {
+            "model": source.digest,
+            "observations": self.samples.observations_digest,
+            "attribution": settings.attribution,
+            "nmf": settings.nmf,
+            "positions": settings.fit_positions,
+        }
+
+        def make() -> Part:
+            found = fit_features(
+                source.model,
+                layer,
+                self.samples.observations,
+                settings.attribution,
+                settings.nmf,
+                settings.fit_positions,
+            )
+            meta = {"explained": found.explained, "fit": found.fit}
+            return Part.encode(
+                f"features/{layer}", meta, {"directions": found.directions}
+            )
+
+        part = self.cache.get(f"features/{source.digest[:8]}/{layer}", inputs, make)
+        return Factorization(
+            part.array("directions"),
+            layer=layer,
+            explained=part.meta["explained"],
+            fit=part.meta["fit"],
+        )
+
+    def _layer(
+        self, key: str, source: ModelSource, features_of: ModelSource, layer: str
+    ) -> LayerResults:
+        settings = self.settings
+        factorization = None
+        if layer != INPUT_LAYER:
+            if not _fits(features_of, source, layer):
+                features_of = source
+            factorization = self._features(features_of, layer)
+        inputs: dict[str, Any] = {
+            "model": source.digest,
+            "frames": self.samples.frames_digest,
+            "lengths": self.lengths,
+            "directions": None
+            if factorization is None
+            else factorization.directions.tolist(),
+            "attribution": None if factorization is None else settings.attribution,
+        }
+        with_legend = inputs | {
+            "observations": self.samples.observations_digest,
+            "examples": settings.examples,
+        }
+        name = f"{key}/{layer}"
+        part = self.cache.get(
+            name,
+            inputs if factorization is None else with_legend,
+            lambda: layer_part(
+                name,
+                source.model,
+                layer,
+                self.frames,
+                self.lengths,
+                settings.attribution,
+                factorization=factorization,
+                examples=(self.samples.observations, settings.examples),
+            ),
+        )
+        policy_part = None
+        if layer in settings.policy_layers:
+            policy_part = self.cache.get(
+                f"{name}/policy",
+                inputs,
+                lambda: layer_part(
+                    f"{name}/policy",
+                    source.model,
+                    layer,
+                    self.frames,
+                    self.lengths,
+                    settings.attribution,
+                    factorization=factorization,
+                    n_actions=source.model.n_actions,
+                ),
+            )
+        shape = source.model.layer_shape(layer)
+        return LayerResults(layer, shape, part, policy_part)
+
+
+def _layers(source: ModelSource, settings: InterfaceSettings) -> tuple[str, ...]:
+    """The layers to show, in the model's order."""
+    known = (INPUT_LAYER, *source.model.layers)
+    asked = {*settings.layers, *settings.policy_layers}
+    unknown = sorted(asked - set(known))
+    if unknown:
+        raise ModelError(
+            f"{source.name} has no layer {unknown[0]!r}; its layers are "
+            f"{', '.join(known)}"
+        )
+    chosen = asked if settings.layers else {*source.model.layers, *asked}
+    if settings.input_gradients:
+        chosen.add(INPUT_LAYER)
+    return tuple(layer for layer in known if layer in chosen)
+
+
+def _fits(features_of: ModelSource, source: ModelSource, layer: str) -> bool:
+    """Whether a layer has its like in the model whose features are used."""
+    theirs = features_of.model
+    return (
+        layer in theirs.layers
+        and theirs.layer_shape(layer)[-1] == source.model.layer_shape(layer)[-1]
+    )
+
+
+def _shown_examples(parts: Sequence[Part]) -> np.ndarray:
+    """Indices of the observations that legends and maps refer to."""
+    indices = [
+        np.unique(part.array(name))
+        for part in parts
+        for name in part.names
+        if name.endswith("_index")
+    ]
+    used = np.unique(np.concatenate(indices)) if indices else np.zeros(0, int)
+    return used[used >= 0]
+
+
+def _plain(settings: InterfaceSettings) -> dict[str, Any]:
+    """Settings as plain values, without the folders of this machine."""
+    values = dataclasses.asdict(settings)
+    for key in ("output_dir", "cache_dir", "names"):
+        values.pop(key)
+    values["model"] = os.path.basename(settings.model)
+    if settings.compare_to is not None:
+        values["compare_to"] = os.path.basename(settings.compare_to)
+    return json.loads(json.dumps(values))

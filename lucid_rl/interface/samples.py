@@ -1,0 +1,279 @@
+"""What an interface shows the model at: sampled, or as it came with the model."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+from lucid_rl.games.vector_game import (
+    GameSettings,
+    VectorGame,
+    make_game,
+    settings_from_args,
+)
+from lucid_rl.interface import encoding
+from lucid_rl.interface.parts import Layout, Part
+from lucid_rl.interface.settings import InterfaceSettings
+from lucid_rl.interface.sources import ModelSource
+from lucid_rl.interface.stages import StageCache, digest
+from lucid_rl.sampling.observations import read_observations, sample_observations
+from lucid_rl.sampling.trajectories import (
+    Trajectories,
+    read_trajectories,
+    sample_trajectories,
+)
+
+# Pictures in one sheet: few enough that sheets stay within what browsers draw.
+_PER_SHEET = 1024
+# Full-resolution pictures in one sheet, which the page decodes as a whole.
+FRAMES_PER_SHEET = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Observations and trajectories.
+
+    Attributes:
+        observations: u8 [N, H, W, 3], for features and their examples.
+        trajectories: what the timeline shows; full-resolution frames are left out.
+        frames: part "frames_full", if full-resolution frames were asked for.
+        environment: what is known of the game; plain values.
+        action_combos: keys that each action presses; None if unknown.
+        notes: where the samples come from, in sentences.
+    """
+
+    observations: np.ndarray
+    trajectories: Trajectories
+    frames: Part | None
+    environment: dict[str, Any]
+    action_combos: list[list[str]] | None
+    notes: tuple[str, ...]
+
+    @functools.cached_property
+    def observations_digest(self) -> str:
+        """A hash of the observations."""
+        return digest(self.observations)
+
+    @functools.cached_property
+    def frames_digest(self) -> str:
+        """A hash of the trajectories' observations."""
+        return digest(self.trajectories.observations)
+
+
+def get_samples(
+    source: ModelSource, settings: InterfaceSettings, cache: StageCache
+) -> Samples:
+    """Reads what comes with the model and samples what is missing.
+
+    Args:
+        source: the model.
+        settings: what to sample.
+        cache: keeps what was sampled.
+
+    Raises:
+        GameError: a game is needed and not installed.
+        InputError: the model cannot see what the files hold.
+    """
+    own = source.files if settings.own_samples else None
+    notes = []
+    game_settings = _game_settings(source, settings)
+    combos: list[list[str]] | None = None
+    frames = None
+    if own is not None and own.observations is not None:
+        wanted = settings.observations.n_envs * settings.observations.n_per_env
+        observations = read_observations(own.observations).observations[:wanted]
+        notes.append("The observations for features come with the model.")
+    else:
+        part = _sampled_observations(source, settings, game_settings, cache)
+        observations, combos = part.array("observations"), part.meta["action_combos"]
+    if own is not None and own.trajectories is not None:
+        trajectories = _shortened(read_trajectories(own.trajectories), settings)
+        notes.append("The trajectories come with the model.")
+        if settings.full_resolution and trajectories.frames is not None:
+            frames = frames_part(trajectories.frames)
+        elif settings.full_resolution:
+            notes.append("Its files hold no full-resolution frames.")
+        trajectories = dataclasses.replace(trajectories, frames=None)
+    else:
+        part, frames = _sampled_trajectories(source, settings, game_settings, cache)
+        trajectories, combos = _from_part(part), part.meta["action_combos"]
+    environment = {"name": game_settings.name}
+    if combos is not None:
+        environment = game_settings.as_dict()
+    if "action_combos" in source.metadata:
+        combos = [[str(k) for k in keys] for keys in source.metadata["action_combos"]]
+    return Samples(
+        observations, trajectories, frames, environment, combos, tuple(notes)
+    )
+
+
+def observations_part(
+    name: str, observations: np.ndarray, lengths: Sequence[int] | None = None
+) -> Part:
+    """A part that holds pictures u8 [N, H, W, 3] without loss.
+
+    Args:
+        name: the part's name.
+        observations: the pictures.
+        lengths: pictures in each entry; by default as many as a sheet takes well.
+    """
+    lengths = lengths or _lengths(len(observations), _PER_SHEET)
+    layout = Layout("webp", 0, tuple(lengths))
+    return Part.encode(
+        name, {}, {"observations": observations}, {"observations": layout}
+    )
+
+
+def frames_part(frames: np.ndarray) -> Part:
+    """Part "frames_full" of full-resolution frames u8 [n, T, R, R, 3]."""
+    flat = frames.reshape(-1, *frames.shape[2:])
+    lengths = _lengths(
+        len(flat), min(FRAMES_PER_SHEET, encoding.largest_sheet(*flat.shape[1:3]))
+    )
+    return Part.encode(
+        "frames_full",
+        {"frames": None},
+        {"observations_full": flat},
+        {"observations_full": Layout("webp_lossy", 0, tuple(lengths))},
+    )
+
+
+def _game_settings(source: ModelSource, settings: InterfaceSettings) -> GameSettings:
+    changes: dict[str, Any] = {
+        "n_levels": settings.n_levels,
+        "start_level": settings.start_level,
+        "seed": settings.seed,
+    }
+    if settings.distribution_mode is not None:
+        changes["distribution_mode"] = settings.distribution_mode
+    return settings_from_args(source.args, **changes)
+
+
+def _sampled_observations(
+    source: ModelSource,
+    settings: InterfaceSettings,
+    game_settings: GameSettings,
+    cache: StageCache,
+) -> Part:
+    sampling = settings.observations
+    game_settings = game_settings.replace(n_envs=sampling.n_envs)
+
+    def make() -> Part:
+        rng = np.random.default_rng([settings.seed, 0])
+        with make_game(game_settings) as game:
+            _check_actions(source, game)
+            found = sample_observations(game, source.model.policy, sampling, rng)
+            combos = [list(keys) for keys in game.action_combos]
+        part = observations_part("observations", found.observations)
+        return dataclasses.replace(part, meta={"action_combos": combos})
+
+    inputs = {"model": source.digest, "game": game_settings, "sampling": sampling}
+    return cache.get("observations", inputs, make)
+
+
+def _sampled_trajectories(
+    source: ModelSource,
+    settings: InterfaceSettings,
+    game_settings: GameSettings,
+    cache: StageCache,
+) -> tuple[Part, Part | None]:
+    size = settings.full_resolution
+    sampling = dataclasses.replace(settings.trajectories, frame_size=size)
+    # Another stream of levels than the observations'.
+    game_settings = game_settings.replace(
+        n_envs=sampling.n_envs,
+        seed=game_settings.seed + 1,
+        full_resolution=bool(size),
+    )
+    inputs = {"model": source.digest, "game": game_settings, "sampling": sampling}
+
+    @functools.cache
+    def sample() -> tuple[Trajectories, list[list[str]]]:
+        rng = np.random.default_rng([settings.seed, 1])
+        with make_game(game_settings) as game:
+            _check_actions(source, game)
+            found = sample_trajectories(game, source.model.policy, sampling, rng)
+            return found, [list(keys) for keys in game.action_combos]
+
+    part = cache.get("trajectories", inputs, lambda: _to_part(*sample()))
+    if not size:
+        return part, None
+    return part, cache.get("frames_full", inputs, lambda: _frames_part(sample()[0]))
+
+
+def _frames_part(trajectories: Trajectories) -> Part:
+    assert trajectories.frames is not None
+    return frames_part(trajectories.frames)
+
+
+def _to_part(trajectories: Trajectories, combos: list[list[str]]) -> Part:
+    n, length = trajectories.actions.shape
+    flat = trajectories.observations.reshape(
+        n * length, *trajectories.observations.shape[2:]
+    )
+    arrays: dict[str, np.ndarray | None] = {
+        "observations": flat,
+        "actions": trajectories.actions.astype(np.int32),
+        "rewards": trajectories.rewards,
+        "firsts": trajectories.firsts.astype(np.uint8),
+        "level_seeds": trajectories.level_seeds,
+        "last_observations": trajectories.last_observations,
+        "last_firsts": trajectories.last_firsts,
+    }
+    kept = {name: array for name, array in arrays.items() if array is not None}
+    if "level_seeds" in kept:
+        kept["level_seeds"] = kept["level_seeds"].astype(np.int32)
+    if "last_firsts" in kept:
+        kept["last_firsts"] = kept["last_firsts"].astype(np.uint8)
+    layout = Layout("webp", 0, tuple(_lengths(len(flat), _PER_SHEET)))
+    meta = {"action_combos": combos}
+    return Part.encode("trajectories", meta, kept, {"observations": layout})
+
+
+def _from_part(part: Part) -> Trajectories:
+    arrays: dict[str, Any] = {name: part.array(name) for name in part.names}
+    shape = arrays["actions"].shape
+    flat = arrays["observations"]
+    for name in ("firsts", "last_firsts"):
+        if name in arrays:
+            arrays[name] = arrays[name].astype(bool)
+    for name in ("actions", "level_seeds"):
+        if name in arrays:
+            arrays[name] = arrays[name].astype(np.int64)
+    return Trajectories(
+        **arrays | {"observations": flat.reshape(*shape, *flat.shape[1:])}
+    )
+
+
+def _shortened(trajectories: Trajectories, settings: InterfaceSettings) -> Trajectories:
+    """At most as many trajectories and steps as the settings ask for."""
+    n, length = settings.trajectories.n_envs, settings.trajectories.n_steps
+    cut = length < trajectories.actions.shape[1]
+    changes: dict[str, Any] = {}
+    for field in dataclasses.fields(trajectories):
+        value = getattr(trajectories, field.name)
+        if value is None:
+            continue
+        if field.name.startswith("last_"):
+            # What follows the last kept action is then a kept observation's own.
+            value = None if cut else value[:n]
+        elif isinstance(value, np.ndarray):
+            value = value[:n, :length]
+        changes[field.name] = value
+    return dataclasses.replace(trajectories, **changes)
+
+
+def _check_actions(source: ModelSource, game: VectorGame) -> None:
+    if source.model.n_actions > game.n_actions:
+        raise InputError(
+            f"{source.name} chooses among {source.model.n_actions} actions, but "
+            f"{game.settings.name} has {game.n_actions}; sample trajectories in the "
+            "game it was trained on and put them beside the model"
+        )
+
+
+def _lengths(total: int, most: int) -> list[int]:
+    return [min(most, total - start) for start in range(0, total, most)]

@@ -1,0 +1,139 @@
+"""Everything that decides what an interface shows."""
+
+import dataclasses
+import pathlib
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.files import PathLike
+from lucid_rl.interpret.attribution import AttributionSettings
+from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.sampling.observations import ObservationSettings
+from lucid_rl.sampling.trajectories import TrajectorySettings
+
+INPUT_LAYER = "input"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleSettings:
+    """Which dataset examples the legend offers for each feature.
+
+    Attributes:
+        thumbnail_side: patches along each side of a feature's picture in the legend.
+        map_multiples: cells of the spatially-aware maps for each position of the
+            layer, along each axis; maps finer than the observation's pixels, or of
+            less than one cell, are left out.
+    """
+
+    thumbnail_side: int = 4
+    map_multiples: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class InterfaceSettings:
+    """What to make an interface of, how, and where.
+
+    Attributes:
+        model: a checkpoint's path, a `.model.pb`, "released:<name>" or "bundled".
+        compare_to: a second model to show on the same trajectories, as `model`.
+        output_dir: where the page goes; it holds nothing else.
+        cache_dir: where finished stages are kept, so that the next run need not
+            repeat them; by default `<output_dir>.stages`. It may be deleted.
+        title: the page's title; by default it names the models.
+        names: a JSON file of feature names (docs/bundle_format.md).
+        layers: layers to show, by short name; all of the model's if empty.
+        input_gradients: whether to add the input as a layer, with gradients in
+            place of attributions.
+        policy_layers: layers for which every action's attributions are computed
+            too; each costs up to 8 times what it costs without.
+        share_features: whether a compared model is seen through the first one's
+            features; None: if most of its parameters are the first one's, as in a
+            model made by editing.
+        own_samples: use observations and trajectories that come with the model
+            (released models) where there are any, as far as the sampling settings
+            ask for.
+        distribution_mode: the game's levels, "hard" or "easy"; by default what the
+            checkpoint says, else "hard".
+        n_levels: levels to sample from, from `start_level` on; 0: unlimited.
+        start_level: the first level.
+        seed: seed of everything random.
+        full_resolution: side, in pixels, of the full-resolution frames shown beside
+            the observations; 0: none. They are stored with loss.
+        single_file: put everything into index.html.
+        encoding: "utf16", or "base64" where only ASCII may pass.
+        observations: how observations for features and examples are sampled.
+        trajectories: how trajectories are sampled.
+        attribution: how attributions are computed.
+        nmf: how features are found.
+        fit_positions: positions whose attributions features are fitted to, at most;
+            NMF itself samples `nmf.max_rows` of them.
+        examples: the legend's examples.
+    """
+
+    model: str = "bundled"
+    compare_to: str | None = None
+    output_dir: PathLike = "outputs/interface"
+    cache_dir: PathLike | None = None
+    title: str | None = None
+    names: PathLike | None = None
+    layers: tuple[str, ...] = ()
+    input_gradients: bool = True
+    policy_layers: tuple[str, ...] = ()
+    share_features: bool | None = None
+    own_samples: bool = True
+    distribution_mode: str | None = None
+    n_levels: int = 0
+    start_level: int = 0
+    seed: int = 0
+    full_resolution: int = 0
+    single_file: bool = False
+    encoding: str = "utf16"
+    # The article: 32 environments, 128 each, 128 steps apart. More environments
+    # reach as many levels in a quarter of the steps, which dominate the cost.
+    observations: ObservationSettings = dataclasses.field(
+        default_factory=lambda: ObservationSettings(
+            n_envs=512, n_per_env=8, interval=32
+        )
+    )
+    trajectories: TrajectorySettings = dataclasses.field(
+        default_factory=TrajectorySettings
+    )
+    attribution: AttributionSettings = dataclasses.field(
+        default_factory=AttributionSettings
+    )
+    nmf: NMFSettings = dataclasses.field(
+        default_factory=lambda: NMFSettings(order="share")
+    )
+    fit_positions: int = 2_000_000
+    examples: ExampleSettings = dataclasses.field(default_factory=ExampleSettings)
+
+    def __post_init__(self) -> None:
+        if self.encoding not in ("utf16", "base64"):
+            raise SettingsError(
+                f'encoding is "utf16" or "base64", not {self.encoding!r}'
+            )
+        if self.fit_positions < 1:
+            raise SettingsError(
+                f"fit_positions={self.fit_positions}: expected 1 or more"
+            )
+        if self.seed < 0:
+            raise SettingsError(f"seed={self.seed}: expected 0 or more")
+
+    @property
+    def cache_path(self) -> pathlib.Path:
+        """Where finished stages are kept."""
+        if self.cache_dir is not None:
+            return pathlib.Path(self.cache_dir)
+        output = pathlib.Path(self.output_dir)
+        return output.with_name(f"{output.name}.stages")
+
+    def quick(self) -> "InterfaceSettings":
+        """A small run: 2 trajectories of 64 steps, 256 observations, 2 nodes."""
+        return dataclasses.replace(
+            self,
+            observations=dataclasses.replace(
+                self.observations, n_envs=16, n_per_env=16, interval=32
+            ),
+            trajectories=dataclasses.replace(self.trajectories, n_envs=2, n_steps=64),
+            attribution=dataclasses.replace(self.attribution, n_nodes=2),
+            fit_positions=100_000,
+        )

@@ -1,0 +1,190 @@
+"""Colours for features and actions, and the scale that attribution is shown at.
+
+Features get evenly spaced hues (article, footnote on the interface's legend); weights
+of several features add up to one colour per position.
+"""
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+
+# Petroff 2021, "Accessible color sequences for data visualization" (10 colours),
+# without its two greys: grey is the residual's.
+_COLOUR_BLIND_SAFE = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#92dadd",
+)
+PALETTES = ("hue", "colour_blind_safe")
+
+
+def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
+    """Colours of unit length for hues.
+
+    Red, yellow, green, cyan, blue and magenta, each of unit length, lie 60 degrees
+    apart; in between colours are mixed linearly and made unit length again.
+
+    Args:
+        degrees: any shape [...]; 360 degrees go around.
+        warp: pulls hues away from red, green and blue, so that evenly spaced ones
+            are easier to tell apart.
+
+    Returns:
+        f64 [..., 3], each of Euclidean norm 1.
+    """
+    corners = np.array(
+        [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]], np.float64
+    )
+    corners /= np.linalg.norm(corners, axis=1, keepdims=True)
+    sector, share = np.divmod(np.mod(degrees, 360.0) / 60.0, 1.0)
+    sector = sector.astype(int) % 6
+    if warp:
+        # Even sectors begin at a primary colour, odd ones end there.
+        share = np.where(
+            sector % 2 == 0,
+            np.sin(share * np.pi / 2),
+            1 - np.sin((1 - share) * np.pi / 2),
+        )
+    share = np.asarray(share)[..., None]
+    mixed = (1 - share) * corners[sector] + share * corners[(sector + 1) % 6]
+    return mixed / np.linalg.norm(mixed, axis=-1, keepdims=True)
+
+
+def feature_colours(n_features: int, palette: str = "hue") -> np.ndarray:
+    """A colour for each feature.
+
+    Args:
+        n_features: number of features.
+        palette: "hue" (evenly spaced hues, the article's) or "colour_blind_safe"
+            (at most eight, told apart with any kind of colour vision, partly by
+            their lightness).
+
+    Returns:
+        f32 [n, 3] in [0, 1]; hues have Euclidean norm 1.
+
+    Raises:
+        InputError: no such palette, or not enough colours in it.
+    """
+    if palette == "hue":
+        colours = hue_to_rgb(360.0 * np.arange(n_features) / max(n_features, 1))
+    elif palette == "colour_blind_safe":
+        if n_features > len(_COLOUR_BLIND_SAFE):
+            raise InputError(
+                f"the colour-blind-safe palette has {len(_COLOUR_BLIND_SAFE)} colours, "
+                f'not {n_features}; use the palette "hue"'
+            )
+        codes = _COLOUR_BLIND_SAFE[:n_features]
+        colours = np.array([list(bytes.fromhex(code[1:])) for code in codes], float)
+        colours = colours.reshape(-1, 3) / 255
+    else:
+        raise InputError(f"palettes are {', '.join(PALETTES)}; got {palette!r}")
+    return colours.astype(np.float32)
+
+
+def action_colours(n_actions: int) -> np.ndarray:
+    """Greys from dark to light for the bars of a policy, f32 [n, 3] in [0, 1]."""
+    grey = np.linspace(3 / 16, 15 / 16, n_actions, dtype=np.float32)
+    return np.repeat(grey[:, None], 3, axis=1)
+
+
+def html_codes(colours: np.ndarray, brightest: bool = False) -> list[str]:
+    """Colours [n, 3] in [0, 1] as "#rrggbb".
+
+    Args:
+        colours: RGB.
+        brightest: scales each up until one of its channels is full.
+    """
+    if brightest:
+        colours = colours / np.max(colours, axis=1, keepdims=True)
+    return [f"#{bytes(rgb).hex()}" for rgb in np.rint(colours * 255).astype(np.uint8)]
+
+
+def colour_features(
+    weights: np.ndarray,
+    colours: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+) -> np.ndarray:
+    """Sums the features' colours, each times its weight.
+
+    Args:
+        weights: [..., K] >= 0.
+        colours: [K, 3]; by default `feature_colours(K)`.
+        residual: [...] >= 0, weight of what no feature explains, shown as grey of
+            norm 1.
+
+    Returns:
+        RGB of the weights' type, [..., 3]; not limited to 1.
+
+    Raises:
+        InputError: negative weights.
+    """
+    if weights.size and not weights.min() >= 0:
+        raise InputError("weights to be coloured must not be negative (or NaN)")
+    if colours is None:
+        colours = feature_colours(weights.shape[-1])
+    rgb = weights @ np.asarray(colours, weights.dtype)
+    if residual is not None:
+        rgb = rgb + residual[..., None] * weights.dtype.type(1 / np.sqrt(3))
+    return rgb
+
+
+def blend_features(
+    weights: np.ndarray, colours: np.ndarray | None = None
+) -> np.ndarray:
+    """Mixes the features' colours by weight, with the total weight as opacity.
+
+    Unlike `brightness_to_opacity(colour_features(...))` this keeps the lightness of
+    each colour, on which a colour-blind-safe palette relies.
+
+    Args:
+        weights: [..., K] >= 0.
+        colours: [K, 3] in [0, 1]; by default `feature_colours(K)`.
+
+    Returns:
+        RGBA of the weights' type, [..., 4] in [0, 1]; black where there is none.
+    """
+    total = weights.sum(axis=-1, keepdims=True)
+    mean = colour_features(weights, colours) / np.where(total > 0, total, 1)
+    return np.concatenate([mean, np.minimum(total, 1)], axis=-1)
+
+
+def attribution_scale(attribution: np.ndarray) -> float:
+    """Median over frames of the largest attribution, of either sign, in each.
+
+    Divide by it to show trajectories at one scale. (The article looks at positive
+    attribution only, which leaves frames that are mostly negative too bright.)
+
+    Args:
+        attribution: [frames, ...].
+
+    Returns:
+        The scale; 1 where there is no attribution to scale.
+    """
+    largest = np.abs(attribution).reshape(len(attribution), -1).max(axis=1)
+    scale = float(np.median(largest))
+    return scale if scale > 0 else 1.0
+
+
+def brightness_to_opacity(rgb: np.ndarray) -> np.ndarray:
+    """RGB to RGBA: brightness becomes opacity, the hue stays.
+
+    Args:
+        rgb: floats [..., 3] >= 0.
+
+    Returns:
+        Floats [..., 4]: the colour at norm 1 (black where there is none), so that
+        no value exceeds 1, and opacity min(1, norm).
+    """
+    norm = np.sqrt(np.einsum("...c,...c->...", rgb, rgb))
+    divisor = np.where(norm > 0, norm, 1)
+    rgba = np.empty((*rgb.shape[:-1], 4), rgb.dtype)
+    # Channel by channel: numpy is slow along an axis of three.
+    for i in range(3):
+        np.divide(rgb[..., i], divisor, out=rgba[..., i])
+    np.minimum(norm, 1, out=rgba[..., 3])
+    return rgba

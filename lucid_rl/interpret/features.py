@@ -1,0 +1,60 @@
+"""Features of a layer: NMF of its value attributions, or of its activations.
+
+Article, sections "Dimensionality reduction for attribution" and "Dataset
+example-based feature visualization".
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from lucid_rl.interpret.attribution import AttributionSettings, attribute
+from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMFSettings, fit_nmf
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.progress import progress
+
+_CHUNK = 64  # observations whose values are in memory at once
+
+
+def fit_features(
+    model: GraphModel,
+    observations: np.ndarray,
+    layer: str,
+    of: Literal["attribution", "activation"] = "attribution",
+    nmf: NMFSettings | None = None,
+    attribution: AttributionSettings | None = None,
+    model_name: str = "",
+) -> Factorization:
+    """Finds feature directions of a layer from sampled observations.
+
+    Args:
+        model: the network.
+        observations: uint8 or floats in [0, 1], [N, H, W, 3]; the article takes a
+            few thousand, sampled infrequently.
+        layer: name of the layer.
+        of: "attribution" of the value function (the article's interface), or
+            "activation" (its dataset examples).
+        nmf: number of features, seed and the fit's bounds.
+        attribution: quadrature of the attributions.
+        model_name: noted in the result.
+
+    Returns:
+        The features. Memory is bounded whatever the number of observations.
+
+    Raises:
+        InputError: observations that do not fit, or nothing but zeros at the layer.
+        ModelError: no such layer.
+    """
+
+    def chunks() -> Iterator[np.ndarray]:
+        starts = range(0, len(observations), _CHUNK)
+        for start in progress(starts, f"{of}s of layer {layer}"):
+            batch = observations[start : start + _CHUNK]
+            if of == "attribution":
+                yield attribute(model, batch, layer, settings=attribution).values
+            else:
+                yield model.activations(batch, [layer])[layer]
+
+    return fit_nmf(chunks(), nmf, layer=layer, model=model_name)

@@ -1,0 +1,115 @@
+"""Occlusion: what the outputs lose when a channel or feature is taken away."""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+from lucid_rl.model.batching import batch_slices, rows_within
+from lucid_rl.model.layer_function import LayerFunction
+
+
+class FeatureSet(Protocol):
+    """Directions of a layer's channels that activations are sums of."""
+
+    directions: np.ndarray  # f32 [K, C]
+
+    def transform(self, activations: np.ndarray) -> np.ndarray:
+        """How much of each feature there is, f32 [..., K]."""
+
+
+class Occluder:
+    """F(a) - F(a without a channel or feature), for each of them.
+
+    Attributes:
+        result_shape: (1, ..., 1, C), C channels or features.
+        bytes_per_observation: about how much memory one observation takes.
+    """
+
+    def __init__(
+        self,
+        function: LayerFunction,
+        settings: Any,
+        features: FeatureSet | None,
+        observations: np.ndarray,
+    ):
+        """Prepares occlusion in one layer.
+
+        Args:
+            function: the network from the layer onward.
+            settings: AttributionSettings.
+            features: what to take away; None for single channels.
+            observations: what a mean is taken over where settings ask for one.
+
+        Raises:
+            InputError: the features are of another number of channels.
+        """
+        n_channels = function.shape[-1]
+        if features is not None and features.directions.shape[-1] != n_channels:
+            raise InputError(
+                f"the features are directions of {features.directions.shape[-1]} "
+                f"channels: layer {function.layer} has {n_channels}."
+            )
+        self._function = function
+        self._features = features
+        self._directions = (
+            np.eye(n_channels, dtype=np.float32)
+            if features is None
+            else np.asarray(features.directions, np.float32)
+        )
+        self._reference = np.zeros(len(self._directions), np.float32)
+        if settings.occlude_with == "mean":
+            self._reference = self._mean(observations)
+        self.result_shape = (*(1,) * (len(function.shape) - 1), len(self._directions))
+        self._turn = rows_within(
+            settings.memory_bytes, 2 * function.model.forward_bytes
+        )
+        self.bytes_per_observation = (
+            min(self._turn, len(self._directions)) * 2 * function.model.forward_bytes
+        )
+
+    def __call__(self, points, seeds, batch):
+        """Values [B, *result_shape] and F(a) - F(0) [B] for each output."""
+        amounts = self._amounts(points) - self._reference
+        ends = self._scores(points, seeds, batch)
+        starts = self._scores(np.zeros_like(points), seeds, batch)
+        shape = (len(points), len(self._directions))
+        values = [np.empty(shape, np.float32) for _ in seeds]
+        per_turn = max(1, self._turn // max(1, len(points)))
+        for turn in batch_slices(len(self._directions), per_turn):
+            n = turn.stop - turn.start
+            # [n, B, ...]: one feature after the other.
+            taken = (
+                np.moveaxis(amounts[..., turn], -1, 0)[..., None]
+                * self._directions[turn][(slice(None), *(None,) * points[..., 0].ndim)]
+            )
+            without = (points - taken).reshape(-1, *points.shape[1:])
+            repeated = [np.concatenate([seed] * n) for seed in seeds]
+            seen = np.concatenate([batch] * n)
+            for i, scores in enumerate(self._scores(without, repeated, seen)):
+                values[i][:, turn] = ends[i][:, None] - scores.reshape(n, -1).T
+        totals = [end - start for end, start in zip(ends, starts, strict=True)]
+        return [v.reshape(-1, *self.result_shape) for v in values], totals
+
+    def _amounts(self, points):
+        if self._features is None:
+            return points
+        return self._features.transform(points)
+
+    def _mean(self, observations):
+        model = self._function.model
+        sums = np.zeros(len(self._directions))
+        size = rows_within(2**26, model.forward_bytes)
+        for rows in batch_slices(len(observations), size):
+            batch = model.float_observations(observations[rows], first=rows.start)
+            (points,) = model.run([self._function.activation], batch)
+            amounts = self._amounts(points)
+            sums += amounts.mean(axis=tuple(range(1, amounts.ndim - 1))).sum(axis=0)
+        return (sums / max(1, len(observations))).astype(np.float32)
+
+    def _scores(self, points, seeds, batch):
+        values = self._function.values(points, batch)
+        return [
+            (seed * v).reshape(len(v), -1).sum(axis=1)
+            for seed, v in zip(seeds, values, strict=True)
+        ]

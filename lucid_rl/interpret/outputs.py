@@ -1,0 +1,137 @@
+"""What an attribution explains: the value, logits, groups of them, directions."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+from lucid_rl.model.layer_function import Target
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Output:
+    """A score of the network: the sum of seed * target for each observation.
+
+    Attributes:
+        name: short, for tables and legends.
+        target: the tensor that the score is linear in.
+        seed: (rows of observations, the target's shape) -> f32 [rows, *shape], or
+            None for a target that is the score itself.
+    """
+
+    name: str
+    target: Target
+    seed: Callable[[slice, tuple[int, ...]], np.ndarray] | None = None
+
+    def seeds(self, rows: slice, shape: tuple[int, ...]) -> np.ndarray:
+        """Weights of the target for a slice of the observations."""
+        if self.seed is None:
+            return np.ones((rows.stop - rows.start, *shape), np.float32)
+        return self.seed(rows, shape)
+
+
+def value() -> Output:
+    """The value function."""
+    return Output("value", Target("value"))
+
+
+def logit(action: int) -> Output:
+    """The policy's logit of one action."""
+    return dataclasses.replace(logit_group((action,)), name=f"logit_{action}")
+
+
+def logit_group(actions: Sequence[int]) -> Output:
+    """The sum of the logits of several actions."""
+    actions = tuple(int(action) for action in actions)
+
+    def seed(rows, shape):
+        (n_actions,) = shape
+        beyond = [a for a in actions if not 0 <= a < n_actions]
+        if beyond:
+            raise InputError(
+                f"action {beyond[0]} does not exist: the policy has {n_actions} "
+                f"actions, 0 to {n_actions - 1}."
+            )
+        weights = np.zeros(n_actions, np.float32)
+        np.add.at(weights, list(actions), 1.0)
+        return np.broadcast_to(weights, (rows.stop - rows.start, n_actions))
+
+    name = "logits_" + "_".join(map(str, actions))
+    return Output(name, Target("logits"), seed)
+
+
+def direction(
+    layer: str, vector: np.ndarray, positions: np.ndarray | None = None
+) -> Output:
+    """How much of a direction a layer holds, at one position of each observation.
+
+    Args:
+        layer: the layer's name.
+        vector: f32 [C].
+        positions: int [N, 2], row and column for each observation; None sums over
+            all positions.
+
+    Returns:
+        The output; where it is used, InputError is raised if the vector or positions
+        do not fit the layer.
+    """
+    vector = np.asarray(vector, np.float32)
+    if positions is not None:
+        positions = np.asarray(positions)
+
+    def seed(rows, shape):
+        n = rows.stop - rows.start
+        if vector.shape != shape[-1:]:
+            raise InputError(
+                f"the direction has shape {vector.shape}: layer {layer} has "
+                f"{shape[-1]} channels."
+            )
+        if positions is None:
+            return np.broadcast_to(vector, (n, *shape))
+        _check_positions(positions, rows, shape)
+        seeds = np.zeros((n, *shape), np.float32)
+        chosen = positions[rows]
+        seeds[np.arange(n), chosen[:, 0], chosen[:, 1]] = vector
+        return seeds
+
+    return Output(f"direction_{layer}", Target(layer), seed)
+
+
+def _check_positions(positions, rows, shape):
+    if (
+        positions.ndim != 2
+        or positions.shape[1] != 2
+        or positions.dtype.kind not in "iu"
+    ):
+        raise InputError(
+            f"positions are {positions.dtype} of shape {positions.shape}: expected "
+            "integers [N, 2], a row and column for each observation."
+        )
+    if len(positions) < rows.stop:
+        raise InputError(
+            f"there are {len(positions)} positions for {rows.stop} or more "
+            "observations: expected one for each."
+        )
+    size = np.array(shape[:2])
+    if len(shape) != 3 or not ((positions >= 0) & (positions < size)).all():
+        raise InputError(
+            f"a position lies outside the layer, whose shape is {shape}: rows and "
+            "columns count from 0."
+        )
+
+
+def custom(
+    target: str, score: Callable[[Any], Any] | None = None, name: str | None = None
+) -> Output:
+    """Any score that TensorFlow can build on a tensor of the network.
+
+    Args:
+        target: name of a layer, output or tensor.
+        score: takes the tensor, [B, ...], and returns scores, [B] or [B, ...],
+            which are summed; None sums the tensor itself. Pass the same function
+            object again to reuse its graph.
+        name: for tables and legends.
+    """
+    return Output(name or target, Target(target, score))

@@ -1,0 +1,355 @@
+"""Figures of one model: the rows of a preset, computed and measured."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+from lucid_rl.interpret.dataset_examples import diverse_examples, spatial_examples
+from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.features import fit_features
+from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.interpret.patches import render_examples, rescale_opacity
+from lucid_rl.interpret.visualization import objectives
+from lucid_rl.interpret.visualization.image_statistics import (
+    ImageStatistics,
+    extremal_share,
+    measure_statistics,
+    spectrum_slope,
+)
+from lucid_rl.interpret.visualization.networks import objective_window
+from lucid_rl.interpret.visualization.presets import (
+    FIRST,
+    INTERMEDIATE,
+    DatasetRow,
+    GradientRow,
+    ObservationRow,
+    Row,
+)
+from lucid_rl.interpret.visualization.visualize import (
+    VisualizationSettings,
+    visualize,
+)
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.progress import progress
+
+_LOSS_POINTS = 48  # of a loss curve that is kept
+_CHUNK_OBSERVATIONS = 256  # whose activations are held at once
+_ARTICLE_LAYER = "2b"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagenetNetwork:
+    """A network trained on ImageNet, shown beside the model.
+
+    Attributes:
+        model: a Lucid model, or the path of its `.model.pb`.
+        first: tensor of its first layer.
+        intermediate: tensor of its intermediate layer; the defaults are GoogLeNet's.
+        size: side of its pictures.
+    """
+
+    model: Any
+    first: str = "conv2d0"
+    intermediate: str = "mixed4a"
+    size: int = 128
+
+
+@dataclasses.dataclass
+class Subject:
+    """A model with what its figures are made from.
+
+    Attributes:
+        model: the network.
+        observations: u8 [N, H, W, 3], sampled from the game it plays.
+        layer: the intermediate layer; by default the article's 2b, or the middle one.
+        first_layer: by default the first one.
+        features_of: what NMF directions are fitted to.
+        nmf: how many there are.
+        compare_to: a second model of the same layers.
+        imagenet: a network shown beside it.
+    """
+
+    model: GraphModel
+    observations: np.ndarray
+    layer: str = ""
+    first_layer: str = ""
+    features_of: Literal["activation", "attribution"] = "activation"
+    nmf: NMFSettings = dataclasses.field(
+        default_factory=lambda: NMFSettings(n_features=16)
+    )
+    compare_to: GraphModel | None = None
+    imagenet: ImagenetNetwork | None = None
+
+    def __post_init__(self) -> None:
+        self.model.check_observations(self.observations)
+        if not self.layer:
+            names = self.model.layers
+            middle = names[len(names) // 2]
+            self.layer = _ARTICLE_LAYER if _ARTICLE_LAYER in names else middle
+        self.first_layer = self.first_layer or self.model.layers[0]
+        self._features: dict[str, Factorization] = {}
+
+    def layer_name(self, layer: str) -> str:
+        """The layer that "first", "intermediate" or a name stands for.
+
+        Raises:
+            ModelError: the model has no such layer.
+        """
+        found = {FIRST: self.first_layer, INTERMEDIATE: self.layer}.get(layer, layer)
+        self.model.layer_shape(found)
+        return found
+
+    def responses(self, layer: str) -> np.ndarray:
+        """How strongly each observation's positions respond, f32 [N, H, W, K]."""
+        features = self.features(layer)
+        found = []
+        starts = range(0, len(self.observations), _CHUNK_OBSERVATIONS)
+        for start in progress(starts, f"{layer}: responses to the dataset"):
+            batch = self.observations[start : start + _CHUNK_OBSERVATIONS]
+            activations = self.model.activations(batch, [layer])[layer]
+            found.append(features.transform(activations))
+        return np.concatenate(found)
+
+    @functools.cached_property
+    def statistics(self) -> ImageStatistics:
+        """Colours and spectrum of the observations."""
+        return measure_statistics(self.observations)
+
+    def features(self, layer: str) -> Factorization:
+        """NMF directions of a layer, fitted once."""
+        if layer not in self._features:
+            self._features[layer] = fit_features(
+                self.model, self.observations, layer, self.features_of, self.nmf
+            )
+        return self._features[layer]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FigureRow:
+    """A row of pictures with its numbers.
+
+    Attributes:
+        title: of the row.
+        labels: under each picture.
+        images: f32 [K, H, W, 3] or RGBA [K, H, W, 4], in [0, 1].
+        settings: what the pictures were made with, in words by name.
+        numbers: measurements by name, each [K] or a single one for the row; empty for
+            pictures of examples.
+        losses: f32 [K, points], loss curves; None where nothing was optimized.
+    """
+
+    title: str
+    labels: tuple[str, ...]
+    images: np.ndarray
+    settings: dict[str, str]
+    numbers: dict[str, np.ndarray]
+    losses: np.ndarray | None = None
+
+
+def make_row(row: Row, subject: Subject) -> FigureRow | None:
+    """Computes a row's pictures.
+
+    Args:
+        row: which.
+        subject: the model and its observations.
+
+    Returns:
+        The row; None where it shows a network that the subject does not have.
+
+    Raises:
+        InputError: channels, features or observations that there are not.
+        ModelError: a layer that there is not.
+    """
+    if isinstance(row, ObservationRow):
+        chosen = _chosen(row.observations, len(subject.observations), "observation")
+        images = _floats(subject.observations[chosen])
+        labels = tuple(f"observation {i}" for i in chosen)
+        return FigureRow(row.title, labels, images, {}, _measures(images))
+    if isinstance(row, DatasetRow):
+        return _dataset_row(row, subject)
+    if row.network == "imagenet":
+        return None if subject.imagenet is None else _imagenet_row(row, subject)
+    if row.objective == "difference" and subject.compare_to is None:
+        return None
+    return _gradient_row(row, subject)
+
+
+def observation_numbers(observations: np.ndarray) -> dict[str, float]:
+    """Measurements of the observations as a whole, to compare pictures with."""
+    found = _measures(observations)
+    return {name: float(np.nanmean(values)) for name, values in found.items()}
+
+
+def _gradient_row(row: GradientRow, subject: Subject) -> FigureRow:
+    layer = subject.layer_name(row.layer)
+    settings = row.settings
+    if settings.penalty and not settings.penalty_layer:
+        settings = dataclasses.replace(settings, penalty_layer=subject.first_layer)
+    if row.game_statistics:
+        settings = dataclasses.replace(
+            settings,
+            parametrization=dataclasses.replace(
+                settings.parametrization, statistics=subject.statistics
+            ),
+        )
+    objective, labels = _objective(row, layer, subject)
+    found = visualize(
+        subject.model,
+        objective,
+        settings,
+        observations=subject.observations,
+        compare_to=subject.compare_to if row.objective == "difference" else None,
+        description=row.title,
+    )
+    numbers = _measures(found.images) | {"reached": found.activations}
+    window = objective_window(subject.model, objective, found.images.shape[1:3])
+    if window is not None:
+        # What lies around it has little reason to change.
+        numbers["extremal share"] = extremal_share(window.crop(found.images))
+    if found.dataset_maxima is not None:
+        numbers["dataset maximum"] = found.dataset_maxima
+    return FigureRow(
+        row.title,
+        labels,
+        found.images,
+        _described(row, layer, settings),
+        numbers,
+        _thinned(found.losses),
+    )
+
+
+def _objective(
+    row: GradientRow, layer: str, subject: Subject
+) -> tuple[objectives.Objective, tuple[str, ...]]:
+    position: Any = row.position
+    if row.objective in ("neuron", "channel", "difference"):
+        if row.objective == "channel":
+            position = "all"
+        objective = objectives.neurons(layer, row.targets, position)
+        if row.objective == "difference":
+            objective = objective - objectives.on_other_model(objective)
+        return objective, tuple(f"channel {i}" for i in row.targets)
+    if row.objective == "direction":
+        features = subject.features(layer)
+        chosen = _chosen(row.targets, features.n_features, "feature")
+        vectors = features.directions[chosen]
+        return (
+            objectives.directions(layer, vectors, position, row.cosine_power),
+            tuple(f"feature {i}" for i in chosen),
+        )
+    chosen = _chosen(row.targets, len(subject.observations), "observation")
+    activations = subject.model.activations(subject.observations[chosen], [layer])
+    return (
+        objectives.caricature(layer, activations[layer], row.cosine_power),
+        tuple(f"observation {i}" for i in chosen),
+    )
+
+
+def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
+    layer = subject.layer_name(row.layer)
+    features = subject.features(layer)
+    chosen = _chosen(row.features, features.n_features, "feature")
+    responses = subject.responses(layer)
+    pixels = np.array(subject.observations.shape[1:3]) / responses.shape[1:3]
+    # The patches of a map tile it.
+    pixels *= 1 / row.subdivision if row.spatial else row.patch_positions
+    height, width = (int(n) for n in np.maximum(np.rint(pixels), 1))
+    images = []
+    for feature in chosen:
+        weights = responses[..., feature]
+        grid = (
+            spatial_examples(weights, row.subdivision)
+            if row.spatial
+            else diverse_examples(weights, row.side)
+        )
+        images.append(render_examples(grid, subject.observations, (height, width)))
+    return FigureRow(
+        row.title,
+        tuple(f"feature {i}" for i in chosen),
+        rescale_opacity(np.stack(images)),
+        {
+            "layer": layer,
+            "features": f"NMF of {subject.features_of}s",
+            "observations": str(len(subject.observations)),
+            "patches": f"{height}x{width} pixels",
+        },
+        {},
+    )
+
+
+def _imagenet_row(row: GradientRow, subject: Subject) -> FigureRow:
+    network = subject.imagenet
+    assert network is not None
+    layer = network.first if row.layer == FIRST else network.intermediate
+    settings = dataclasses.replace(row.settings, size=(network.size, network.size))
+    objective = objectives.neurons(layer, row.targets)
+    found = visualize(network.model, objective, settings, description=row.title)
+    return FigureRow(
+        row.title,
+        tuple(f"channel {i}" for i in row.targets),
+        found.images,
+        _described(row, layer, settings),
+        _measures(found.images) | {"reached": found.activations},
+        _thinned(found.losses),
+    )
+
+
+def _described(
+    row: GradientRow, layer: str, settings: VisualizationSettings
+) -> dict[str, str]:
+    found = {"layer": layer, "objective": row.objective}
+    if row.objective != "caricature":
+        found["position"] = str(row.position)
+    if row.cosine_power:
+        found["cosine power"] = f"{row.cosine_power:g}"
+    parametrization = settings.parametrization
+    found["parametrization"] = parametrization.kind + (
+        ", decorrelated"
+        if parametrization.decorrelated and parametrization.kind != "maco"
+        else ""
+    )
+    found["statistics"] = "observations" if row.game_statistics else "ImageNet"
+    if row.game_statistics is False and parametrization.kind == "maco":
+        found["statistics"] = "1/f, ImageNet's colours"
+    for name, value in dataclasses.asdict(settings.transformations).items():
+        if value:
+            found[name.replace("_", " ")] = f"{value:g}"
+    if settings.penalty:
+        found["penalty"] = f"{settings.penalty:g} at {settings.penalty_layer}"
+    if settings.total_variation:
+        found["total variation"] = f"{settings.total_variation:g}"
+    found["steps"] = str(settings.steps)
+    found["learning rate"] = f"{settings.learning_rate:g}"
+    found["seed"] = str(settings.seed)
+    return found
+
+
+def _measures(images: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "extremal share": extremal_share(images),
+        "spectrum slope": spectrum_slope(images),
+    }
+
+
+def _chosen(targets: Sequence[int], n: int, what: str) -> list[int]:
+    """Numbers of targets, all if none are given."""
+    chosen = list(targets) or list(range(n))
+    wrong = [i for i in chosen if not 0 <= i < n]
+    if wrong:
+        raise InputError(f"{what} {wrong[0]}: there are {n}, 0 to {n - 1}")
+    return chosen
+
+
+def _thinned(losses: np.ndarray) -> np.ndarray:
+    """Loss curves [K, points] of losses [steps, K]."""
+    steps = np.linspace(0, len(losses) - 1, min(len(losses), _LOSS_POINTS))
+    return losses[steps.round().astype(int)].T
+
+
+def _floats(observations: np.ndarray) -> np.ndarray:
+    scale = 255 if observations.dtype == np.uint8 else 1
+    return observations.astype(np.float32) / np.float32(scale)

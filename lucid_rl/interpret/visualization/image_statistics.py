@@ -1,0 +1,193 @@
+"""Statistics of images: what natural ones and game observations have in common.
+
+The colours' covariance and the amplitudes of the frequencies shape the space in which
+images are optimized; the share of extremal colours and the spectrum's slope say in
+numbers how far the results are from observations.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+
+_CHUNK = 256  # images in float64 at once
+
+# The article's extremal colours: black, white, red, green, blue, yellow, cyan, magenta.
+EXTREMAL_COLOURS = np.array(list(itertools.product((0.0, 1.0), repeat=3)), np.float32)
+
+# A square root of the covariance of ImageNet's colours, and their mean, as in Lucid.
+IMAGENET_COLOUR_MATRIX = np.array(
+    [[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32
+)
+IMAGENET_COLOUR_MEAN = np.array([0.48, 0.46, 0.41], np.float32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageStatistics:
+    """Colours and spectrum of a set of images.
+
+    A pixel is mean + colour_matrix @ z, where z has uncorrelated components of
+    variance 1.
+
+    Attributes:
+        colour_mean: f32 [3].
+        colour_matrix: f32 [3, 3], a square root of the colours' covariance, columns
+            from the strongest to the weakest.
+        amplitudes: f32 [3, H, W // 2 + 1], mean modulus of the discrete Fourier
+            transform (`numpy.fft.rfft2`) of each component of z; 0 at frequency 0.
+        size: (H, W) of the images.
+    """
+
+    colour_mean: np.ndarray
+    colour_matrix: np.ndarray
+    amplitudes: np.ndarray
+    size: tuple[int, int]
+
+
+def measure_statistics(images: np.ndarray) -> ImageStatistics:
+    """Measures images such as a game's observations.
+
+    Args:
+        images: uint8 or floats in [0, 1], [N, H, W, 3].
+
+    Returns:
+        Their statistics.
+
+    Raises:
+        InputError: images of another shape, or of fewer than three independent
+            colours.
+    """
+    _check(images)
+    total, products, n_pixels = np.zeros(3), np.zeros((3, 3)), 0
+    for chunk in _chunks(images):
+        pixels = chunk.reshape(-1, 3)
+        total += pixels.sum(axis=0)
+        products += pixels.T @ pixels
+        n_pixels += len(pixels)
+    mean = total / n_pixels
+    variances, axes = np.linalg.eigh(products / n_pixels - np.outer(mean, mean))
+    if variances[0] < 1e-8:
+        raise InputError(
+            "the images' colours lie in a plane, so they cannot be decorrelated; give "
+            "more, or more varied, images"
+        )
+    matrix = (axes * np.sqrt(variances))[:, ::-1]
+    # An eigenvector's sign is arbitrary; let the strongest be brightness.
+    matrix = matrix * np.where(matrix.sum(axis=0) < 0, -1, 1)
+    inverse = np.linalg.inv(matrix).T
+    height, width = images.shape[1:3]
+    amplitudes = np.zeros((3, height, width // 2 + 1))
+    for chunk in _chunks(images):
+        spectra = np.fft.rfft2((chunk - mean) @ inverse, axes=(1, 2))
+        amplitudes += np.moveaxis(np.abs(spectra).sum(axis=0), -1, 0)
+    amplitudes /= len(images)
+    amplitudes[:, 0, 0] = 0
+    return ImageStatistics(
+        mean.astype(np.float32),
+        matrix.astype(np.float32),
+        amplitudes.astype(np.float32),
+        (height, width),
+    )
+
+
+def natural_statistics(height: int, width: int) -> ImageStatistics:
+    """ImageNet's colours with amplitudes that fall as 1 / frequency.
+
+    Args:
+        height: of the images.
+        width: of the images.
+    """
+    frequencies = spatial_frequencies(height, width)
+    amplitudes = np.zeros_like(frequencies)
+    np.divide(1, frequencies, out=amplitudes, where=frequencies > 0)
+    # Parseval: variance 1 in each component.
+    amplitudes *= height * width / np.sqrt((_whole(amplitudes, width) ** 2).sum())
+    return ImageStatistics(
+        IMAGENET_COLOUR_MEAN,
+        IMAGENET_COLOUR_MATRIX,
+        np.broadcast_to(amplitudes, (3, *amplitudes.shape)).astype(np.float32),
+        (height, width),
+    )
+
+
+def spatial_frequencies(height: int, width: int) -> np.ndarray:
+    """Modulus of the frequencies of `numpy.fft.rfft2`, cycles per pixel."""
+    return np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+
+
+def extremal_share(images: np.ndarray, distance: float = 0.25) -> np.ndarray:
+    """Share of each image's pixels whose colour is near an extremal one.
+
+    Args:
+        images: uint8 or floats in [0, 1], [N, H, W, 3].
+        distance: largest Euclidean distance in the RGB cube of side 1.
+
+    Returns:
+        f64 [N]. Of colours spread evenly over the cube, pi / 6 * (2 * distance)^3,
+        which is 0.065 for the default.
+    """
+    _check(images)
+    shares = []
+    for chunk in _chunks(images):
+        # The nearest corner is found by rounding each component.
+        squared = ((chunk - np.rint(chunk)) ** 2).sum(axis=-1)
+        shares.append((squared <= distance**2).mean(axis=(1, 2)))
+    return np.concatenate(shares)
+
+
+def spectrum_slope(images: np.ndarray) -> np.ndarray:
+    """How each image's power falls with frequency: the exponent.
+
+    A line is fitted to the logarithm of the mean power of rings of frequencies, from
+    one cycle per image to half a cycle per pixel.
+
+    Args:
+        images: uint8 or floats in [0, 1], [N, H, W, 3].
+
+    Returns:
+        f64 [N]: 0 for independent pixels, about -2 for photographs; NaN for an image
+        of one colour.
+    """
+    _check(images)
+    height, width = images.shape[1:3]
+    frequencies = spatial_frequencies(height, width)
+    n_rings = min(height, width) // 2
+    rings = np.rint(frequencies * min(height, width)).astype(int)
+    rings[rings > n_rings] = 0
+    # Frequencies that rfft2 leaves out count as those they mirror.
+    counts = np.full(frequencies.shape, 2.0)
+    counts[:, 0] = 1
+    if width % 2 == 0:
+        counts[:, -1] = 1
+    sizes = np.bincount(rings.ravel(), counts.ravel(), n_rings + 1)[1:]
+    x = np.log(np.arange(1, n_rings + 1))
+    x -= x.mean()
+    slopes = []
+    for chunk in _chunks(images):
+        power = (np.abs(np.fft.rfft2(chunk, axes=(1, 2))) ** 2).sum(axis=-1)
+        for one in power:
+            sums = np.bincount(rings.ravel(), (counts * one).ravel(), n_rings + 1)[1:]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                y = np.log(sums / sizes)
+                slopes.append(float(x @ y / (x @ x)) if sums.max() > 1e-12 else np.nan)
+    return np.array(slopes)
+
+
+def _whole(half: np.ndarray, width: int) -> np.ndarray:
+    """Amplitudes of all frequencies from those of `rfft2`."""
+    mirrored = np.roll(half[::-1], 1, axis=0)[:, 1 : (width + 1) // 2][:, ::-1]
+    return np.concatenate([half, mirrored], axis=1)
+
+
+def _check(images: np.ndarray) -> None:
+    if np.ndim(images) != 4 or np.shape(images)[-1] != 3 or 0 in np.shape(images):
+        raise InputError(f"expected images [N, H, W, 3], got shape {np.shape(images)}")
+
+
+def _chunks(images: np.ndarray):
+    for start in range(0, len(images), _CHUNK):
+        chunk = images[start : start + _CHUNK]
+        scale = 255 if chunk.dtype == np.uint8 else 1
+        yield chunk.astype(np.float64) / scale

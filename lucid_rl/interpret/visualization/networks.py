@@ -1,0 +1,132 @@
+"""Networks in the graph of an optimization: the `T` of objectives."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from lucid_rl.errors import ModelError, SettingsError
+from lucid_rl.interpret.visualization.objectives import Objective
+from lucid_rl.interpret.visualization.receptive_field import Window, receptive_window
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.lucid_network import lucid_model
+
+
+class Tensors:
+    """A network's tensors by name.
+
+    Attributes:
+        other: the same of a second network, or None.
+    """
+
+    def __init__(self, image: Any, tensor: Callable[[str], Any]):
+        """Names the tensors of a network that is in the graph.
+
+        Args:
+            image: what "input" stands for.
+            tensor: gives all other tensors.
+        """
+        self._image = image
+        self._tensor = tensor
+        self.other: Tensors | None = None
+
+    def __call__(self, name: str) -> Any:
+        """The tensor of this name, [N, ...]."""
+        return self._image if name == "input" else self._tensor(name)
+
+
+def connect(
+    model: Any,
+    objective: Objective,
+    image: Any,
+    seen: Any,
+    *,
+    compare_to: Any = None,
+    scope: str = "import",
+    same_size: bool = True,
+) -> Tensors:
+    """Imports what an objective needs of a network into the current graph.
+
+    Where the objective depends on single positions, the network sees no more of the
+    image than these do; elsewhere its activations are 0.
+
+    Args:
+        model: a GraphModel, a Lucid model, or the path of either.
+        objective: what will be asked for.
+        image: what "input" stands for.
+        seen: images f32 [N, H, W, 3] that the network sees.
+        compare_to: a second model, for objectives that compare two.
+        scope: name of the copy; each copy needs its own.
+        same_size: whether `seen` has the size that the network was made for.
+
+    Returns:
+        Its tensors, by the names that the model knows.
+    """
+    window = None
+    if seen.shape[1:3].is_fully_defined():
+        window = objective_window(model, objective, seen.shape[1:3].as_list())
+    import_graph(model, seen if window is None else window.crop(seen), scope)
+    graph = tf.get_default_graph()
+
+    def tensor(name: str) -> Any:
+        node = node_name(model, name)
+        found = graph.get_tensor_by_name(f"{scope}/{node}:0")
+        if window is not None:
+            return window.restore(node, found)
+        if found.shape.rank != 4 and not same_size:
+            raise SettingsError(
+                f"{name!r} lies behind a layer that takes images of one size: set "
+                "keep_size of the transformations, or no jitter, padding or scaling"
+            )
+        return found
+
+    tensors = Tensors(image, tensor)
+    if compare_to is not None:
+        tensors.other = connect(
+            compare_to,
+            objective,
+            image,
+            seen,
+            scope=f"other_{scope}",
+            same_size=same_size,
+        )
+    return tensors
+
+
+def objective_window(
+    model: Any, objective: Objective, size: Sequence[int]
+) -> Window | None:
+    """The part of images of a size (H, W) that an objective's layers depend on.
+
+    Returns:
+        The window; None where the objective does not name single positions, or where
+        what lies before them is not known.
+    """
+    if not objective.places:
+        return None
+    places = [(node_name(model, layer), place) for layer, place in objective.places]
+    return receptive_window(model, places, (size[0], size[1]))
+
+
+def import_graph(model: Any, images: Any, scope: str) -> None:
+    """Imports any kind of model, with `images` in [0, 1] for its input."""
+    lucid_model(model).import_graph(images, scope=scope, forget_xy_shape=True)
+
+
+def node_name(model: Any, name: str) -> str:
+    """Name of a layer's node in the model's own graph.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if isinstance(model, GraphModel):
+        return model.node_name(name)
+    node = str(name).removesuffix(":0")
+    names = [node.name for node in lucid_model(model).graph_def.node]
+    if node not in names:
+        near = difflib.get_close_matches(node, names, 5, 0.3)
+        raise ModelError(
+            f"the model has no tensor {name!r}; near it are {', '.join(near)}"
+        )
+    return node

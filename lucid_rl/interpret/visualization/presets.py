@@ -1,0 +1,289 @@
+"""The article's attempts at feature visualization, as data.
+
+Section "Feature visualization". Each preset is a figure: rows of pictures that differ
+in one setting. Differences from the article are noted where a setting is made.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+from lucid_rl.interpret.visualization.parametrizations import Parametrization
+from lucid_rl.interpret.visualization.transformations import Transformations
+from lucid_rl.interpret.visualization.visualize import VisualizationSettings
+
+ObjectiveKind = Literal["neuron", "channel", "direction", "caricature", "difference"]
+OBJECTIVES: tuple[ObjectiveKind, ...] = (
+    "neuron",
+    "channel",
+    "direction",
+    "caricature",
+    "difference",
+)
+Network = Literal["model", "imagenet"]
+
+FIRST = "first"
+INTERMEDIATE = "intermediate"
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientRow:
+    """Pictures that are optimized together.
+
+    Attributes:
+        title: of the row.
+        objective: what each picture maximizes: a "neuron" of a channel, a whole
+            "channel", a "direction" (an NMF feature) at one position, the
+            "caricature" of an observation, or the "difference" of a neuron between
+            two models.
+        layer: "first", "intermediate" or a layer's name.
+        targets: channels, features or observations, by number.
+        position: "centre", "all" or (row, column).
+        cosine_power: of directions and caricatures.
+        game_statistics: take colours and spectrum of the observations, not ImageNet's.
+        network: "model", or "imagenet" for the network shown beside it.
+        settings: how; an empty `penalty_layer` is the first layer.
+    """
+
+    title: str
+    objective: ObjectiveKind = "neuron"
+    layer: str = INTERMEDIATE
+    targets: tuple[int, ...] = (0, 1, 2)
+    position: str | tuple[int, int] = "centre"
+    cosine_power: float = 0.0
+    game_statistics: bool = False
+    network: Network = "model"
+    settings: VisualizationSettings = dataclasses.field(
+        default_factory=VisualizationSettings
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetRow:
+    """Pictures made of dataset examples of NMF features.
+
+    Attributes:
+        title: of the row.
+        layer: as in `GradientRow`.
+        features: which; empty for all.
+        spatial: one spatially-aware map for each feature, rather than its strongest
+            patches.
+        side: patches along each side of the picture, if not spatial.
+        subdivision: cells per position along each axis of a map.
+        patch_positions: side of a patch, in positions of the layer; a map's patches
+            are as large as its cells.
+    """
+
+    title: str
+    layer: str = INTERMEDIATE
+    features: tuple[int, ...] = ()
+    spatial: bool = False
+    side: int = 4
+    subdivision: float = 0.5
+    patch_positions: float = 6.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationRow:
+    """Observations as they are, for comparison.
+
+    Attributes:
+        title: of the row.
+        observations: which, by number.
+    """
+
+    title: str
+    observations: tuple[int, ...] = (0, 1, 2)
+
+
+Row = GradientRow | DatasetRow | ObservationRow
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A figure.
+
+    Attributes:
+        title: of the figure.
+        text: what it shows, in a sentence or two.
+        rows: its rows.
+    """
+
+    title: str
+    text: str
+    rows: tuple[Row, ...]
+
+
+def _settings(
+    base: VisualizationSettings, jitter: int = 8, **changes
+) -> VisualizationSettings:
+    return dataclasses.replace(
+        base, transformations=Transformations(jitter=jitter), **changes
+    )
+
+
+def layers(base: VisualizationSettings) -> Preset:
+    """First layer against intermediate layer, with ImageNet's row beside."""
+    rows = []
+    networks: dict[Network, str] = {"imagenet": "ImageNet", "model": "Model"}
+    for network, name in networks.items():
+        for layer, jitter in ((FIRST, 2), (INTERMEDIATE, 8)):
+            rows.append(
+                GradientRow(
+                    f"{name}, {layer} layer",
+                    layer=layer,
+                    network=network,
+                    settings=_settings(base, jitter),
+                )
+            )
+    return Preset(
+        "First layer and intermediate layer",
+        "Each picture maximizes a neuron at the centre: the first three channels of "
+        "each layer. Jitter 2 at the first layer, 8 at the intermediate one.",
+        tuple(rows),
+    )
+
+
+def directions(base: VisualizationSettings) -> Preset:
+    """NMF directions of activations, by gradients and by dataset examples."""
+    return Preset(
+        "Directions in activation space",
+        "Above, pictures optimized for each NMF direction at the centre; below, the "
+        "observations that respond to it most strongly. A checkerboard lies beyond "
+        "the edge of the screen, and the weaker a response, the more transparent.",
+        (
+            GradientRow(
+                "By gradients",
+                "direction",
+                targets=(),
+                settings=_settings(base, 2),
+            ),
+            DatasetRow("By dataset examples"),
+        ),
+    )
+
+
+def spatial(base: VisualizationSettings) -> Preset:
+    """The spatially-aware map of one feature."""
+    return Preset(
+        "Spatially-aware map",
+        "For each position, the observation that responds most strongly there. "
+        "Stripes show through where responses are weak.",
+        (DatasetRow("Feature 0", features=(0,), spatial=True),),
+    )
+
+
+def caricatures(base: VisualizationSettings) -> Preset:
+    """Caricatures of three observations, by layer and by power of the cosine."""
+    rows: list[Row] = [ObservationRow("Reference observations")]
+    for layer in (FIRST, INTERMEDIATE):
+        for power in (0, 2):
+            rows.append(
+                GradientRow(
+                    f"Caricature at the {layer} layer, cosine power {power}",
+                    "caricature",
+                    layer,
+                    position="all",
+                    cosine_power=power,
+                    settings=_settings(base, 4),
+                )
+            )
+    return Preset(
+        "Caricatures",
+        "Pictures whose activations have the largest dot product with those of an "
+        "observation, times a power of the cosine between them.",
+        tuple(rows),
+    )
+
+
+def penalties(base: VisualizationSettings) -> Preset:
+    """An L2 penalty on first-layer activations, by strength."""
+    return Preset(
+        "Penalizing extremal colours",
+        "An L2 penalty on the activations of the first layer, of growing strength.",
+        tuple(
+            GradientRow(
+                f"Penalty {strength:g}", settings=_settings(base, penalty=strength)
+            )
+            for strength in (0, 0.003, 0.01, 0.03, 0.1)
+        ),
+    )
+
+
+def jitters(base: VisualizationSettings) -> Preset:
+    """Jitter of several sizes."""
+    return Preset(
+        "Jitter",
+        "Transformation robustness: the pictures are shifted at random between steps.",
+        tuple(
+            GradientRow(
+                f"Jitter {n}" if n else "No transformation", settings=_settings(base, n)
+            )
+            for n in (0, 2, 4, 8, 16)
+        ),
+    )
+
+
+def transformations(base: VisualizationSettings) -> Preset:
+    """Rotation, scaling and padding. The article gives no sizes; these are Lucid's."""
+    variants = {
+        "Rotation by up to 10 degrees": Transformations(0, 8, rotation=10),
+        "Scaling by up to a tenth": Transformations(0, 8, scaling=0.1),
+        "Padding, jitter, scaling and rotation": Transformations(12, 8, 0.1, 10),
+    }
+    return Preset(
+        "Rotation and scaling",
+        "Less fitting for a game whose own observations are neither turned nor scaled.",
+        tuple(
+            GradientRow(title, settings=dataclasses.replace(base, transformations=one))
+            for title, one in variants.items()
+        ),
+    )
+
+
+def parametrizations(base: VisualizationSettings) -> Preset:
+    """Spaces in which pictures are optimized. The article names none."""
+
+    def row(title: str, game: bool, *arguments) -> GradientRow:
+        return GradientRow(
+            title,
+            game_statistics=game,
+            settings=_settings(base, parametrization=Parametrization(*arguments)),
+        )
+
+    return Preset(
+        "Parametrizations",
+        "The same neurons, jitter 8, in other spaces of images.",
+        (
+            row("Pixels", False, "pixel", False),
+            row("Pixels, decorrelated colours", False, "pixel", True),
+            row("Fourier", False, "fourier", False),
+            row("Fourier, decorrelated colours", False, "fourier", True),
+            row("Fourier, spectrum and colours of observations", True, "fourier", True),
+            row("Fixed amplitudes (MaCo), 1/f", False, "maco"),
+            row("Fixed amplitudes (MaCo), of observations", True, "maco"),
+        ),
+    )
+
+
+def differences(base: VisualizationSettings) -> Preset:
+    """What one model sees and another does not."""
+    return Preset(
+        "Difference between two models",
+        "Each picture maximizes a neuron of the model minus the same neuron of the "
+        "model it is compared to.",
+        (GradientRow("Difference", "difference", settings=_settings(base)),),
+    )
+
+
+PRESETS: dict[str, Callable[[VisualizationSettings], Preset]] = {
+    "layers": layers,
+    "directions": directions,
+    "spatial": spatial,
+    "caricatures": caricatures,
+    "penalties": penalties,
+    "jitters": jitters,
+    "transformations": transformations,
+    "parametrizations": parametrizations,
+    "differences": differences,
+}

@@ -1,0 +1,67 @@
+"""Objectives' scores of given images, without optimization or transformations."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from lucid_rl.errors import InputError
+from lucid_rl.interpret.visualization.networks import connect
+from lucid_rl.interpret.visualization.objectives import Objective, as_objective
+from lucid_rl.progress import progress
+
+_BATCH = 16
+
+
+def score_images(
+    model: Any, objective: Any, images: np.ndarray, compare_to: Any = None
+) -> np.ndarray:
+    """Scores f32 [N] of images, image i for target i.
+
+    Args:
+        model: a GraphModel, a Lucid model, or the path of either.
+        objective: an objective of as many targets as images, or of one.
+        images: floats in [0, 1], [N, H, W, 3].
+        compare_to: a second model, for objectives that compare two.
+    """
+    images = np.asarray(images, np.float32)
+    objective = as_objective(objective)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batch = tf.placeholder(tf.float32, images.shape)
+        tensors = connect(model, objective, batch, batch, compare_to=compare_to)
+        found = session.run(objective(tensors), {batch: images})
+    # An objective of Lucid's may give one score for the whole batch.
+    return np.broadcast_to(found, len(images)).astype(np.float32)
+
+
+def dataset_scores(
+    model: Any, objective: Objective, observations: np.ndarray, compare_to: Any = None
+) -> np.ndarray:
+    """Scores f32 [N, n_targets] of every observation for every target.
+
+    Args:
+        model: a GraphModel, a Lucid model, or the path of either.
+        objective: an objective of this package.
+        observations: uint8 or floats in [0, 1], [N, H, W, 3].
+        compare_to: a second model, for objectives that compare two.
+
+    Raises:
+        InputError: no observations, or an objective of Lucid's own.
+    """
+    observations = np.asarray(observations)
+    if observations.ndim != 4 or not len(observations):
+        raise InputError(
+            f"expected observations [N, H, W, 3], got shape {observations.shape}"
+        )
+    with tf.Graph().as_default(), tf.Session() as session:
+        batch = tf.placeholder(tf.float32, (None, *observations.shape[1:]))
+        tensors = connect(model, objective, batch, batch, compare_to=compare_to)
+        scores = objective.every_pair(tensors)
+        found = []
+        starts = range(0, len(observations), _BATCH)
+        for start in progress(starts, "the dataset's own scores"):
+            given = observations[start : start + _BATCH]
+            scale = 255 if given.dtype == np.uint8 else 1
+            fed = given.astype(np.float32) / np.float32(scale)
+            found.append(session.run(scores, {batch: fed}))
+    return np.concatenate(found)

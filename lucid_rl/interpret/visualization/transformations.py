@@ -1,0 +1,89 @@
+"""Transformation robustness: how images are shifted, turned and scaled at each step."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.model import lucid_bridge
+
+_N_CHOICES = 11  # angles and scales to draw from
+
+
+@dataclasses.dataclass(frozen=True)
+class Transformations:
+    """Random transformations between optimization steps, in the order of the fields.
+
+    Article, "Transformation robustness". One draw serves the whole batch.
+
+    Attributes:
+        padding: grey pixels added on each side.
+        jitter: pixels by which height and width are cropped at a random place; the
+            article takes 2 at the first layer and 8 at an intermediate one.
+        scaling: images are scaled by factors in [1 - scaling, 1 + scaling].
+        rotation: images are turned by up to this many degrees either way.
+        keep_size: crop or pad to the size before; layers behind a dense one need it.
+    """
+
+    padding: int = 0
+    jitter: int = 2
+    scaling: float = 0.0
+    rotation: float = 0.0
+    keep_size: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("padding", "jitter"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < 0:
+                raise SettingsError(f"{name}={value}: expected whole pixels, 0 or more")
+        if not 0 <= self.scaling < 1:
+            raise SettingsError(f"scaling={self.scaling}: expected a share in [0, 1)")
+        if not 0 <= self.rotation <= 180:
+            raise SettingsError(f"rotation={self.rotation}: expected degrees, 0 to 180")
+
+    @property
+    def change_size(self) -> bool:
+        """Whether transformed images can be of another size."""
+        return not self.keep_size and bool(self.padding or self.jitter or self.scaling)
+
+    def functions(self, size: tuple[int, int], seed: int = 0) -> list[Callable]:
+        """The transformations as Lucid's `render_vis` takes them.
+
+        Args:
+            size: (height, width) of the images.
+            seed: of the random draws; they also depend on the graph's own seed.
+
+        Raises:
+            SettingsError: nothing would be left of the images.
+        """
+        if self.jitter >= min(size) + 2 * self.padding:
+            raise SettingsError(
+                f"a jitter of {self.jitter} leaves nothing of images of "
+                f"{size[0]}x{size[1]} pixels"
+            )
+        transform = lucid_bridge.transform
+        found: list[Callable] = []
+        if self.padding:
+            found.append(transform.pad(self.padding, "CONSTANT", 0.5))
+        if self.jitter:
+            found.append(transform.jitter(self.jitter, seed=3 * seed))
+        if self.scaling:
+            scales = np.linspace(1 - self.scaling, 1 + self.scaling, _N_CHOICES)
+            found.append(transform.random_scale(scales.tolist(), seed=3 * seed + 1))
+        if self.rotation:
+            angles = np.linspace(-self.rotation, self.rotation, _N_CHOICES)
+            found.append(transform.random_rotate(angles.tolist(), seed=3 * seed + 2))
+        if self.keep_size and (self.padding or self.jitter or self.scaling):
+            found.append(_to_size(size))
+        return found
+
+
+def _to_size(size: tuple[int, int]) -> Callable:
+    def crop_or_pad(images: Any) -> Any:
+        # Around grey rather than black: what padding adds here is 0.
+        return tf.image.resize_with_crop_or_pad(images - 0.5, *size) + 0.5
+
+    return crop_or_pad

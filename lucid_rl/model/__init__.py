@@ -1,0 +1,1 @@
+"""TensorFlow graphs over a checkpoint's parameters, and Lucid on current TensorFlow."""

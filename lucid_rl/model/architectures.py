@@ -1,0 +1,185 @@
+"""The article's three architectures as frozen graphs with its node names.
+
+The graphs hold the checkpoint's parameters as constants named like the
+checkpoint's tensors, take observations in [0, 1] at `Placeholder`, and give the
+policy's logits at `ppo2_model/pi_1/add` and the value at
+`ppo2_model/strided_slice`, so that layer names, notebooks and tools made for the
+article's own `.model.pb` files work on them.
+
+* clear: the article's (appendix "Architecture"): five convolutions with ReLU,
+  L2 pooling after all but 2a, two dense layers.
+* impala: Espeholt et al. 2018 (arXiv 1802.01561), the large network without LSTM.
+* nature: Mnih et al. 2015, with valid padding.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from lucid_rl.errors import ModelError
+
+INPUT_NAME = "Placeholder"
+LOGITS_NAME = "ppo2_model/pi_1/add"
+VALUE_NAME = "ppo2_model/strided_slice"
+
+_ROOT = "ppo2_model/"
+_BODY = "ppo2_model/pi/"
+_POOL_EPSILON = 1e-8  # under the root of L2 pooling, keeps its slope finite at 0
+
+
+def build_graph_def(
+    params: Mapping[str, np.ndarray],
+    architecture: str,
+    image_shape: tuple[int, int, int] = (64, 64, 3),
+) -> tf.GraphDef:
+    """Builds the frozen graph of a network from its parameters.
+
+    Args:
+        params: float32 arrays by checkpoint name, such as
+            "ppo2_model/pi/1a/conv2d/kernel:0".
+        architecture: "clear", "impala" or "nature".
+        image_shape: (height, width, channels) of one observation.
+
+    Returns:
+        A GraphDef with the article's node names.
+
+    Raises:
+        ModelError: the architecture is unknown, a parameter is missing, or the
+            parameters do not fit each other or the image.
+    """
+    bodies = {"clear": _clear, "impala": _impala, "nature": _nature}
+    if architecture not in bodies:
+        raise ModelError(
+            f"unknown architecture {architecture!r}: expected one of {sorted(bodies)}."
+        )
+    with tf.Graph().as_default() as graph:
+        observations = tf.placeholder(tf.float32, (None, *image_shape), name=INPUT_NAME)
+        with tf.name_scope(_ROOT):
+            pixels = observations * 255.0
+        try:
+            with tf.name_scope(_BODY):
+                features = bodies[architecture](params, pixels / 255.0)
+            _heads(params, features)
+        except KeyError as error:
+            raise ModelError(
+                f"the {architecture!r} architecture needs the parameter "
+                f"{error.args[0]!r}, which is missing."
+            ) from error
+        except ValueError as error:
+            raise ModelError(
+                f"the parameters do not make an {architecture!r} network for "
+                f"images of shape {image_shape}: {error}"
+            ) from error
+        return _for_any_version(graph.as_graph_def())
+
+
+def _for_any_version(graph_def: tf.GraphDef) -> tf.GraphDef:
+    """Drops what TensorFlow 1 does not know and readers of it would stumble over."""
+    for node in graph_def.node:
+        for attribute in ("grad_a", "grad_b"):
+            if node.op == "MatMul" and attribute in node.attr:
+                del node.attr[attribute]
+    return graph_def
+
+
+def _parameter(params: Mapping[str, np.ndarray], name: str) -> Any:
+    """A constant named as the checkpoint's tensor."""
+    value = np.asarray(params[f"{name}:0"], np.float32)
+    # A trailing slash would open a scope; the full name must be taken from the root.
+    with tf.name_scope(None):
+        return tf.constant(value, name=name)
+
+
+def _clear(params, x):
+    for layer in ("1a", "2a", "2b", "3a", "4a"):
+        with tf.name_scope(f"{_BODY}{layer}/"):
+            x = tf.nn.relu(_conv(params, x, f"{_BODY}{layer}/conv2d"), name="Relu")
+            if layer != "2a":
+                x = _l2_pool(x)
+    x = _flatten(x, f"{_BODY}flatten/")
+    x = _dense(params, x, f"{_BODY}dense")
+    return _dense(params, x, f"{_BODY}dense_1")
+
+
+def _impala(params, x):
+    number = 0
+
+    def next_conv(x):
+        nonlocal number
+        x = _conv(params, x, f"{_BODY}layer_{number}")
+        number += 1
+        return x
+
+    for stage in range(3):
+        x = next_conv(x)
+        pool_scope = "max_pooling2d" + (f"_{stage}" if stage else "")
+        with tf.name_scope(f"{_BODY}{pool_scope}/"):
+            x = tf.nn.max_pool2d(x, 3, 2, "SAME", name="MaxPool")
+        for _ in range(2):
+            y = next_conv(tf.nn.relu(x, name="Relu"))
+            y = next_conv(tf.nn.relu(y, name="Relu"))
+            x = tf.add(y, x, name="add")
+    x = tf.nn.relu(_flatten(x, f"{_BODY}flatten/"), name="Relu")
+    return _dense(params, x, f"{_BODY}layer_{number}")
+
+
+def _nature(params, x):
+    for layer, stride in (("c1", 4), ("c2", 2), ("c3", 1)):
+        kernel = _parameter(params, f"{_BODY}{layer}/w")
+        bias = _parameter(params, f"{_BODY}{layer}/b")
+        with tf.name_scope(f"{_BODY}{layer}/"):
+            x = tf.nn.conv2d(x, kernel, stride, "VALID", name="Conv2D")
+            # Kept as (1, C, 1, 1) in checkpoints, whatever the data's layout.
+            x = tf.add(x, tf.reshape(bias, (1, 1, 1, -1), name="Reshape"), name="add")
+        x = tf.nn.relu(x, name="Relu")
+    x = tf.reshape(x, (-1, int(np.prod(x.shape[1:]))), name="Reshape")
+    x = _affine(params, x, f"{_BODY}fc1", f"{_BODY}fc1/")
+    return tf.nn.relu(x, name="Relu")
+
+
+def _conv(params, x, name):
+    kernel = _parameter(params, f"{name}/kernel")
+    bias = _parameter(params, f"{name}/bias")
+    with tf.name_scope(f"{name}/"):
+        x = tf.nn.conv2d(x, kernel, 1, "SAME", name="Conv2D")
+        return tf.nn.bias_add(x, bias, name="BiasAdd")
+
+
+def _l2_pool(x):
+    """sqrt(mean of squares over 2x2 + 1e-8)."""
+    x = tf.pow(x, 2.0, name="pow")
+    with tf.name_scope("average_pooling2d"):
+        x = tf.nn.avg_pool2d(x, 2, 2, "SAME", name="AvgPool")
+    return tf.sqrt(tf.add(x, _POOL_EPSILON, name="add"), name="Sqrt")
+
+
+def _flatten(x, scope):
+    with tf.name_scope(scope):
+        n = tf.shape(x, name="Shape")[0]
+        return tf.reshape(x, (n, -1), name="Reshape")
+
+
+def _dense(params, x, name):
+    kernel = _parameter(params, f"{name}/kernel")
+    bias = _parameter(params, f"{name}/bias")
+    with tf.name_scope(f"{name}/"):
+        x = tf.nn.bias_add(tf.matmul(x, kernel, name="MatMul"), bias, name="BiasAdd")
+        return tf.nn.relu(x, name="Relu")
+
+
+def _affine(params, x, name, scope):
+    kernel = _parameter(params, f"{name}/w")
+    bias = _parameter(params, f"{name}/b")
+    with tf.name_scope(scope):
+        return tf.add(tf.matmul(x, kernel, name="MatMul"), bias, name="add")
+
+
+def _heads(params, features):
+    value_features = _flatten(features, f"{_ROOT}flatten/")
+    policy_features = _flatten(features, f"{_ROOT}flatten_1/")
+    _affine(params, policy_features, f"{_ROOT}pi", f"{_ROOT}pi_1/")
+    value = _affine(params, value_features, f"{_ROOT}vf", f"{_ROOT}vf/")
+    with tf.name_scope(_ROOT):
+        value[:, 0]

@@ -1,0 +1,161 @@
+"""A network from one of its layers onward, with gradients and their integrals.
+
+The layer's activation is fed, so that nothing before it is recomputed. What is
+needed for one question, such as gradients along rays, is built when first asked for
+and kept.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from lucid_rl.model.path_quotients import PathQuotients
+from lucid_rl.model.ray_gradients import RayGradients
+from lucid_rl.model.ray_quotients import RayQuotients
+
+Tensor = Any
+Transform = Callable[[Tensor], Tensor]
+
+
+class Target(NamedTuple):
+    """A tensor of the network, or a function of it, that gradients start from."""
+
+    name: str  # as GraphModel.tensor_name takes it
+    transform: Transform | None = None  # builds TensorFlow operations on the tensor
+
+
+class LayerFunction:
+    """The network's targets as functions of one layer's activation.
+
+    Attributes:
+        shape: the layer's, for one observation.
+        activation: the layer's tensor in the model's graph.
+        needs_observations: whether the targets depend on the observations other
+            than through the layer; then the methods need them too.
+        rays: `RayGradients`: sums of gradients at nodes of a ray.
+        quotients: `RayQuotients`: difference quotients over cells of a ray.
+        paths: `PathQuotients`: the same along any path of activations.
+    """
+
+    def __init__(self, model, layer: str, targets: Sequence[Target]):
+        """Builds what forward passes need; `GraphModel.layer_function` keeps it."""
+        self.model = model
+        self.layer: str = model.node_name(layer)
+        self.targets = tuple(targets)
+        self.target_nodes = list(
+            dict.fromkeys(model.node_name(target.name) for target in self.targets)
+        )
+        self.shape = model.layer_shape(layer)
+        self.needs_observations = self.layer != model.input_node and (
+            model.index.reaches(model.input_node, self.target_nodes, without=self.layer)
+        )
+        self.activation = model.graph.get_tensor_by_name(f"{self.layer}:0")
+        self._input = model.graph.get_tensor_by_name(f"{model.input_node}:0")
+        with model.graph.as_default():
+            self._targets = self.apply_transforms(
+                {
+                    node: model.graph.get_tensor_by_name(f"{node}:0")
+                    for node in self.target_nodes
+                }
+            )
+            self._seeds = self.seed_placeholders()
+
+    def apply_transforms(self, tensors: dict[str, Tensor]) -> list[Tensor]:
+        """The targets, given the tensors of their nodes by name."""
+        results = []
+        for target in self.targets:
+            tensor = tensors[self.model.node_name(target.name)]
+            if target.transform is not None:
+                tensor = target.transform(tensor)
+            results.append(tensor)
+        return results
+
+    def seed_placeholders(self) -> list[Tensor]:
+        """Placeholders f32 [B, *target shape], one for each target."""
+        return [
+            tf.placeholder(tf.float32, (None, *shape)) for shape in self.target_shapes()
+        ]
+
+    def target_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each target for one observation."""
+        return [tuple(t.shape.as_list()[1:]) for t in self._targets]
+
+    def values(
+        self, points: np.ndarray, observations: np.ndarray | None = None
+    ) -> list[np.ndarray]:
+        """The targets at given activations of the layer, f32 [B, *shape]."""
+        return self.model.session.run(self._targets, self._feed(points, observations))
+
+    @functools.cached_property
+    def values_at_zero(self) -> list[np.ndarray]:
+        """The targets where the layer is 0, f32 [1, *target shape].
+
+        Only for a layer that is a bottleneck; otherwise they differ by observation.
+        """
+        return self.values(np.zeros((1, *self.shape), np.float32))
+
+    def starts(
+        self, points: np.ndarray, observations: np.ndarray | None = None
+    ) -> list[np.ndarray]:
+        """The targets where the layer is 0, with 1 row or one for each of points."""
+        if self.needs_observations:
+            return self.values(np.zeros_like(points), observations)
+        return self.values_at_zero
+
+    def gradients(
+        self,
+        points: np.ndarray,
+        seeds: Sequence[np.ndarray],
+        observations: np.ndarray | None = None,
+    ) -> list[np.ndarray]:
+        """Gradients at given activations.
+
+        Args:
+            points: activations of the layer, f32 [B, *shape].
+            seeds: for each target the weights of what the gradient is taken of,
+                sum(seed * target), f32 [B, *target shape].
+            observations: float observations, where they are needed.
+
+        Returns:
+            For each target f32 [B, *shape].
+        """
+        feed = self._feed(points, observations)
+        feed.update(zip(self._seeds, seeds, strict=True))
+        return self.model.session.run(self._gradients, feed)
+
+    @functools.cached_property
+    def _gradients(self):
+        with self.model.graph.as_default():
+            found = [
+                tf.gradients(target, self.activation, seed)[0]
+                for target, seed in zip(self._targets, self._seeds, strict=True)
+            ]
+            return [tf.zeros_like(self.activation) if g is None else g for g in found]
+
+    @functools.cached_property
+    def rays(self) -> RayGradients:
+        """Sums of gradients along rays; built when first used."""
+        return RayGradients(self)
+
+    @functools.cached_property
+    def quotients(self) -> RayQuotients:
+        """Difference quotients along rays; built when first used."""
+        return RayQuotients(self)
+
+    @functools.cached_property
+    def paths(self) -> PathQuotients:
+        """Difference quotients along any path; built when first used."""
+        return PathQuotients(self)
+
+    def ray_gradients(self, *arguments: Any) -> list[np.ndarray]:
+        """Weighted sums of gradients along rays; see `RayGradients`."""
+        return self.rays(*arguments)
+
+    def _feed(self, points, observations):
+        feed = {self.activation: points}
+        if self.needs_observations:
+            feed[self._input] = observations
+        return feed

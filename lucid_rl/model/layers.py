@@ -1,0 +1,124 @@
+"""Names of a network's layers, found in its graph.
+
+A layer is what a convolution's output becomes before the next layer sees it: its
+ReLU, its max-pool where that comes first, or the residual sum it ends in. Its
+short name is the scope of the convolution's kernel: "2b" for
+`ppo2_model/pi/2b/conv2d/kernel`, "layer_3" for `ppo2_model/pi/layer_3/kernel`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import tensorflow.compat.v1 as tf
+
+_PASSED = frozenset({"BiasAdd", "Add", "AddV2", "Identity", "FusedBatchNormV3"})
+
+
+class GraphIndex:
+    """Who feeds whom in a GraphDef.
+
+    Attributes:
+        nodes: node by name, in the graph's order.
+        inputs: for each node, the names of the nodes it reads.
+        consumers: for each node, the names of the nodes that read it.
+    """
+
+    def __init__(self, graph_def: tf.GraphDef):
+        self.nodes = {node.name: node for node in graph_def.node}
+        self.inputs = {
+            node.name: [source_name(entry) for entry in node.input]
+            for node in graph_def.node
+        }
+        self.consumers: Mapping[str, list[str]] = defaultdict(list)
+        for name, sources in self.inputs.items():
+            for source in sources:
+                self.consumers[source].append(name)
+
+    def reaches(
+        self, start: str, goals: Iterable[str], without: str | None = None
+    ) -> bool:
+        """Whether a path leads from a node to one of others, avoiding a third."""
+        goals = set(goals)
+        seen = {without}
+        stack = [start]
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            if name in goals:
+                return True
+            seen.add(name)
+            stack.extend(self.consumers[name])
+        return False
+
+    def between(self, starts: Iterable[str], ends: Iterable[str]) -> set[str]:
+        """The nodes that ends are computed from, ends included, back to the starts."""
+        found: set[str] = set()
+        starts = set(starts)
+        stack = list(ends)
+        while stack:
+            name = stack.pop()
+            if name not in found and name not in starts:
+                found.add(name)
+                stack.extend(self.inputs[name])
+        return found
+
+    def is_constant(self, name: str) -> bool:
+        """Whether a node's value follows from constants alone."""
+        return all(
+            self.nodes[node].op != "Placeholder" for node in self.between((), [name])
+        )
+
+
+def source_name(entry: str) -> str:
+    """Node name of an input entry such as "^name" or "name:1"."""
+    return entry.lstrip("^").split(":")[0]
+
+
+def find_layers(index: GraphIndex) -> dict[str, str]:
+    """Maps each convolution's short name to the node of its layer, input first."""
+    layers: dict[str, str] = {}
+    for name, node in index.nodes.items():
+        if node.op == "Conv2D":
+            layers[_short_name(index, name)] = _layer_node(index, name)
+    return layers
+
+
+def bottlenecks(
+    index: GraphIndex, layers: Mapping[str, str], start: str, goals: Iterable[str]
+) -> tuple[str, ...]:
+    """Short names of the layers through which all that the outputs know must flow."""
+    goals = tuple(goals)
+    return tuple(
+        short
+        for short, node in layers.items()
+        if not index.reaches(start, goals, without=node)
+    )
+
+
+def _short_name(index: GraphIndex, conv: str) -> str:
+    kernel = index.inputs[conv][1]
+    while index.nodes[kernel].op != "Const" and index.inputs[kernel]:
+        kernel = index.inputs[kernel][0]
+    parts = kernel.split("/")[:-1]
+    if len(parts) > 1 and parts[-1] == "conv2d":
+        parts = parts[:-1]
+    return parts[-1] if parts else conv
+
+
+def _layer_node(index: GraphIndex, conv: str) -> str:
+    name = conv
+    while True:
+        followers = index.consumers[name]
+        if len(followers) != 1:
+            return name
+        (follower,) = followers
+        op = index.nodes[follower].op
+        if op in ("Relu", "MaxPool"):
+            return follower
+        if op not in _PASSED:
+            return name
+        others = [other for other in index.inputs[follower] if other != name]
+        if not all(index.is_constant(other) for other in others):
+            return follower
+        name = follower

@@ -1,0 +1,67 @@
+"""The door through which observations enter a model."""
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+
+# Float images that were resized or optimised may stray this far from [0, 1].
+_SLACK = 1e-3
+
+
+def check_observations(
+    observations: np.ndarray, image_shape: tuple[int, int, int]
+) -> np.ndarray:
+    """Checks type and shape of a batch of observations without copying it.
+
+    Args:
+        observations: uint8, or floats in [0, 1], shaped (N, *image_shape).
+        image_shape: what the model takes.
+
+    Returns:
+        The batch as an array.
+
+    Raises:
+        InputError: it has another type or shape.
+    """
+    observations = np.asarray(observations)
+    if observations.dtype != np.uint8 and observations.dtype.kind != "f":
+        raise InputError(
+            f"observations are {observations.dtype}: expected uint8 in 0 to 255 or "
+            "floats in 0 to 1."
+        )
+    if observations.ndim != 4 or observations.shape[1:] != tuple(image_shape):
+        height, width, channels = image_shape
+        raise InputError(
+            f"observations have shape {observations.shape}: expected "
+            f"(N, {height}, {width}, {channels}); a single one needs a leading axis, "
+            "observations[None]."
+        )
+    return observations
+
+
+def to_floats(observations: np.ndarray, first: int = 0) -> np.ndarray:
+    """Converts checked observations to float32 in [0, 1].
+
+    Args:
+        observations: uint8, which is divided by 255, or floats.
+        first: number of the first of them, for error messages.
+
+    Raises:
+        InputError: floats are not finite or lie outside [0, 1].
+    """
+    if observations.dtype == np.uint8:
+        return observations.astype(np.float32) / np.float32(255)
+    floats = observations.astype(np.float32, copy=False)
+    if not np.isfinite(floats).all():
+        bad = np.flatnonzero(~np.isfinite(floats).all(axis=(1, 2, 3)))
+        raise InputError(
+            f"observations hold NaN or infinity, the first in observation number "
+            f"{first + bad[0]}."
+        )
+    if floats.size and not (floats.min() >= -_SLACK and floats.max() <= 1 + _SLACK):
+        raise InputError(
+            f"float observations range from {floats.min():.4g} to "
+            f"{floats.max():.4g}: expected 0 to 1. Pass uint8 as it is, or divide "
+            "by 255."
+        )
+    return floats

@@ -1,0 +1,34 @@
+"""Progress of long work: one line with rate and time left, on standard error."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import tqdm
+
+_Item = TypeVar("_Item")
+
+
+def progress(
+    items: Iterable[_Item], description: str, total: int | None = None
+) -> Iterator[_Item]:
+    """Iterates over `items` while showing how many are done and the time left.
+
+    Args:
+        items: what to go through.
+        description: a few words, shown at the start of the line.
+        total: number of items where `items` has no length.
+
+    Yields:
+        The items, in order. The bar stays off where standard error is no terminal,
+        but for one line at the end.
+    """
+    terminal = sys.stderr.isatty()
+    yield from tqdm.tqdm(
+        items,
+        desc=description,
+        total=total,
+        mininterval=0.2 if terminal else 30.0,
+        dynamic_ncols=terminal,
+        file=sys.stderr,
+    )

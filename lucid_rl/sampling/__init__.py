@@ -1,0 +1,1 @@
+"""Observations and trajectories of an agent at play."""

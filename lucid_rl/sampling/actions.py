@@ -1,0 +1,61 @@
+"""Policies as plain functions, and the actions drawn from their logits."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+# Observations u8 [n, 64, 64, 3] -> logits f32 [n, A], values f32 [n].
+# `GraphModel.policy` is one.
+Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def random_policy(n_actions: int) -> Policy:
+    """A policy that takes every action equally often and values nothing."""
+
+    def policy(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        n = len(observations)
+        return np.zeros((n, n_actions), np.float32), np.zeros(n, np.float32)
+
+    return policy
+
+
+def choose_actions(
+    logits: np.ndarray, rng: np.random.Generator, greedy: bool = False
+) -> np.ndarray:
+    """Chooses an action for each row of logits.
+
+    Sampling uses the Gumbel trick: the argmax of logits plus independent standard
+    Gumbel noise is distributed as their softmax.
+
+    Args:
+        logits: float [n, A].
+        rng: source of the noise; not used by greedy choice.
+        greedy: take the most probable action, the first of equals.
+
+    Returns:
+        Actions, int64 [n].
+    """
+    if not greedy:
+        logits = logits + rng.gumbel(size=logits.shape)
+    return np.argmax(logits, axis=-1)
+
+
+def sample_at(logits: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Chooses the action at a quantile of each row's distribution.
+
+    With uniform quantiles the actions are distributed as the softmax of the logits.
+    One number decides each action, so that an episode's whole randomness can be
+    drawn in advance.
+
+    Args:
+        logits: float [n, A].
+        quantiles: float [n] in [0, 1).
+
+    Returns:
+        Actions, int64 [n].
+    """
+    weights = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    cumulative = np.cumsum(weights, axis=-1)
+    below = cumulative <= (quantiles * cumulative[:, -1])[:, None]
+    # Rounding must not lead past the last action.
+    return np.minimum(below.sum(axis=-1), logits.shape[-1] - 1)

@@ -1,0 +1,63 @@
+"""Dictionaries of arrays as `.jd` files, checked when read."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lucid_rl.checkpoints.jd_format import read_jd, write_jd
+from lucid_rl.errors import FileFormatError
+from lucid_rl.files import PathLike
+
+
+def write_arrays(path: PathLike, **arrays: np.ndarray | None) -> None:
+    """Writes the arrays that are not None, atomically."""
+    write_jd({name: a for name, a in arrays.items() if a is not None}, path)
+
+
+def read_arrays(
+    path: PathLike, required: Mapping[str, str], optional: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Reads named arrays; others in the file are passed over.
+
+    Args:
+        path: a `.jd` file that holds a dictionary.
+        required: dtype of each array that must be there.
+        optional: dtype of each array that may be there.
+
+    Returns:
+        The arrays found. Any whole numbers are taken for whole numbers and any
+        finite numbers for floats; bytes and truth values must be exactly that.
+
+    Raises:
+        FileFormatError: the file is no such dictionary.
+    """
+    content = read_jd(path)
+    if not isinstance(content, dict):
+        raise FileFormatError(
+            f"{path}: expected a dictionary with {', '.join(required)}, found "
+            f"{type(content).__name__}"
+        )
+    missing = [name for name in required if name not in content]
+    if missing:
+        found = ", ".join(str(name) for name in content) or "nothing"
+        raise FileFormatError(
+            f"{path}: {', '.join(missing)} missing; the file holds {found}"
+        )
+    arrays = {}
+    for name, kind in {**required, **optional}.items():
+        # The article's code leaves optional arrays out or sets them to None.
+        if content.get(name) is not None:
+            arrays[name] = _converted(path, name, content[name], np.dtype(kind))
+    return arrays
+
+
+def _converted(path: PathLike, name: str, array: object, kind: np.dtype) -> np.ndarray:
+    accepted = {"u": "u", "b": "b", "i": "iu", "f": "fiu"}[kind.kind]
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in accepted:
+        found = getattr(array, "dtype", type(array).__name__)
+        raise FileFormatError(f"{path}: {name} is {found}, expected {kind}")
+    if kind == np.uint8 and array.dtype != np.uint8:
+        raise FileFormatError(f"{path}: {name} is {array.dtype}, expected uint8")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise FileFormatError(f"{path}: {name} holds numbers that are not finite")
+    return array.astype(kind, copy=False)

@@ -1,0 +1,142 @@
+"""Infrequent observations, from which features are found.
+
+Observations that lie close together in time resemble each other, so one is kept
+of each environment every so many steps (article, "Dimensionality reduction for
+reinforcement learning models").
+"""
+
+import dataclasses
+
+import numpy as np
+
+from lucid_rl.errors import FileFormatError, InputError, SettingsError
+from lucid_rl.files import PathLike
+from lucid_rl.games.vector_game import VectorGame
+from lucid_rl.progress import progress
+from lucid_rl.sampling.actions import Policy, choose_actions
+from lucid_rl.sampling.array_files import read_arrays, write_arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationSettings:
+    """How observations are sampled; the defaults are the article's.
+
+    Attributes:
+        n_envs: environments; the game must have as many.
+        n_per_env: observations kept of each environment.
+        interval: steps from one kept observation to the next.
+        greedy: take the most probable actions rather than sampled ones.
+        states: keep the game's states too.
+    """
+
+    n_envs: int = 32
+    n_per_env: int = 128
+    interval: int = 128
+    greedy: bool = False
+    states: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("n_envs", "n_per_env", "interval"):
+            if getattr(self, name) < 1:
+                raise SettingsError(
+                    f"sampling setting {name}={getattr(self, name)}: expected 1 or more"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Observations:
+    """Sampled observations, time-major: all environments, then the next time.
+
+    Attributes:
+        observations: u8 [N, 64, 64, 3].
+        level_seeds: int64 [N], the level each was seen in; None if unknown.
+        states: the game's state at each, if asked for.
+    """
+
+    observations: np.ndarray
+    level_seeds: np.ndarray | None = None
+    states: list[bytes] | None = None
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+
+def sample_observations(
+    game: VectorGame,
+    policy: Policy,
+    settings: ObservationSettings,
+    rng: np.random.Generator,
+) -> Observations:
+    """Plays `game` and keeps an observation every `interval` steps.
+
+    The first kept ones lie `interval` steps after the start, where the
+    environments no longer stand together at the beginning of their levels.
+
+    Args:
+        game: a game of `settings.n_envs` environments; it is played on from where
+            it stands.
+        policy: gives the logits of the actions.
+        settings: how many, and how far apart.
+        rng: source of the sampled actions.
+
+    Returns:
+        n_envs * n_per_env observations.
+
+    Raises:
+        InputError: the game has another number of environments.
+    """
+    check_n_envs(game, settings.n_envs)
+    shape = (settings.n_per_env, *game.observe().observations.shape)
+    kept = np.empty(shape, np.uint8)
+    level_seeds = np.empty(shape[:2], np.int64)
+    states: list[bytes] | None = [] if settings.states else None
+    n_steps = settings.n_per_env * settings.interval
+    for step in progress(range(1, n_steps + 1), "sampling observations"):
+        logits, _ = policy(game.observe().observations)
+        game.act(choose_actions(logits, rng, settings.greedy))
+        if step % settings.interval == 0:
+            index = step // settings.interval - 1
+            kept[index] = game.observe().observations
+            level_seeds[index] = game.level_seeds()
+            if states is not None:
+                states.extend(game.get_states())
+    return Observations(kept.reshape(-1, *shape[2:]), level_seeds.reshape(-1), states)
+
+
+def write_observations(observations: Observations, path: PathLike) -> None:
+    """Writes observations in the article's format; states are left out."""
+    write_arrays(
+        path,
+        observations=observations.observations,
+        level_seeds=observations.level_seeds,
+    )
+
+
+def read_observations(path: PathLike) -> Observations:
+    """Reads an `observations.jd` of this package or of a released model.
+
+    Raises:
+        FileFormatError: the file cannot be read or holds no observations.
+    """
+    arrays = read_arrays(path, {"observations": "u1"}, {"level_seeds": "i8"})
+    observations, level_seeds = arrays["observations"], arrays.get("level_seeds")
+    if observations.ndim != 4 or observations.shape[-1] != 3 or not observations.size:
+        raise FileFormatError(
+            f"{path}: observations of shape {observations.shape}, expected "
+            "[N, height, width, 3] with N at least 1"
+        )
+    if level_seeds is not None and level_seeds.shape != observations.shape[:1]:
+        raise FileFormatError(
+            f"{path}: level_seeds of shape {level_seeds.shape} for "
+            f"{len(observations)} observations"
+        )
+    return Observations(observations, level_seeds)
+
+
+def check_n_envs(game: VectorGame, n_envs: int) -> None:
+    """Raises `InputError` unless `game` has `n_envs` environments."""
+    if game.n_envs != n_envs:
+        raise InputError(
+            f"a game of {game.n_envs} environments for sampling settings with "
+            f"n_envs={n_envs}: make both the same"
+        )

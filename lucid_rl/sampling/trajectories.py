@@ -1,0 +1,216 @@
+"""Trajectories: every step of an agent playing, for the interface to show."""
+
+import dataclasses
+
+import numpy as np
+from PIL import Image
+
+from lucid_rl.errors import FileFormatError, SettingsError
+from lucid_rl.files import PathLike
+from lucid_rl.games.vector_game import FULL_RESOLUTION_SIZE, VectorGame
+from lucid_rl.progress import progress
+from lucid_rl.sampling.actions import Policy, choose_actions
+from lucid_rl.sampling.array_files import read_arrays, write_arrays
+from lucid_rl.sampling.observations import check_n_envs
+
+# Arrays of a file and their types; the second three are this package's own.
+_REQUIRED = {"observations": "u1", "actions": "i8", "rewards": "f4", "firsts": "?"}
+_OPTIONAL = {
+    "observations_full": "u1",
+    "level_seeds": "i8",
+    "last_observations": "u1",
+    "last_firsts": "?",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrajectorySettings:
+    """How trajectories are sampled; the defaults are the article's.
+
+    Attributes:
+        n_envs: trajectories, one of each environment; the game must have as many.
+        n_steps: steps in each.
+        greedy: take the most probable actions rather than sampled ones.
+        frame_size: side in pixels of the high-resolution frames to keep, a divisor
+            of 512; 0 keeps none. 8 trajectories of 512 frames of 256 pixels take
+            0.8 GB.
+        states: keep the game's states too, about 40 kB each for CoinRun.
+    """
+
+    n_envs: int = 8
+    n_steps: int = 512
+    greedy: bool = False
+    frame_size: int = 0
+    states: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("n_envs", "n_steps"):
+            if getattr(self, name) < 1:
+                raise SettingsError(
+                    f"sampling setting {name}={getattr(self, name)}: expected 1 or more"
+                )
+        if self.frame_size < 0 or (
+            self.frame_size and FULL_RESOLUTION_SIZE % self.frame_size
+        ):
+            raise SettingsError(
+                f"frame_size={self.frame_size}: expected 0 or a divisor of "
+                f"{FULL_RESOLUTION_SIZE}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectories:
+    """n trajectories of T steps. An episode ends where the next one's first is.
+
+    Attributes:
+        observations: u8 [n, T, 64, 64, 3].
+        actions: int64 [n, T], chosen on seeing the observations.
+        rewards: f32 [n, T], that followed the actions.
+        firsts: bool [n, T], whether an observation is an episode's first.
+        level_seeds: int64 [n, T], of the level shown; None if unknown.
+        last_observations: u8 [n, 64, 64, 3], what the last actions led to; None
+            if unknown, as in the article's files.
+        last_firsts: bool [n], whether the last actions ended their episodes.
+        frames: u8 [n, T, S, S, 3], the observations in higher resolution.
+        states: the game's state at each step, by trajectory.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    firsts: np.ndarray
+    level_seeds: np.ndarray | None = None
+    last_observations: np.ndarray | None = None
+    last_firsts: np.ndarray | None = None
+    frames: np.ndarray | None = None
+    states: list[list[bytes]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.observations)
+
+
+def sample_trajectories(
+    game: VectorGame,
+    policy: Policy,
+    settings: TrajectorySettings,
+    rng: np.random.Generator,
+) -> Trajectories:
+    """Plays `game` and keeps everything.
+
+    Args:
+        game: a game of `settings.n_envs` environments, made with `full_resolution`
+            where frames are asked for; it is played on from where it stands.
+        policy: gives the logits of the actions.
+        settings: how many, how long, and what to keep.
+        rng: source of the sampled actions.
+
+    Returns:
+        The trajectories.
+
+    Raises:
+        InputError: the game has another number of environments.
+        GameError: frames or states that the game was not made for.
+    """
+    check_n_envs(game, settings.n_envs)
+    first_step = game.observe()
+    shape = (settings.n_envs, settings.n_steps)
+    observations = np.empty((*shape, *first_step.observations.shape[1:]), np.uint8)
+    actions = np.empty(shape, np.int64)
+    rewards = np.empty(shape, np.float32)
+    firsts = np.empty(shape, bool)
+    level_seeds = np.empty(shape, np.int64)
+    size = settings.frame_size
+    frames = np.empty((*shape, size, size, 3), np.uint8) if size else None
+    states: list[list[bytes]] | None = None
+    if settings.states:
+        states = [[] for _ in range(settings.n_envs)]
+    for t in progress(range(settings.n_steps), "sampling trajectories"):
+        step = game.observe()
+        observations[:, t] = step.observations
+        firsts[:, t] = step.firsts
+        level_seeds[:, t] = game.level_seeds()
+        if frames is not None:
+            frames[:, t] = [_reduced(frame, size) for frame in game.full_resolution()]
+        if states is not None:
+            for kept, state in zip(states, game.get_states(), strict=True):
+                kept.append(state)
+        logits, _ = policy(observations[:, t])
+        actions[:, t] = choose_actions(logits, rng, settings.greedy)
+        game.act(actions[:, t])
+        rewards[:, t] = game.observe().rewards
+    last_step = game.observe()
+    return Trajectories(
+        observations,
+        actions,
+        rewards,
+        firsts,
+        level_seeds,
+        last_observations=last_step.observations.copy(),
+        last_firsts=last_step.firsts.copy(),
+        frames=frames,
+        states=states,
+    )
+
+
+def write_trajectories(trajectories: Trajectories, path: PathLike) -> None:
+    """Writes trajectories in the article's format; states are left out."""
+    write_arrays(
+        path,
+        observations=trajectories.observations,
+        actions=trajectories.actions,
+        rewards=trajectories.rewards,
+        firsts=trajectories.firsts,
+        level_seeds=trajectories.level_seeds,
+        last_observations=trajectories.last_observations,
+        last_firsts=trajectories.last_firsts,
+        observations_full=trajectories.frames,
+    )
+
+
+def read_trajectories(path: PathLike) -> Trajectories:
+    """Reads a `trajectories.jd` of this package or of a released model.
+
+    Raises:
+        FileFormatError: the file cannot be read or its arrays do not fit together.
+    """
+    arrays = read_arrays(path, _REQUIRED, _OPTIONAL)
+    observations = arrays["observations"]
+    if observations.ndim != 5 or observations.shape[-1] != 3 or not observations.size:
+        raise FileFormatError(
+            f"{path}: observations of shape {observations.shape}, expected "
+            "[n, T, height, width, 3] with n and T at least 1"
+        )
+    for name, array in arrays.items():
+        expected: tuple[int, ...] = observations.shape[:2]
+        if name.startswith("last_"):
+            expected = expected[:1]
+        if name == "last_observations":
+            expected = (*expected, *observations.shape[2:])
+        elif name == "observations_full":
+            expected = (*expected, *array.shape[2:4], 3)
+        elif name == "observations":
+            expected = observations.shape
+        if array.shape != expected:
+            raise FileFormatError(
+                f"{path}: {name} of shape {array.shape}, expected {expected} beside "
+                f"observations of shape {observations.shape}"
+            )
+    if arrays["actions"].min() < 0:
+        raise FileFormatError(f"{path}: actions below 0")
+    return Trajectories(
+        observations,
+        arrays["actions"],
+        arrays["rewards"],
+        arrays["firsts"],
+        arrays.get("level_seeds"),
+        last_observations=arrays.get("last_observations"),
+        last_firsts=arrays.get("last_firsts"),
+        frames=arrays.get("observations_full"),
+    )
+
+
+def _reduced(frame: np.ndarray, size: int) -> np.ndarray:
+    factor = len(frame) // size
+    if factor == 1:
+        return frame
+    return np.asarray(Image.fromarray(frame).reduce(factor))

@@ -1,0 +1,1 @@
+"""PPO and its warm-up: settings, engines, saves."""

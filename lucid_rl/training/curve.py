@@ -1,0 +1,97 @@
+"""A run's learning curve, as a table and as a picture."""
+
+import csv
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.training.logs import LOG_NAME, read_log
+
+COLUMNS = (
+    "steps",
+    "episodes",
+    "success_rate",
+    "episode_length",
+    "entropy",
+    "value_loss",
+    "explained_variance",
+    "approximate_kl",
+    "learning_rate",
+    "steps_per_second",
+)
+
+
+def write_curve(
+    run: PathLike, table: PathLike, picture: PathLike | None = None, n_smooth: int = 10
+) -> int:
+    """Writes the log of a run as CSV, and success against steps as a PNG.
+
+    Args:
+        run: the run's folder.
+        table: CSV file of `COLUMNS`, one row for each update.
+        picture: PNG file.
+        n_smooth: updates over which episodes are counted together in the picture.
+
+    Returns:
+        Number of updates.
+
+    Raises:
+        InputError: the folder holds no log.
+        SaveError: a file cannot be written.
+    """
+    path = pathlib.Path(run) / LOG_NAME
+    records = read_log(path)
+    if not records:
+        raise InputError(f"{path} has no records: give the folder of a training run.")
+    with atomic_open(table, "w") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        for record in records:
+            writer.writerow({name: _short(record.get(name)) for name in COLUMNS})
+    if picture is not None:
+        steps, success = smoothed_success(records, n_smooth)
+        _draw(steps, success, picture)
+    return len(records)
+
+
+def smoothed_success(
+    records: Sequence[dict], n_smooth: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Share of episodes finished, over the last `n_smooth` updates.
+
+    Returns:
+        Steps int64 [k] and shares f64 [k], where any episode ended.
+    """
+    steps = np.array([r["steps"] for r in records], np.int64)
+    episodes = np.array([r["episodes"] for r in records])
+    finished = np.array([(r["success_rate"] or 0) * r["episodes"] for r in records])
+    window = np.ones(n_smooth)
+    counts, sums = (
+        np.convolve(values, window)[: len(steps)] for values in (episodes, finished)
+    )
+    known = counts > 0
+    return steps[known], sums[known] / counts[known]
+
+
+def _short(value):
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _draw(steps, success, picture):
+    # The object interface: pyplot would choose a backend for the whole process.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot(steps, success)
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("share of levels finished")
+    axes.set_ylim(0, 1)
+    axes.grid(alpha=0.3)
+    with atomic_open(picture) as file:
+        figure.savefig(file, format="png", dpi=100)

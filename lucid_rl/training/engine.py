@@ -1,0 +1,173 @@
+"""What a training engine does, and the data that pass through it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.training.noise import NoiseSettings
+
+Parameters = dict[str, np.ndarray]  # "ppo2_model/pi/1a/conv2d/kernel:0" -> float32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions that PPO learns from; the first axis of every array is N."""
+
+    observations: np.ndarray  # u8 [N, H, W, C]
+    actions: np.ndarray  # int32 [N]
+    log_probabilities: np.ndarray  # f32 [N], of the actions when they were chosen
+    values: np.ndarray  # f32 [N], predicted when the actions were chosen
+    returns: np.ndarray  # f32 [N], targets of the value function
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def take(self, indices: np.ndarray) -> "Batch":
+        """Returns the transitions at `indices`."""
+        return Batch(**{f.name: getattr(self, f.name)[indices] for f in fields(self)})
+
+    def without_observations(self) -> "Batch":
+        """Returns the transitions without the pictures, for those who only count."""
+        return replace(self, observations=self.observations[:, :0])
+
+    @staticmethod
+    def concatenate(batches: "Sequence[Batch]") -> "Batch":
+        """Returns the transitions of several batches, one after another."""
+        if len(batches) == 1:
+            return batches[0]
+        names = [f.name for f in fields(Batch)]
+        return Batch(
+            *(np.concatenate([getattr(b, name) for b in batches]) for name in names)
+        )
+
+    @property
+    def advantages(self) -> np.ndarray:
+        """Estimated advantages of the actions, f32 [N]."""
+        return self.returns - self.values
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """The weights of PPO's objective; the defaults are the article's."""
+
+    clip_range: float = 0.2  # largest change of a probability ratio that pays
+    clip_value: bool = True  # clip the value function's change likewise
+    value_coefficient: float = 0.5  # weight of the value function's squared error
+    entropy_coefficient: float = 0.01  # weight of the policy's entropy
+    max_gradient_norm: float = 0.5  # gradients are scaled down to this global norm
+    adam_epsilon: float = 1e-5  # added to the root of Adam's second moment
+
+
+class Engine(Protocol):
+    """Computes policies and PPO's updates on some library and device.
+
+    Two engines with the same parameters and the same calls agree to within
+    rounding; every random choice is made by the caller.
+    """
+
+    def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns logits f32 [N, A] and values f32 [N] for u8 observations."""
+
+    def update(
+        self,
+        batch: Batch,
+        minibatches: np.ndarray,
+        advantages: np.ndarray,
+        learning_rate: float,
+        value_only: bool = False,
+    ) -> dict[str, float]:
+        """Takes one Adam step on each minibatch in turn.
+
+        Args:
+            batch: N transitions.
+            minibatches: int [U, M], the transitions of each of U steps.
+            advantages: f32 [U, M], normalised as the caller sees fit.
+            learning_rate: Adam's, for all steps.
+            value_only: change nothing but the value function's head.
+
+        Returns:
+            The means over the steps of `STATISTICS`.
+        """
+
+    def gradients(
+        self, batch: Batch, advantages: np.ndarray
+    ) -> tuple[dict[str, float], Parameters]:
+        """Returns the statistics and unclipped gradients of one minibatch."""
+
+    def apply_gradients(
+        self, gradients: Parameters, learning_rate: float, value_only: bool = False
+    ) -> None:
+        """Clips gradients to the largest norm and takes one Adam step."""
+
+    def get_parameters(self) -> Parameters:
+        """Returns the network's parameters by their checkpoint names."""
+
+    def set_parameters(self, parameters: Mapping[str, np.ndarray]) -> None:
+        """Replaces the network's parameters, and nothing of the optimizer."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns everything that further updates depend on: arrays by name."""
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restores what `get_state` returned."""
+
+
+VALUE_HEAD = ("ppo2_model/vf/w:0", "ppo2_model/vf/b:0")
+"""What `value_only` updates change."""
+
+ADAM_BETAS = (0.9, 0.999)
+"""Decay of Adam's first and second moments; TensorFlow's and JAX's usual ones."""
+
+STATISTICS = (
+    "policy_loss",
+    "value_loss",
+    "entropy",
+    "approximate_kl",
+    "clip_fraction",
+    "gradient_norm",
+)
+"""What an update returns: numbers by these names."""
+
+
+def make_engine(
+    name: str,
+    architecture: str,
+    parameters: Parameters,
+    loss: LossSettings,
+    noise: NoiseSettings,
+    bfloat16: bool = False,
+    n_threads: int = 0,
+) -> Engine:
+    """Makes an engine by its name, importing only that one's library.
+
+    Args:
+        name: "tensorflow" or "jax".
+        architecture: one of the checkpoint format's.
+        parameters: to start from.
+        loss: the weights of PPO's objective.
+        noise: for its adversarial part.
+        bfloat16: convolve in bfloat16.
+        n_threads: of TensorFlow on a processor; 0 for one a core.
+
+    Raises:
+        SettingsError: no such engine, or its library is not installed.
+    """
+    if name == "tensorflow":
+        from lucid_rl.training.tensorflow_engine import TensorFlowEngine
+
+        return TensorFlowEngine(
+            architecture, parameters, loss, noise, bfloat16, n_threads
+        )
+    if name != "jax":
+        raise SettingsError(f"engine is {name!r}: expected tensorflow or jax.")
+    try:
+        from lucid_rl.training.jax_engine import JaxEngine
+    except ImportError as error:
+        raise SettingsError(
+            'the engine "jax" needs JAX, which is not installed: '
+            "pip install 'lucid_rl[jax]'."
+        ) from error
+    return JaxEngine(architecture, parameters, loss, noise, bfloat16)

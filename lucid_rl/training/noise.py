@@ -1,0 +1,100 @@
+"""Noise on observations, the article's tries at more low-level visual diversity."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lucid_rl.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class NoiseSettings:
+    """What is done to observations in training; all of it is off by default.
+
+    Attributes:
+        pixel_deviation: standard deviation of independent noise on each pixel and
+            colour, in units of the full range (0 to 1).
+        correlated_deviation: the same for noise that is smooth over space.
+        correlation_pixels: side of the squares whose corners draw the smooth noise;
+            between them it is interpolated.
+        adversarial_epsilon: largest change of a pixel, in units of the full range,
+            by projected gradient ascent on the loss (Madry et al., 2017).
+        adversarial_steps: its steps, each of 2 epsilon / steps.
+    """
+
+    pixel_deviation: float = 0.0
+    correlated_deviation: float = 0.0
+    correlation_pixels: int = 8
+    adversarial_epsilon: float = 0.0
+    adversarial_steps: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("pixel_deviation", "correlated_deviation", "adversarial_epsilon"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(
+                    f"{name} must lie in [0, 1], got {getattr(self, name)}."
+                )
+        if self.correlation_pixels < 1 or self.adversarial_steps < 1:
+            raise SettingsError(
+                "correlation_pixels and adversarial_steps must be at least 1, got "
+                f"{self.correlation_pixels} and {self.adversarial_steps}."
+            )
+
+
+def add_noise(
+    observations: np.ndarray, settings: NoiseSettings, rng: np.random.Generator
+) -> np.ndarray:
+    """Adds independent and smooth noise.
+
+    Args:
+        observations: u8 [N, H, W, C].
+        settings: how much.
+        rng: where it comes from; not used where both deviations are 0.
+
+    Returns:
+        u8 [N, H, W, C], rounded and clipped; the input itself without noise.
+    """
+    noise = np.zeros((), np.float32)
+    if settings.pixel_deviation:
+        noise = noise + settings.pixel_deviation * rng.standard_normal(
+            observations.shape, np.float32
+        )
+    if settings.correlated_deviation:
+        noise = noise + settings.correlated_deviation * smooth_noise(
+            observations.shape, settings.correlation_pixels, rng
+        )
+    if noise.ndim == 0:
+        return observations
+    noisy = observations + 255 * noise
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def smooth_noise(
+    shape: tuple[int, ...], side: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws noise of unit variance whose neighbouring pixels agree.
+
+    Args:
+        shape: (N, H, W, C).
+        side: pixels between the points of a coarse grid of normal numbers, which is
+            interpolated linearly.
+        rng: where it comes from.
+
+    Returns:
+        f32 of that shape.
+    """
+    n, height, width, channels = shape
+    rows, columns = (_interpolation(size, side) for size in (height, width))
+    coarse = rng.standard_normal(
+        (n, rows.shape[1], columns.shape[1], channels), np.float32
+    )
+    return np.einsum("hi,wj,nijc->nhwc", rows, columns, coarse, optimize=True)
+
+
+def _interpolation(size, side):
+    """f32 [size, points], rows of unit length, so that variance stays 1."""
+    offset = (np.arange(size) + 0.5) / side
+    points = int(offset[-1]) + 2
+    weights = np.maximum(0, 1 - np.abs(offset[:, None] - np.arange(points)))
+    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    return weights.astype(np.float32)

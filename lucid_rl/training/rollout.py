@@ -1,0 +1,200 @@
+"""Playing a policy to collect what PPO learns from, stepping while computing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.games.vector_game import VectorGame
+from lucid_rl.sampling.advantages import generalized_advantages
+from lucid_rl.training.engine import Batch, Engine
+from lucid_rl.training.noise import NoiseSettings, add_noise
+from lucid_rl.training.saves import generator_state, restore_generator
+from lucid_rl.training.timing import Stopwatch
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """`n_steps` steps of every environment; arrays are [n_steps, n_envs, ...]."""
+
+    observations: np.ndarray  # u8 [T, n, H, W, C]
+    firsts: np.ndarray  # bool [T, n], whether an episode starts here
+    actions: np.ndarray  # int32 [T, n]
+    log_probabilities: np.ndarray  # f32 [T, n]
+    values: np.ndarray  # f32 [T, n]
+    rewards: np.ndarray  # f32 [T, n], of the action taken here, unscaled
+    next_values: np.ndarray  # f32 [n], after the last step
+    next_firsts: np.ndarray  # bool [n], after the last step
+
+    def batch(self, gamma: float, lam: float, reward_scale: float) -> Batch:
+        """Returns the transitions with their generalized advantage estimates.
+
+        Args:
+            gamma: discount per step.
+            lam: lambda of generalized advantage estimation.
+            reward_scale: factor of the rewards.
+
+        Returns:
+            n_envs * n_steps transitions, each environment's in a row.
+        """
+        values = self.values.T
+        advantages = generalized_advantages(
+            values,
+            reward_scale * self.rewards.T,
+            self.firsts.T,
+            gamma,
+            lam,
+            last_values=self.next_values,
+            last_firsts=self.next_firsts,
+        )
+        arrays = {
+            "observations": self.observations.swapaxes(0, 1),
+            "actions": self.actions.T,
+            "log_probabilities": self.log_probabilities.T,
+            "values": values,
+            "returns": advantages + values,
+        }
+        return Batch(**{k: a.reshape(-1, *a.shape[2:]) for k, a in arrays.items()})
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Episodes that ended."""
+
+    finished: list[bool]  # whether the level was completed
+    lengths: list[int]  # steps played
+
+
+class Group:
+    """Environments that step together, with random numbers of their own.
+
+    A group's rollouts depend on nothing but its game, its generator and the
+    policy, whichever process it lives in.
+    """
+
+    def __init__(self, game: VectorGame, noise: NoiseSettings, seed: Sequence[int]):
+        """Keeps the game.
+
+        Args:
+            game: the environments.
+            noise: added to observations before anyone sees them.
+            seed: of the group's random numbers.
+        """
+        self.game = game
+        self.rng = np.random.default_rng(list(seed))
+        self._noise = noise
+        self._ages = np.zeros(game.n_envs, np.int64)
+        self._steps: list[tuple] = []
+        self._episodes = Episodes([], [])
+
+    def observe(self) -> np.ndarray:
+        """Returns what the policy is to see, u8 [n, H, W, C]."""
+        rewards, observations, firsts = (
+            np.array(field) for field in self.game.observe()
+        )
+        if self._steps:
+            self._note_ends(firsts)
+        observations = add_noise(observations, self._noise, self.rng)
+        self._steps.append((rewards, observations, firsts))
+        return observations
+
+    def act(self, logits: np.ndarray, values: np.ndarray, last: bool) -> None:
+        """Draws actions and, but for the last time, starts the step."""
+        actions, log_probabilities = sample_actions(logits, self.rng)
+        self._steps[-1] += (actions, log_probabilities, values)
+        if not last:
+            self.game.act(actions)
+
+    def take_rollout(self) -> tuple[Rollout, Episodes]:
+        """Returns what was collected, and starts anew."""
+        rewards, observations, firsts, actions, log_probabilities, values = (
+            np.stack(field) for field in zip(*self._steps, strict=True)
+        )
+        rollout = Rollout(
+            observations=observations[:-1],
+            firsts=firsts[:-1],
+            actions=actions[:-1],
+            log_probabilities=log_probabilities[:-1],
+            values=values[:-1],
+            rewards=rewards[1:],  # a reward is seen with the observation after it
+            next_values=values[-1],
+            next_firsts=firsts[-1],
+        )
+        episodes = self._episodes
+        self._steps, self._episodes = [], Episodes([], [])
+        return rollout, episodes
+
+    def _note_ends(self, firsts):
+        self._ages += 1
+        if firsts.any():
+            complete = self.game.last_level_complete()
+            self._episodes.finished.extend(complete[firsts].tolist())
+            self._episodes.lengths.extend(self._ages[firsts].tolist())
+            self._ages[firsts] = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns everything that further rollouts depend on.
+
+        Games whose sprites are generated cannot tell their state: they start
+        other levels when the run is resumed.
+        """
+        saved = not self.game.settings.use_generated_assets
+        return {
+            "games": self.game.get_states() if saved else None,
+            "ages": self._ages.copy(),
+            "rng": generator_state(self.rng),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restores what `get_state` returned, and drops an unfinished rollout."""
+        self._steps, self._episodes = [], Episodes([], [])
+        restore_generator(self.rng, state["rng"])
+        if state["games"] is not None:
+            self.game.set_states(state["games"])
+            self._ages = np.array(state["ages"])
+        else:
+            self._ages = np.zeros_like(self._ages)
+
+
+def collect(
+    groups: Sequence[Group],
+    engine: Engine,
+    n_steps: int,
+    stopwatch: Stopwatch,
+) -> list[tuple[Rollout, Episodes]]:
+    """Plays `n_steps` steps in every environment of every group.
+
+    While one group steps in the game's own threads, the engine chooses the actions
+    of the next: with two groups neither waits unless it is the faster one.
+
+    Returns:
+        Each group's rollout and the episodes that ended in it.
+    """
+    for t in range(n_steps + 1):
+        for group in groups:
+            with stopwatch("stepping"):
+                observations = group.observe()
+            with stopwatch("acting"):
+                logits, values = engine.act(observations)
+                group.act(logits, values, last=t == n_steps)
+    return [group.take_rollout() for group in groups]
+
+
+def sample_actions(
+    logits: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws actions of the softmax policy, by the Gumbel trick.
+
+    Args:
+        logits: f32 [n, A].
+        rng: where the draws come from.
+
+    Returns:
+        Actions int32 [n] and their log-probabilities f32 [n].
+    """
+    actions = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+    top = logits.max(axis=1, keepdims=True)
+    log_totals = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
+    chosen = logits[np.arange(len(actions)), actions] - log_totals
+    return actions.astype(np.int32), chosen.astype(np.float32)

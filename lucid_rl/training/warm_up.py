@@ -1,0 +1,244 @@
+"""The warm-up before PPO: a network learns to see, and to do as a planner does."""
+
+import json
+import pathlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.training.demonstrations import FrameBuffer
+from lucid_rl.training.engine import Parameters
+from lucid_rl.training.logs import report
+from lucid_rl.training.saves import (
+    check_writable,
+    generator_state,
+    read_save,
+    restore_generator,
+    write_save,
+)
+from lucid_rl.training.teacher import PlannerTeacher, TeacherSettings
+
+WARM_UP_SAVE = "warm_up.jd"
+WARM_UP_LOG = "warm_up.jsonl"
+
+
+@dataclass(frozen=True)
+class WarmUpLoss:
+    """The objective and optimizer of the warm-up.
+
+    Attributes:
+        map_layers: layers with a head for the object maps, the last one being the
+            one that `maps` reads.
+        map_coefficient: weight of the maps' summed cross-entropy.
+        map_weights: of each of the teacher's `MAP_CLASSES`: hazards are small and
+            rare, and what a player's life depends on.
+        value_coefficient: weight of the value function's squared error.
+        momentum: Muon's.
+        adam_rate: Adam's rate for heads and biases, by the learning rate.
+        statistics_decay: of the running moments of batch normalisation.
+    """
+
+    map_layers: tuple[str, ...] = ("2b", "3a")
+    map_coefficient: float = 0.1
+    map_weights: tuple[float, ...] = (1.0, 3.0, 3.0, 3.0, 0.3, 1.0, 0.1)
+    value_coefficient: float = 0.5
+    momentum: float = 0.95
+    adam_rate: float = 0.05
+    statistics_decay: float = 0.9
+
+
+@dataclass(frozen=True)
+class WarmUpSettings:
+    """A supervised warm-up of CoinRun with the architecture "clear".
+
+    Attributes:
+        n_updates: minibatches in all; 0 for no warm-up.
+        minibatch_size: frames in each. Small ones pay: updates count, not frames.
+        learning_rate: relative change of a hidden kernel by an update, at first.
+        final_learning_rate: and at the end, reached linearly.
+        buffer_size: frames to draw minibatches from.
+        reuse: how often a frame is drawn, on average.
+        n_calibration: minibatches at the end from which the moments of batch
+            normalisation are taken, before they are folded into the network.
+        n_envs: environments of the teacher.
+        n_steps: steps of each environment between additions to the buffer.
+        teacher: who plays.
+        loss: the objective.
+    """
+
+    n_updates: int = 0
+    minibatch_size: int = 96
+    learning_rate: float = 0.04
+    final_learning_rate: float = 0.002
+    buffer_size: int = 20_000
+    reuse: float = 3.0
+    n_calibration: int = 100
+    n_envs: int = 128
+    n_steps: int = 4
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    loss: WarmUpLoss = field(default_factory=WarmUpLoss)
+
+    def __post_init__(self) -> None:
+        for name in ("minibatch_size", "buffer_size", "reuse", "n_envs", "n_steps"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(
+                    f"warm-up setting {name} is {getattr(self, name)}: expected "
+                    "more than 0."
+                )
+        if self.n_updates < 0 or not 0 < self.final_learning_rate <= (
+            self.learning_rate
+        ):
+            raise SettingsError(
+                "the warm-up needs n_updates of at least 0 and learning rates that "
+                f"fall and stay above 0, got {self.n_updates}, {self.learning_rate} "
+                f"and {self.final_learning_rate}."
+            )
+
+    def learning_rate_at(self, n_updates_done: int) -> float:
+        """Returns the learning rate of the next update."""
+        done = min(1.0, n_updates_done / max(1, self.n_updates))
+        return self.learning_rate + done * (
+            self.final_learning_rate - self.learning_rate
+        )
+
+
+class WarmUp:
+    """A warm-up in a folder of its own saves.
+
+    Unlike PPO's, a resumed warm-up goes on with the network, optimizer and counters
+    but with new levels: what it forgets is a buffer of frames.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        settings: WarmUpSettings,
+        game: GameSettings,
+        folder: pathlib.Path,
+        seed: int = 0,
+        bfloat16: bool = False,
+        n_threads: int = 0,
+    ):
+        """Makes the network and the teacher's game.
+
+        Args:
+            parameters: to start from.
+            settings: of the warm-up.
+            game: CoinRun, hard for all its hazards.
+            folder: where the save and the log are written.
+            seed: of everything random but the levels.
+            bfloat16: convolve in bfloat16.
+            n_threads: threads of the engine; 0 for one a core.
+
+        Raises:
+            SettingsError: the game is not CoinRun, or its state cannot be read.
+            SaveError: the folder cannot be written.
+        """
+        from lucid_rl.training.tensorflow_warm_up import TensorFlowWarmUp
+
+        if game.name != "coinrun" or game.use_generated_assets:
+            raise SettingsError(
+                "the warm-up's labels are CoinRun's, with its own sprites, but the "
+                f"game is {game.name}: leave the warm-up off."
+            )
+        check_writable(folder)
+        self.settings = settings
+        self._folder = folder
+        self._network = TensorFlowWarmUp(
+            parameters, settings.loss, bfloat16, n_threads, seed
+        )
+        self._rng = np.random.default_rng([seed, 3])
+        self.n_updates_done = 0
+        self.n_frames_labelled = 0
+        save = read_save(folder, WARM_UP_SAVE)
+        if save is not None:
+            self._network.set_state(save["network"])
+            self.n_updates_done = save["n_updates_done"]
+            self.n_frames_labelled = save["n_frames_labelled"]
+            restore_generator(self._rng, save["rng"])
+        levels = int(self._rng.integers(2**31))
+        self._game = make_game(game.replace(n_envs=settings.n_envs, seed=levels))
+        self._teacher = PlannerTeacher(self._game, self._rng, settings.teacher)
+        self._buffer = FrameBuffer(settings.buffer_size)
+
+    def run(
+        self, max_seconds: float | None = None, save_interval: float = 120.0
+    ) -> Parameters:
+        """Trains, and saves on an interval and at the end, however it comes.
+
+        Args:
+            max_seconds: time to stop after.
+            save_interval: seconds between saves and lines of the log.
+
+        Returns:
+            The plain network's parameters.
+        """
+        start = last = time.monotonic()
+        recent: list[dict[str, float]] = []
+        n_drawn = 0.0
+        try:
+            while self.n_updates_done < self.settings.n_updates:
+                while self._buffer.n_added < self._n_frames_wanted(n_drawn):
+                    self._add_frames()
+                examples = self._buffer.draw(self.settings.minibatch_size, self._rng)
+                rate = self.settings.learning_rate_at(self.n_updates_done)
+                recent.append(self._network.update(examples, rate))
+                self.n_updates_done += 1
+                n_drawn += len(examples)
+                now = time.monotonic()
+                if now - last > save_interval:
+                    self._log(recent, now - start)
+                    self.save()
+                    recent, last = [], now
+                if max_seconds is not None and now - start > max_seconds:
+                    break
+            if self._buffer.n_added:
+                self._network.calibrate(
+                    self._buffer.draw(self.settings.minibatch_size, self._rng)
+                    for _ in range(self.settings.n_calibration)
+                )
+        finally:
+            if recent:
+                self._log(recent, time.monotonic() - start)
+            self.save()
+            self._game.close()
+        return self._network.get_parameters()
+
+    def _n_frames_wanted(self, n_drawn):
+        # Enough to be a fair sample at first, then as many as the reuse allows.
+        return self.settings.buffer_size * 0.4 + n_drawn / self.settings.reuse
+
+    def _add_frames(self):
+        frames = self._teacher.play(self._network.act, self.settings.n_steps)
+        self._buffer.add(frames)
+        self.n_frames_labelled += len(frames)
+
+    def _log(self, recent: list[dict[str, float]], seconds: float) -> None:
+        means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
+        record: Mapping[str, Any] = {
+            "updates": self.n_updates_done,
+            "frames_labelled": self.n_frames_labelled,
+            "seconds": seconds,
+            **means,
+        }
+        with open(self._folder / WARM_UP_LOG, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        report(
+            f"warm-up {self.n_updates_done:,} / {self.settings.n_updates:,} updates | "
+            + " | ".join(f"{name} {value:.4f}" for name, value in means.items())
+        )
+
+    def save(self) -> None:
+        """Writes the network, optimizer and counters."""
+        state = {
+            "network": self._network.get_state(),
+            "n_updates_done": self.n_updates_done,
+            "n_frames_labelled": self.n_frames_labelled,
+            "rng": generator_state(self._rng),
+        }
+        write_save(state, self._folder, WARM_UP_SAVE)

@@ -1,0 +1,1 @@
+"""Thin programs over lucid_rl: flags, settings, one call."""

@@ -1,0 +1,163 @@
+"""Edits a model so that it no longer sees chosen features (article, Appendix A).
+
+Examples:
+  python -m scripts.edit --list     # which object each feature responds to
+  python -m scripts.edit --object=buzzsaw --output=outputs/buzzsaw_blind.jd
+  python -m scripts.edit --features=0,3 --factorization=outputs/features_2b.npz \
+      --output=outputs/edited.jd
+"""
+
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+from absl import app, flags
+
+from lucid_rl import load_checkpoint, save_checkpoint
+from lucid_rl.checkpoints.released import resolve_model
+from lucid_rl.editing.edit import (
+    EditSettings,
+    edit_checkpoint,
+    edit_model_pb,
+    feature_directions,
+)
+from lucid_rl.editing.feature_naming import (
+    measure_features,
+    sample_labelled_observations,
+)
+from lucid_rl.errors import InputError, LucidRLError
+from lucid_rl.interpret.factorization import (
+    Factorization,
+    load_factorization,
+    save_factorization,
+)
+from lucid_rl.interpret.features import fit_features
+from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.sampling.observations import Observations, ObservationSettings
+
+_DEFAULT = EditSettings()
+_SAMPLING = ObservationSettings(n_per_env=16)
+
+_MODEL = flags.DEFINE_string(
+    "model", "bundled", 'Path of a .jd or .model.pb file, "released:<name>", "bundled".'
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Where the edited model is written, of the same kind as --model."
+)
+_LAYER = flags.DEFINE_string(
+    "layer", _DEFAULT.layer, "Layer whose activations lose the features."
+)
+_FEATURES = flags.DEFINE_list("features", [], "Numbers of features to remove, from 0.")
+_OBJECT = flags.DEFINE_string(
+    "object", None, "Remove the feature that responds best to this object."
+)
+_FACTORIZATION = flags.DEFINE_string(
+    "factorization", None, "File of fitted features; without one they are fitted here."
+)
+_SAVE_FACTORIZATION = flags.DEFINE_string(
+    "save_factorization", None, "Where features that were fitted here are kept."
+)
+_N_FEATURES = flags.DEFINE_integer(
+    "n_features", NMFSettings().n_features, "Features to fit.", lower_bound=1
+)
+_STRENGTH = flags.DEFINE_float(
+    "strength", _DEFAULT.strength, "1 removes a feature wholly, 0 not at all."
+)
+_N_OBSERVATIONS = flags.DEFINE_integer(
+    "n_observations",
+    _SAMPLING.n_envs * _SAMPLING.n_per_env,
+    "Observations sampled to fit and to name features.",
+    lower_bound=_SAMPLING.n_envs,
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of sampling and of fitting.")
+_LIST = flags.DEFINE_bool(
+    "list", False, "Print which object each feature responds to, and edit nothing."
+)
+
+
+def _edit() -> None:
+    source = resolve_model(_MODEL.value)
+    model = _graph_model(source)
+    output = _OUTPUT.value
+    if _LIST.value:
+        shown = _sampled(model)
+        print(measure_features(model, _features(model, shown), shown).table())
+        return
+    if not output:
+        raise InputError("give --output, the file for the edited model (or --list)")
+    chosen = _feature_numbers()
+    if not (chosen or _OBJECT.value):
+        raise InputError("give --features or --object: what is the model not to see?")
+    note: dict[str, Any] = {}
+    needs_samples = _OBJECT.value or not _FACTORIZATION.value
+    sampled = _sampled(model) if needs_samples else None
+    factorization = _features(model, sampled)
+    if _OBJECT.value and sampled is not None:
+        measured = measure_features(model, factorization, sampled)
+        choice = measured.choose(_OBJECT.value, np.random.default_rng(_SEED.value))
+        print(choice)
+        chosen.append(choice.feature)
+        note = {"object": _OBJECT.value, "average_precision": choice.average_precision}
+    directions = feature_directions(factorization, chosen, _LAYER.value)
+    settings = EditSettings(_LAYER.value, _STRENGTH.value, {**note, "features": chosen})
+    if _is_graph(source):
+        edit_model_pb(source, output, directions, settings)
+    else:
+        edited = edit_checkpoint(load_checkpoint(source), directions, settings)
+        save_checkpoint(edited, output)
+    print(f"edited model: {pathlib.Path(output).resolve()}")
+
+
+def _is_graph(source: str) -> bool:
+    return str(source).endswith(".pb")
+
+
+def _graph_model(source: str) -> GraphModel:
+    if _is_graph(source):
+        return GraphModel.from_model_pb(source)
+    return GraphModel.from_checkpoint(source)
+
+
+def _sampled(model: GraphModel) -> Observations:
+    n_per_env = _N_OBSERVATIONS.value // _SAMPLING.n_envs
+    settings = ObservationSettings(n_per_env=n_per_env)
+    return sample_labelled_observations(model, settings=settings, seed=_SEED.value)
+
+
+def _features(model: GraphModel, sampled: Observations | None) -> Factorization:
+    if _FACTORIZATION.value:
+        return load_factorization(_FACTORIZATION.value)
+    assert sampled is not None  # The caller samples where there is no file.
+    factorization = fit_features(
+        model,
+        sampled.observations,
+        _LAYER.value,
+        nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
+        model_name=str(_MODEL.value),
+    )
+    if _SAVE_FACTORIZATION.value:
+        save_factorization(factorization, _SAVE_FACTORIZATION.value)
+    return factorization
+
+
+def _feature_numbers() -> list[int]:
+    try:
+        return [int(number) for number in _FEATURES.value]
+    except ValueError as error:
+        raise InputError(
+            f"--features={','.join(_FEATURES.value)}: expected whole numbers, from 0"
+        ) from error
+
+
+def main(_: list[str]) -> None:
+    """Runs the edit that the flags describe."""
+    try:
+        _edit()
+    except LucidRLError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,171 @@
+"""Has models play levels, and counts what ended them.
+
+    python -m scripts.evaluate
+    python -m scripts.evaluate --model=my.jd --invisible=buzzsaw --bfloat16
+    python -m scripts.evaluate --model=my.jd --n_levels=200 --start_level=0
+    python -m scripts.evaluate --model=my.jd,edited.jd --ray_address=auto
+    python -m scripts.evaluate --replay=3,17 --full_resolution
+
+Writes evaluation.json and episodes.npz to --output_dir, into a folder for each where
+there are several models. A second run goes on where an interrupted one stopped.
+"""
+
+import pathlib
+import sys
+from typing import Any
+
+from absl import app, flags
+
+from lucid_rl import load_checkpoint
+from lucid_rl.checkpoints.released import resolve_model
+from lucid_rl.errors import InputError, LucidRLError
+from lucid_rl.evaluation.evaluation import Evaluation, read_evaluation
+from lucid_rl.evaluation.many import EPISODES_FILE, evaluate_into, evaluate_many
+from lucid_rl.evaluation.replay import FORMATS, replay_frames, write_film
+from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.games.vector_game import GameSettings, settings_from_args
+
+_DEFAULT = EvaluationSettings()
+
+_MODEL = flags.DEFINE_list(
+    "model", ["bundled"], "Paths of .jd or .model.pb files, released:<name>, bundled."
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "outputs/evaluation", "Where results and episodes go."
+)
+_N_EPISODES = flags.DEFINE_integer(
+    "n_episodes", _DEFAULT.n_episodes, "Levels to play.", lower_bound=1
+)
+_GAME = flags.DEFINE_string("game", None, "Procgen game; by default the model's.")
+_MODE = flags.DEFINE_string(
+    "distribution_mode", None, "Such as hard or easy; by default the model's."
+)
+_N_LEVELS = flags.DEFINE_integer(
+    "n_levels", 0, "Play this many different levels; 0: unlimited.", lower_bound=0
+)
+_START_LEVEL = flags.DEFINE_integer(
+    "start_level", 0, "Seed of the first of --n_levels.", lower_bound=0
+)
+_N_ENVS = flags.DEFINE_integer(
+    "n_envs", _DEFAULT.game.n_envs, "Levels played together in each process."
+)
+_INVISIBLE = flags.DEFINE_list(
+    "invisible", [], "CoinRun's objects not to draw: buzzsaw, enemy, coin."
+)
+_SEED = flags.DEFINE_integer("seed", _DEFAULT.seed, "Of the levels and the actions.")
+_GREEDY = flags.DEFINE_bool(
+    "greedy", _DEFAULT.greedy, "Take the most probable actions; otherwise sampled ones."
+)
+_BFLOAT16 = flags.DEFINE_bool(
+    "bfloat16", _DEFAULT.bfloat16, "Convolve in bfloat16, quicker on some processors."
+)
+_CAUSES = flags.DEFINE_bool(
+    "causes", _DEFAULT.causes, "Find out what ended failed episodes (CoinRun)."
+)
+_N_WORKERS = flags.DEFINE_integer(
+    "n_workers", None, "Processes; by default one a core.", lower_bound=1
+)
+_RAY_ADDRESS = flags.DEFINE_string(
+    "ray_address", None, "Evaluate the models at once on this Ray cluster, or 'local'."
+)
+_REPLAY = flags.DEFINE_list(
+    "replay", [], "Numbers of episodes in --output_dir to film, instead of playing."
+)
+_FULL_RESOLUTION = flags.DEFINE_bool(
+    "full_resolution", False, "Film the game's 512x512 frames."
+)
+_REPLAY_FORMAT = flags.DEFINE_enum(
+    "replay_format", "gif", [ending[1:] for ending in FORMATS], "Kind of film."
+)
+
+
+def _evaluate() -> None:
+    models: dict[str, tuple[str, EvaluationSettings]] = {}
+    for spec in _MODEL.value:
+        path = resolve_model(spec)
+        models[_name(spec, models)] = (path, _settings(path))
+    if len(models) == 1:
+        ((model, settings),) = models.values()
+        results = {
+            "": evaluate_into(model, settings, _OUTPUT_DIR.value, _N_WORKERS.value)
+        }
+    else:
+        results = evaluate_many(
+            models, _OUTPUT_DIR.value, _N_WORKERS.value, _RAY_ADDRESS.value
+        )
+    for name, evaluation in results.items():
+        folder = pathlib.Path(_OUTPUT_DIR.value, name).resolve()
+        print(f"{_table(evaluation)}\n{folder}")
+
+
+def _name(spec: str, taken: dict[str, Any]) -> str:
+    """A folder's name for a model, different from those already taken."""
+    stem = spec.removeprefix("released:").replace("/", "-").removesuffix(".jd")
+    name, number = stem.strip("-"), 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    return name
+
+
+def _settings(path: str) -> EvaluationSettings:
+    args = {} if path.endswith(".pb") else load_checkpoint(path).args
+    chosen = {"name": _GAME.value, "distribution_mode": _MODE.value}
+    game: GameSettings = settings_from_args(
+        args,
+        **{field: value for field, value in chosen.items() if value is not None},
+        n_levels=_N_LEVELS.value,
+        start_level=_START_LEVEL.value,
+        n_envs=_N_ENVS.value,
+        invisible=tuple(_INVISIBLE.value),
+    )
+    return EvaluationSettings(
+        n_episodes=_N_EPISODES.value,
+        game=game,
+        seed=_SEED.value,
+        greedy=_GREEDY.value,
+        bfloat16=_BFLOAT16.value,
+        causes=_CAUSES.value,
+    )
+
+
+def _table(evaluation: Evaluation) -> str:
+    rows = {"completed": evaluation.completed, **evaluation.failures()}
+    width = max(map(len, rows))
+    lines = [f"{name:{width}}  {share}" for name, share in rows.items()]
+    return "\n".join([f"{len(evaluation.episodes)} levels", *lines])
+
+
+def _replay() -> None:
+    folder = pathlib.Path(_OUTPUT_DIR.value)
+    evaluation = read_evaluation(folder / EPISODES_FILE)
+    episodes = {str(episode.index): episode for episode in evaluation.episodes}
+    for number in _REPLAY.value:
+        if number not in episodes:
+            raise InputError(
+                f"--replay={number}: {folder} holds {len(episodes)} episodes, "
+                "numbered from 0"
+            )
+        path = folder / "replays" / f"episode_{number}.{_REPLAY_FORMAT.value}"
+        frames = replay_frames(
+            episodes[number], evaluation.settings.game, _FULL_RESOLUTION.value
+        )
+        write_film(frames, path)
+        print(f"{episodes[number].outcome}: {path.resolve()}")
+
+
+def main(_: list[str]) -> None:
+    """Does what the flags describe."""
+    try:
+        if _REPLAY.value:
+            _replay()
+        else:
+            _evaluate()
+    except LucidRLError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; what was played is kept, and the same command goes on")
+
+
+if __name__ == "__main__":
+    app.run(main)

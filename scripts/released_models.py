@@ -1,0 +1,88 @@
+r"""Lists, fetches and checks the article's released models.
+
+    python -m scripts.released_models
+    python -m scripts.released_models --refresh
+    python -m scripts.released_models --fetch=coinrun --check
+    python -m scripts.released_models --all --check
+
+A model's files can then be used by name, as in `--model=released:coinrun`.
+"""
+
+import sys
+
+from absl import app, flags
+
+from lucid_rl.checkpoints import released, released_check, released_index
+from lucid_rl.errors import LucidRLError
+
+_REFRESH = flags.DEFINE_bool(
+    "refresh", False, "Read the names from the server's index first."
+)
+_FETCH = flags.DEFINE_multi_string(
+    "fetch", [], "Name of a model to fetch with all its files; may be repeated."
+)
+_ALL = flags.DEFINE_bool("all", False, "Fetch every model that is listed.")
+_CHECK = flags.DEFINE_bool(
+    "check", False, "Verify each fetched model completely and print a report."
+)
+_CACHE_DIR = flags.DEFINE_string(
+    "cache_dir", None, "Where to keep the files; LUCID_RL_CACHE or the user's cache."
+)
+_BASE_URL = flags.DEFINE_string(
+    "base_url", None, "Address of the server; LUCID_RL_RELEASED_URL or OpenAI's."
+)
+
+
+def _fetch(name: str) -> bool:
+    """Fetches one model, checks it if asked to, and says what came of it."""
+    model = released.fetch_released(
+        name, cache_dir=_CACHE_DIR.value, base_url=_BASE_URL.value
+    )
+    if not _CHECK.value:
+        print(f"{name}: {model.checkpoint}")
+        return True
+    report = released_check.check_model(model)
+    print(report)
+    return report.passed
+
+
+def _run() -> int:
+    names = released_index.released_names(
+        _REFRESH.value, cache_dir=_CACHE_DIR.value, base_url=_BASE_URL.value
+    )
+    wanted = list(dict.fromkeys(_FETCH.value + (names if _ALL.value else [])))
+    if not wanted:
+        if _CHECK.value:
+            raise app.UsageError("--check needs --fetch=<name> or --all.")
+        print("\n".join(names))
+        return 0
+    failed = []
+    for name in wanted:
+        try:
+            sound = _fetch(name)
+        except LucidRLError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            sound = False
+        if not sound:
+            failed.append(name)
+    if len(wanted) > 1 or _CHECK.value:
+        print(f"{len(wanted) - len(failed)} of {len(wanted)} models are sound.")
+        for name in failed:
+            print(f"  not sound: {name}")
+    return 1 if failed else 0
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the program; exit code 1 where a model fails."""
+    if len(arguments) > 1:
+        raise app.UsageError(f"unexpected argument {arguments[1]!r}.")
+    try:
+        code = _run()
+    except LucidRLError as error:
+        print(error, file=sys.stderr)
+        code = 1
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    app.run(main)

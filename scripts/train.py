@@ -1,0 +1,249 @@
+"""Trains a model by PPO, or goes on with the run in --output_dir.
+
+Examples:
+  # The article's settings on hard CoinRun:
+  python -m scripts.train --output_dir=outputs/coinrun
+  # Twice as fast on processors with bfloat16, for 30 minutes:
+  python -m scripts.train --output_dir=outputs/coinrun --bfloat16 --max_minutes=30
+  # A warm-up with a planner as the teacher, then PPO from there:
+  python -m scripts.train --output_dir=outputs/warm --bfloat16 \
+      --warm_up_updates=8000 --value_only_steps=100000 --learning_rate=1e-4
+  # The article's narrow training, for its comparison with diverse training:
+  python -m scripts.train --output_dir=outputs/narrow --num_levels=100
+"""
+
+import sys
+
+from absl import app, flags
+
+from lucid_rl.checkpoints.architectures import ARCHITECTURES
+from lucid_rl.checkpoints.released import resolve_model
+from lucid_rl.errors import LucidRLError
+from lucid_rl.games.procgen_engine import NAMES
+from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.training.engine import LossSettings
+from lucid_rl.training.initialization import SCHEMES
+from lucid_rl.training.noise import NoiseSettings
+from lucid_rl.training.settings import ENGINES, SCHEDULES, TrainSettings
+from lucid_rl.training.teacher import TeacherSettings
+from lucid_rl.training.warm_up import WarmUpSettings
+
+_RUN = TrainSettings()
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", _RUN.output_dir, "Folder of the saves, logs and the model."
+)
+_MAX_MINUTES = flags.DEFINE_float(
+    "max_minutes", None, "Save and stop after this long; run again to go on."
+)
+_SAVE_MINUTES = flags.DEFINE_float(
+    "save_minutes", _RUN.save_interval / 60, "Minutes between saves."
+)
+_SEED = flags.DEFINE_integer(
+    "seed", _RUN.seed, "Of everything random but the levels.", lower_bound=0
+)
+
+_GAME = flags.DEFINE_enum("game", _RUN.game.name, NAMES, "Which of Procgen's games.")
+_DISTRIBUTION_MODE = flags.DEFINE_string(
+    "distribution_mode", _RUN.game.distribution_mode, "Procgen's difficulty."
+)
+_NUM_ENVS = flags.DEFINE_integer(
+    "num_envs", _RUN.game.n_envs, "Environments that step together.", lower_bound=1
+)
+_NUM_LEVELS = flags.DEFINE_integer(
+    "num_levels", _RUN.game.n_levels, "Levels to train on; 0 for unlimited."
+)
+_START_LEVEL = flags.DEFINE_integer(
+    "start_level", _RUN.game.start_level, "The first of --num_levels level seeds."
+)
+_LEVEL_SEED = flags.DEFINE_integer(
+    "level_seed", _RUN.game.seed, "Chooses the streams of levels."
+)
+_PAINT_VEL_INFO = flags.DEFINE_bool(
+    "paint_vel_info", None, "Paint the velocity; by default for CoinRun only."
+)
+_USE_BACKGROUNDS = flags.DEFINE_bool(
+    "use_backgrounds", _RUN.game.use_backgrounds, "Draw backgrounds."
+)
+_USE_GENERATED_ASSETS = flags.DEFINE_bool(
+    "use_generated_assets",
+    _RUN.game.use_generated_assets,
+    "Draw procedurally generated sprites.",
+)
+
+_ARCHITECTURE = flags.DEFINE_enum(
+    "architecture", _RUN.architecture, ARCHITECTURES, "Of the network."
+)
+_INITIALIZATION = flags.DEFINE_enum(
+    "initialization", _RUN.initialization, SCHEMES, "Of the network's parameters."
+)
+_INITIAL_MODEL = flags.DEFINE_string(
+    "initial_model", None, 'Model to start from: a .jd, "bundled", "released:<name>".'
+)
+_ENGINE = flags.DEFINE_enum("engine", _RUN.engine, ENGINES, "What computes.")
+_BFLOAT16 = flags.DEFINE_bool(
+    "bfloat16", _RUN.bfloat16, "Convolve in bfloat16; parameters stay float32."
+)
+_THREADS = flags.DEFINE_integer(
+    "threads", _RUN.n_threads, "Of the engine on a processor; 0 for one a core."
+)
+_GAME_THREADS = flags.DEFINE_integer(
+    "game_threads", _RUN.game.n_threads, "That step the environments."
+)
+
+_STEPS = flags.DEFINE_integer(
+    "steps", _RUN.n_total_steps, "Environment steps in all.", lower_bound=1
+)
+_NUM_STEPS = flags.DEFINE_integer(
+    "num_steps", _RUN.n_steps, "Steps of each environment between updates."
+)
+_NUM_MINIBATCHES = flags.DEFINE_integer(
+    "num_minibatches", _RUN.n_minibatches, "Minibatches in each pass."
+)
+_EPOCHS = flags.DEFINE_integer("epochs", _RUN.n_epochs, "Passes over each batch.")
+_NUM_GROUPS = flags.DEFINE_integer(
+    "num_groups", _RUN.n_groups, "Groups of environments that take turns."
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", _RUN.distributed, "Give each group a worker under Ray."
+)
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", _RUN.learning_rate, "Adam's.")
+_SCHEDULE = flags.DEFINE_enum(
+    "learning_rate_schedule",
+    _RUN.learning_rate_schedule,
+    SCHEDULES,
+    "Of the learning rate, over all steps.",
+)
+_GAMMA = flags.DEFINE_float("gamma", _RUN.gamma, "Discount per step.")
+_LAMBDA = flags.DEFINE_float("lambda", _RUN.lam, "Of advantage estimation.")
+_REWARD_SCALE = flags.DEFINE_float(
+    "reward_scale", _RUN.reward_scale, "Factor of rewards; 0.1 makes finishing 1."
+)
+_VALUE_ONLY_STEPS = flags.DEFINE_integer(
+    "value_only_steps",
+    _RUN.value_only_steps,
+    "Steps at the start in which only the value function's head is learned.",
+)
+_CLIP_RANGE = flags.DEFINE_float(
+    "clip_range", _RUN.loss.clip_range, "Largest change of a ratio that pays."
+)
+_CLIP_VALUE = flags.DEFINE_bool(
+    "clip_value", _RUN.loss.clip_value, "Clip the value function's change likewise."
+)
+_VALUE_COEFFICIENT = flags.DEFINE_float(
+    "value_coefficient", _RUN.loss.value_coefficient, "Weight of the value's error."
+)
+_ENTROPY_COEFFICIENT = flags.DEFINE_float(
+    "entropy_coefficient", _RUN.loss.entropy_coefficient, "Weight of the entropy."
+)
+_MAX_GRADIENT_NORM = flags.DEFINE_float(
+    "max_gradient_norm", _RUN.loss.max_gradient_norm, "Gradients are scaled to it."
+)
+
+_PIXEL_NOISE = flags.DEFINE_float(
+    "pixel_noise", 0.0, "Deviation of independent noise, by the full range."
+)
+_CORRELATED_NOISE = flags.DEFINE_float(
+    "correlated_noise", 0.0, "Deviation of smooth noise, by the full range."
+)
+_ADVERSARIAL_EPSILON = flags.DEFINE_float(
+    "adversarial_epsilon", 0.0, "Largest adversarial change, by the full range."
+)
+
+_WARM_UP_UPDATES = flags.DEFINE_integer(
+    "warm_up_updates",
+    _RUN.warm_up.n_updates,
+    "Minibatches of supervised learning before PPO (CoinRun only): object maps, and "
+    "the actions of a planner.",
+    lower_bound=0,
+)
+_WARM_UP_MINIBATCH = flags.DEFINE_integer(
+    "warm_up_minibatch", _RUN.warm_up.minibatch_size, "Frames in each."
+)
+_WARM_UP_LEARNING_RATE = flags.DEFINE_float(
+    "warm_up_learning_rate", _RUN.warm_up.learning_rate, "At first; falls to the next."
+)
+_WARM_UP_FINAL_LEARNING_RATE = flags.DEFINE_float(
+    "warm_up_final_learning_rate", _RUN.warm_up.final_learning_rate, "At the end."
+)
+_WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
+    "warm_up_student_share",
+    _RUN.warm_up.teacher.student_share,
+    "Share of play that the network takes from its teacher.",
+)
+
+
+def _settings() -> TrainSettings:
+    return TrainSettings(
+        game=GameSettings(
+            name=_GAME.value,
+            n_envs=_NUM_ENVS.value,
+            seed=_LEVEL_SEED.value,
+            distribution_mode=_DISTRIBUTION_MODE.value,
+            n_levels=_NUM_LEVELS.value,
+            start_level=_START_LEVEL.value,
+            paint_vel_info=_PAINT_VEL_INFO.value,
+            use_backgrounds=_USE_BACKGROUNDS.value,
+            use_generated_assets=_USE_GENERATED_ASSETS.value,
+            n_threads=_GAME_THREADS.value,
+        ),
+        architecture=_ARCHITECTURE.value,
+        n_total_steps=_STEPS.value,
+        n_steps=_NUM_STEPS.value,
+        n_minibatches=_NUM_MINIBATCHES.value,
+        n_epochs=_EPOCHS.value,
+        gamma=_GAMMA.value,
+        lam=_LAMBDA.value,
+        learning_rate=_LEARNING_RATE.value,
+        learning_rate_schedule=_SCHEDULE.value,
+        loss=LossSettings(
+            clip_range=_CLIP_RANGE.value,
+            clip_value=_CLIP_VALUE.value,
+            value_coefficient=_VALUE_COEFFICIENT.value,
+            entropy_coefficient=_ENTROPY_COEFFICIENT.value,
+            max_gradient_norm=_MAX_GRADIENT_NORM.value,
+        ),
+        reward_scale=_REWARD_SCALE.value,
+        value_only_steps=_VALUE_ONLY_STEPS.value,
+        noise=NoiseSettings(
+            pixel_deviation=_PIXEL_NOISE.value,
+            correlated_deviation=_CORRELATED_NOISE.value,
+            adversarial_epsilon=_ADVERSARIAL_EPSILON.value,
+        ),
+        warm_up=WarmUpSettings(
+            n_updates=_WARM_UP_UPDATES.value,
+            minibatch_size=_WARM_UP_MINIBATCH.value,
+            learning_rate=_WARM_UP_LEARNING_RATE.value,
+            final_learning_rate=_WARM_UP_FINAL_LEARNING_RATE.value,
+            teacher=TeacherSettings(student_share=_WARM_UP_STUDENT_SHARE.value),
+        ),
+        engine=_ENGINE.value,
+        bfloat16=_BFLOAT16.value,
+        n_groups=_NUM_GROUPS.value,
+        distributed=_DISTRIBUTED.value,
+        n_threads=_THREADS.value,
+        initialization=_INITIALIZATION.value,
+        initial_model=_INITIAL_MODEL.value and str(resolve_model(_INITIAL_MODEL.value)),
+        seed=_SEED.value,
+        save_interval=60 * _SAVE_MINUTES.value,
+        output_dir=_OUTPUT_DIR.value,
+    )
+
+
+def main(_: list[str]) -> None:
+    """Runs the training that the flags describe."""
+    # Imported late: --help and mistakes in flags need no engine.
+    from lucid_rl.training.ppo import train
+
+    try:
+        settings = _settings()
+        minutes = _MAX_MINUTES.value
+        model = train(settings, None if minutes is None else 60 * minutes)
+    except LucidRLError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped and saved; run the same command again to go on")
+    print(f"{model.args['steps_done']:,} steps: {settings.folder / 'model.jd'}")
+
+
+if __name__ == "__main__":
+    app.run(main)

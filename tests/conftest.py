@@ -1,0 +1,42 @@
+"""Fixtures shared by all tests: reference arrays and the model they were made with."""
+
+import os
+import pathlib
+
+# TensorFlow reads these when it is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+
+DATA = pathlib.Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Reference arrays of the original code by name; see tests/data/golden_A."""
+    with np.load(DATA / "golden_A" / "arrays.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="session")
+def golden_folder():
+    """Folder of the reference arrays and the files in the article's formats."""
+    return DATA / "golden_A"
+
+
+@pytest.fixture(scope="session")
+def checkpoint_a(golden_folder):
+    """The checkpoint that the reference arrays were made with."""
+    from lucid_rl.checkpoints.checkpoint import load_checkpoint
+
+    return load_checkpoint(golden_folder / "checkpoint_A.jd")
+
+
+@pytest.fixture(scope="session")
+def model_a(checkpoint_a):
+    """`checkpoint_a` as a GraphModel, made once for all tests."""
+    from lucid_rl.model.graph_model import GraphModel
+
+    return GraphModel.from_checkpoint(checkpoint_a)

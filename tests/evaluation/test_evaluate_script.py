@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from lucid_rl.evaluation.evaluation import read_evaluation
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.evaluate", *arguments],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_model_is_evaluated_and_filmed(tmp_path):
+    tiny = [
+        f"--output_dir={tmp_path}",
+        *("--n_episodes=5", "--n_envs=5", "--n_levels=3", "--start_level=20"),
+        *("--seed=4", "--invisible=coin", "--distribution_mode=easy"),
+    ]
+    first = run(*tiny)
+    assert first.returncode == 0, first.stderr
+    assert "5 levels" in first.stdout and "completed" in first.stdout
+    results = json.loads((tmp_path / "evaluation.json").read_text())
+    game = results["settings"]["game"]
+    assert (game["n_levels"], game["invisible"]) == (3, ["coin"])
+    assert (game["distribution_mode"], results["settings"]["seed"]) == ("easy", 4)
+    # The checkpoint says what game it is for.
+    assert game["paint_vel_info"] is True
+    episodes = read_evaluation(tmp_path / "episodes.npz").episodes
+    assert {e.level_seed for e in episodes} == {20, 21, 22}
+
+    again = run(*tiny)
+    assert again.returncode == 0 and again.stdout == first.stdout
+
+    shortest = min(episodes, key=lambda e: len(e.actions))
+    film = run(f"--output_dir={tmp_path}", f"--replay={shortest.index}")
+    assert film.returncode == 0, film.stderr
+    path = tmp_path / "replays" / f"episode_{shortest.index}.gif"
+    assert str(path) in film.stdout
+    with Image.open(path) as picture:
+        assert picture.size == (256, 256)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--game=pong"], "unknown game 'pong'"),
+        (["--invisible=moon"], "cannot make 'moon' invisible"),
+        (["--model=nowhere.jd"], "nowhere.jd"),
+        (["--start_level=5"], "give n_levels too"),
+        (["--replay=3"], "episodes.npz"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, arguments, words):
+    result = run(f"--output_dir={tmp_path}", *arguments)
+    assert result.returncode == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: ") and words in line
+    assert not result.stdout

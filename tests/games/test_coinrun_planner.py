@@ -1,0 +1,143 @@
+"""The planner on real, unseen levels, and on rooms made by hand."""
+
+import numpy as np
+import pytest
+
+from lucid_rl.errors import FileFormatError, SettingsError
+from lucid_rl.games.coinrun_physics import COIN, RUNNING
+from lucid_rl.games.coinrun_planner import PlannerSettings, plan
+from lucid_rl.games.coinrun_search import LEFT, LEFT_JUMP, RIGHT, RIGHT_JUMP
+from lucid_rl.games.coinrun_world import World
+from lucid_rl.games.procgen_state import GOAL, LAVA_TOP, SPACE, WALL_TOP, parse_state
+from tests.games.test_procgen_state import make_engine
+
+
+def play_plans(n_levels, seed):
+    """Plays each level's plan in the engine; returns which reached the coin."""
+    engine = make_engine(n_envs=n_levels, seed=seed)
+    plans = [plan(data) or [] for data in engine.callmethod("get_state")]
+    won = np.zeros(n_levels, bool)
+    for step in range(max(map(len, plans))):
+        going = np.array([step < len(actions) for actions in plans])
+        actions = [actions[step] if step < len(actions) else 4 for actions in plans]
+        engine.act(np.array(actions))
+        rewards, _, firsts = engine.observe()
+        last = np.array([step == len(actions) - 1 for actions in plans])
+        # A plan ends with the coin and not before.
+        assert not (firsts & going & ~last).any()
+        won |= last & (rewards > 0)
+    engine.close()
+    return won
+
+
+def test_solves_unseen_hard_levels():
+    assert play_plans(n_levels=30, seed=77).mean() >= 29 / 30
+
+
+@pytest.mark.slow
+def test_solves_300_unseen_hard_levels():
+    assert play_plans(n_levels=300, seed=1234).mean() >= 0.99
+
+
+@pytest.fixture(scope="module")
+def room():
+    """A flat room of 20 tiles with the coin at its end."""
+    engine = make_engine(n_envs=1, num_levels=1, start_level=5)
+    state = parse_state(engine.callmethod("get_state")[0])
+    engine.close()
+    state.entities = state.entities[:1]
+    state.grid[1:-1, 1:-1] = SPACE
+    state.grid[1:, 21:] = WALL_TOP
+    state.grid[1, 20] = GOAL
+    return World.from_state(state)
+
+
+def with_grid(world, **changes):
+    world = world.copy()
+    world.grid = world.grid.copy()
+    for name, value in changes.items():
+        setattr(world, name, value)
+    return world
+
+
+def play(world, actions):
+    world = world.copy()
+    for action in actions[:-1]:
+        assert world.step(action) == RUNNING
+    return world.step(actions[-1])
+
+
+def test_runs_straight_to_the_coin(room):
+    actions = plan(room)
+    assert set(actions) == {RIGHT}
+    assert play(room, actions) == COIN
+    # 18 tiles at half a tile a step, and a few steps to gather speed.
+    assert 36 <= len(actions) <= 42
+
+
+def test_jumps_over_what_kills(room):
+    lava = with_grid(room)
+    lava.grid[1, 10:12] = LAVA_TOP
+    saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
+    enemy = with_grid(room, enemies=np.array([[12.5, 1.5, -0.15, 0]], np.float32))
+    enemy.enemy_themes = np.zeros(1, np.int32)
+    for world in (lava, saw, enemy):
+        actions = plan(world)
+        assert actions.count(RIGHT_JUMP) == 1
+        assert set(actions) == {RIGHT, RIGHT_JUMP}
+        assert play(world, actions) == COIN
+
+
+def test_goes_left_only_when_needed(room):
+    """Behind a wall too high to jump, a box stands to the left."""
+    world = with_grid(room, crates=np.array([[3.5, 1.5], [3.5, 2.5]], np.float32))
+    world.grid[1:8, 10] = WALL_TOP
+    world.crates = np.array([[8.5, 1.5], [8.5, 2.5]], np.float32)
+    world.agent[0] = 9.4
+    actions = plan(world)
+    assert {LEFT, LEFT_JUMP} & set(actions)
+    assert play(world, actions) == COIN
+
+
+def test_keeps_away_from_hazards(room):
+    """With a price on nearness, the jump over a saw begins earlier."""
+    world = with_grid(room, saws=np.array([[12.5, 1.5]], np.float32))
+    careless = PlannerSettings(
+        hazard_cost=0, jump_delay_cost=0, heuristic_weight=1, jump_cost=0
+    )
+    careful = PlannerSettings(hazard_cost=2, jump_delay_cost=0.05, heuristic_weight=1)
+    assert plan(world, careful).index(RIGHT_JUMP) <= plan(world, careless).index(
+        RIGHT_JUMP
+    )
+
+
+def test_no_way_is_none(room):
+    walled = with_grid(room)
+    walled.grid[1:-1, 10] = WALL_TOP
+    assert plan(walled) is None
+    without_coin = with_grid(room)
+    without_coin.grid[without_coin.grid == GOAL] = SPACE
+    assert plan(without_coin) is None
+    late = with_grid(room, time=990)
+    assert plan(late) is None
+    assert plan(room, PlannerSettings(max_nodes=3)) is None
+
+
+def test_same_state_same_plan(room):
+    world = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
+    before = world.agent.copy()
+    assert plan(world) == plan(world)
+    assert np.array_equal(world.agent, before) and world.time == 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"jump_cost": -1}, {"max_nodes": 0}, {"hazard_margin": 10}]
+)
+def test_impossible_settings_are_refused(changes):
+    with pytest.raises(SettingsError):
+        PlannerSettings(**changes)
+
+
+def test_other_bytes_are_refused():
+    with pytest.raises(FileFormatError):
+        plan(b"not a state")

@@ -1,0 +1,219 @@
+"""The page from disk, from a server and as one file; with data missing or damaged."""
+
+import contextlib
+import functools
+import hashlib
+import http.server
+import json
+import pathlib
+import shutil
+import threading
+
+import pytest
+
+from lucid_rl.interface.page import template
+from tests.interface.page_fixture import write_synthetic_page
+
+ROOT = pathlib.Path(__file__).parents[3]
+STATIC = ROOT / "lucid_rl" / "interface" / "static"
+
+
+@pytest.fixture
+def copy(site, tmp_path):
+    """A copy of the page and its data, to be spoilt."""
+    return shutil.copytree(site.parent, tmp_path / "copy") / "index.html"
+
+
+@contextlib.contextmanager
+def served(folder: pathlib.Path, script_type: str = "text/javascript"):
+    """Serves a folder on the loopback; gives the address."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        extensions_map = {".js": script_type, ".html": "text/html"}  # noqa: RUF012
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/index.html"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("encoding", ["utf16", "base64"])
+@pytest.mark.parametrize("single_file", [False, True])
+def test_every_form_shows_the_same(
+    open_page, bundle, viewer, tmp_path, encoding, single_file
+):
+    if single_file and encoding == "utf16":
+        pytest.skip("single files are always base64")
+    path = write_synthetic_page(
+        bundle, tmp_path, encoding=encoding, single_file=single_file
+    )
+    if single_file:
+        assert [f.name for f in tmp_path.rglob("*") if f.is_file()] == ["index.html"]
+    other = open_page(path)
+    other.settle()
+    assert (other.drawn("positive") == viewer.drawn("positive")).all()
+    other.get("open-1").click()
+    other.wait_for_text("patch-count", "32")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=iso-8859-1"])
+def test_a_server_may_declare_any_character_set(open_page, site, viewer, charset):
+    with served(site.parent, f"text/javascript{charset}") as address:
+        other = open_page(address)
+        other.settle()
+        assert (other.drawn("positive") == viewer.drawn("positive")).all()
+        other.page.goto("about:blank")
+
+
+@pytest.mark.browser
+def test_a_missing_layer_says_so_and_the_rest_works(open_page, copy):
+    (copy.parent / "data" / "model_4a.js").unlink()
+    viewer = open_page(copy)
+    viewer.expect_problem("ERR_FILE_NOT_FOUND")
+    viewer.settle()
+    viewer.get("layer-4a").check(force=True)
+    message = viewer.get("attribution-error").first
+    message.wait_for()
+    assert "data/model_4a.js could not be loaded" in message.inner_text()
+    assert "copy the whole output folder" in message.inner_text()
+    assert viewer.pixels("observation").any()
+    viewer.get("forward").click()
+    assert viewer.frame() == 1
+    viewer.get("layer-2b").check(force=True)
+    viewer.settle()
+    assert viewer.errors() == []
+
+
+@pytest.mark.browser
+def test_a_missing_file_can_be_put_back(open_page, copy):
+    file = copy.parent / "data" / "model_2b.js"
+    away = file.rename(file.with_suffix(".away"))
+    viewer = open_page(copy)
+    viewer.expect_problem("ERR_FILE_NOT_FOUND")
+    viewer.get("attribution-error").first.wait_for()
+    away.rename(file)
+    viewer.get("attribution-error").first.get_by_role("button").click()
+    viewer.settle()
+    viewer.get("legend-error").get_by_role("button").click()
+    viewer.get("legend-error").wait_for(state="detached")
+    assert viewer.errors() == []
+
+
+@pytest.mark.browser
+def test_missing_frames_say_so(open_page, copy):
+    (copy.parent / "data" / "frames.js").unlink()
+    viewer = open_page(copy)
+    viewer.expect_problem("ERR_FILE_NOT_FOUND")
+    viewer.get("film-error").wait_for()
+    assert "data/frames.js" in viewer.get("film-error").inner_text()
+    viewer.settle()  # attribution is shown all the same
+
+
+def _spoil_header(script: bytes) -> bytes:
+    return script.replace(
+        "model/2b".encode("utf-16-le"), "model/9z".encode("utf-16-le")
+    )
+
+
+def _spoil_version(script: bytes) -> bytes:
+    old, new = (f'"version":{n}'.encode("utf-16-le") for n in (1, 9))
+    return script.replace(old, new)
+
+
+def _spoil_byte(script: bytes) -> bytes:
+    middle = (len(script) * 3 // 4) & ~1
+    return script[:middle] + bytes([script[middle] ^ 1]) + script[middle + 1 :]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda script: script[: len(script) // 4 * 2], "ends before its data"),
+        (lambda script: b"", "ends before its data"),
+        (_spoil_byte, "checksum"),
+        (_spoil_header, "in place of"),
+        (_spoil_version, "version 9"),
+    ],
+    ids=["truncated", "empty", "flipped bit", "another part", "another version"],
+)
+def test_a_damaged_layer_says_what_is_wrong(open_page, copy, spoil, words):
+    file = copy.parent / "data" / "model_2b.js"
+    file.write_bytes(spoil(file.read_bytes()))
+    viewer = open_page(copy)
+    viewer.expect_problem("Invalid or unexpected token")  # of the truncated script
+    message = viewer.get("attribution-error").first
+    message.wait_for()
+    assert words in message.inner_text()
+    assert "data/model_2b.js" in message.inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("served_too", [False, True])
+def test_without_a_manifest_the_page_says_so(open_page, copy, served_too):
+    manifest = copy.parent / "data" / "manifest.js"
+    script = manifest.read_bytes()
+    manifest.unlink()
+    with served(copy.parent) if served_too else contextlib.nullcontext(copy) as at:
+        viewer = open_page(at)
+        viewer.expect_problem("ERR_FILE_NOT_FOUND")
+        viewer.expect_problem("404")
+        viewer.get("fatal").wait_for()
+        assert (
+            "data/manifest.js could not be loaded" in viewer.get("fatal").inner_text()
+        )
+        manifest.write_bytes(script)
+        viewer.page.get_by_text("Try again").click()
+        viewer.settle()
+        viewer.page.goto("about:blank")
+
+
+def test_the_template_takes_parts_once_and_fetches_nothing():
+    text = template()
+    assert "src=" not in text.split("<script")[0]
+    assert 'rel="stylesheet"' not in text
+    assert "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_the_committed_page_is_what_its_source_builds():
+    """Compares hashes, without Node; `make web-check` builds and compares."""
+    info = json.loads((STATIC / "BUILD_INFO.json").read_text())
+    page = (STATIC / "index.html").read_bytes()
+    advice = "web/ or its build changed alone: run `make web` and commit both"
+    assert info["page_sha256"] == hashlib.sha256(page).hexdigest(), advice
+    assert info["sources_sha256"] == _sources_hash(ROOT / "web"), advice
+
+
+def _sources_hash(web: pathlib.Path) -> str:
+    """As web/inline.ts computes it."""
+    entries = [
+        "index.html",
+        "inline.ts",
+        "package-lock.json",
+        "package.json",
+        "src",
+        "svelte.config.js",
+        "tsconfig.json",
+        "vite.config.ts",
+    ]
+    paths = []
+    for entry in entries:
+        path = web / entry
+        paths += (
+            [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+        )
+    digest = hashlib.sha256()
+    for name, path in sorted((p.relative_to(web).as_posix(), p) for p in paths):
+        content = path.read_bytes()
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

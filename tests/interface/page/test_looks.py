@@ -1,0 +1,71 @@
+"""Accessibility by axe-core, sizes that fit, and pictures for a person to look at."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+VIEWS = {
+    "main": "#trajectory=1&frame=124&layer=2b",
+    "policy": "#trajectory=1&frame=124&layer=4a&rows=value,8,6%2B8",
+    "input": "#trajectory=2&frame=20&layer=input&combine=1",
+}
+
+
+def _audit(viewer) -> list[str]:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(viewer.page).response["violations"]
+    return [
+        f"{v['id']}: {v['help']}: {[node['target'] for node in v['nodes']]}"
+        for v in found
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(open_page, site, scheme):
+    viewer = open_page(site, "#trajectory=2&frame=9&x=1", color_scheme=scheme)
+    viewer.settle()  # with a notice on view
+    assert _audit(viewer) == []
+    viewer.get("settings-button").click()
+    assert _audit(viewer) == []
+    viewer.get("about-button").click()
+    assert _audit(viewer) == []
+    viewer.go(VIEWS["policy"])
+    viewer.get("output").first.click()
+    viewer.open_find()
+    assert _audit(viewer) == []
+    viewer.get("logit-menu").click()
+    viewer.get("open-1").click()
+    viewer.get("map").click()
+    assert _audit(viewer) == []
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
+def test_everything_fits(open_page, site, size):
+    viewport = dict(zip(("width", "height"), size, strict=True))
+    viewer = open_page(site, VIEWS["main"], viewport=viewport)
+    viewer.settle()
+    scrolled = viewer.page.evaluate(
+        """() => ['html', '.centre', '.rail', '.legend'].filter((selector) => {
+            const box = document.querySelector(selector);
+            return box.scrollWidth > box.clientWidth
+                || box.scrollHeight > box.clientHeight;
+        })"""
+    )
+    assert scrolled == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
+def test_screenshots_for_people(open_page, site, screenshots, scheme, size):
+    viewport = dict(zip(("width", "height"), size, strict=True))
+    viewer = open_page(site, VIEWS["main"], viewport=viewport, color_scheme=scheme)
+    mark = f"{scheme}_{size[0]}.png"
+    for name, fragment in VIEWS.items():
+        viewer.go(fragment)
+        viewer.page.screenshot(path=screenshots / f"{name}_{mark}")
+    viewer.go(VIEWS["main"])
+    viewer.get("open-1").click()
+    viewer.wait_for_text("patch-count", "32")
+    viewer.get("map").click()
+    viewer.page.screenshot(path=screenshots / f"popup_{mark}")
+    assert len(list(screenshots.glob(f"*_{mark}"))) == 4

@@ -1,0 +1,183 @@
+"""Bundles written and read back in every form; damage is found and named."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lucid_rl.errors import BundleError, InputError
+from lucid_rl.interface import bundle as bundles
+from lucid_rl.interface import quantization
+from lucid_rl.interface.parts import Layout, Part
+
+_LENGTHS = (3, 5)
+
+
+@pytest.fixture(scope="module")
+def attributions():
+    return np.random.default_rng(0).normal(size=(4, 8, 6, 6)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def parts(attributions):
+    rng = np.random.default_rng(1)
+    scales = quantization.frame_scales(attributions)
+    frames = rng.integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    manifest = {
+        "title": 'a "title" with </script> and \u2028',
+        "trajectories": [{"length": n} for n in _LENGTHS],
+        "models": [{"id": "model", "layers": [{"id": "2b"}]}],
+    }
+    return [
+        Part.encode("manifest", manifest, {"model/values": np.arange(8, dtype="f4")}),
+        Part.encode(
+            "frames",
+            {},
+            {"observations": frames},
+            {"observations": Layout("webp", 0, _LENGTHS)},
+        ),
+        Part.encode(
+            "model/2b",
+            {"scale": 1.5},
+            {
+                "attribution": quantization.quantize(attributions, scales),
+                "frame_scale": scales,
+            },
+            {"attribution": Layout("gzip", 1, _LENGTHS)},
+        ),
+    ]
+
+
+def _write(parts, directory, form):
+    if form == "single":
+        page = directory / "index.html"
+        elements = "".join(bundles.part_element(part) for part in parts)
+        page.write_text(f"<!doctype html><body>{elements}</body>", encoding="utf-8")
+        return page
+    for part in parts:
+        bundles.write_part(part, directory, form)
+    return directory
+
+
+@pytest.mark.parametrize("form", ["utf16", "base64", "single"])
+def test_a_bundle_reads_back(parts, attributions, tmp_path, form):
+    bundle = bundles.read_bundle(_write(parts, tmp_path, form))
+    assert bundle.manifest["title"] == 'a "title" with </script> and \u2028'
+    assert bundle.models == ("model",)
+    assert bundle.layers() == ("2b",)
+    np.testing.assert_array_equal(bundle.values(), np.arange(8))
+    np.testing.assert_array_equal(
+        np.concatenate([bundle.observations(i) for i in (0, 1)]),
+        parts[1].array("observations"),
+    )
+    shown = np.concatenate([bundle.attribution("2b", i) for i in (0, 1)], axis=1)
+    scales = np.abs(attributions).max(axis=(0, 2, 3))
+    assert (np.abs(shown - attributions).max(axis=(0, 2, 3)) <= scales / 254.99).all()
+
+
+def test_a_page_in_a_folder_opens_by_its_folder_and_by_its_file(parts, tmp_path):
+    page = _write(parts, tmp_path, "single")
+    assert bundles.read_bundle(tmp_path).layers() == ("2b",)
+    assert bundles.read_bundle(page).layers() == ("2b",)
+
+
+def test_one_entry_decodes_alone(parts):
+    part = parts[2]
+    assert part.names == ("attribution", "frame_scale")
+    np.testing.assert_array_equal(
+        part.array("attribution", 1), part.array("attribution")[:, 3:]
+    )
+
+
+def test_a_stage_file_reads_back(parts, tmp_path):
+    parts[2].save(tmp_path / "stage")
+    assert Part.load(tmp_path / "stage") == parts[2]
+
+
+@pytest.mark.parametrize("form", ["utf16", "base64"])
+def test_scripts_hold_one_call_that_nothing_can_close(parts, form):
+    script = parts[0].to_script(form)
+    text = script.decode("utf-16" if form == "utf16" else "utf-8")
+    assert text.startswith('lucidRL.deliver({"part":"manifest","version":1,')
+    assert text.endswith('");\n')
+    assert "</script" not in text
+    assert "\n" not in text[:-1]
+
+
+def test_every_cut_of_a_script_is_found(parts):
+    for form in ("utf16", "base64"):
+        script = parts[0].to_script(form)
+        for end in range(0, len(script) - 1, 7):
+            with pytest.raises(BundleError):
+                Part.from_script(script[:end])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_change_of_a_byte_goes_unnoticed_in_the_data(parts, data):
+    """A flipped byte gives the same part, another meta, or the package's own error."""
+    part = parts[2]
+    script = bytearray(part.to_script(data.draw(st.sampled_from(["utf16", "base64"]))))
+    position = data.draw(st.integers(0, len(script) - 1))
+    script[position] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        read = Part.from_script(bytes(script))
+        arrays = {name: read.array(name) for name in read.names}
+    except BundleError:
+        return
+    assert read.data == part.data
+    assert all(array.size <= 4 * 8 * 36 * 4 for array in arrays.values())
+
+
+def test_damage_names_the_file(parts, tmp_path):
+    _write(parts, tmp_path, "utf16")
+    path = tmp_path / "data" / "model_2b.js"
+    script = bytearray(path.read_bytes())
+    script[-40] ^= 1
+    path.write_bytes(script)
+    bundle = bundles.read_bundle(tmp_path)
+    with pytest.raises(BundleError, match=r"model_2b\.js.*checksum"):
+        bundle.attribution("2b", 0)
+    path.unlink()
+    with pytest.raises(BundleError, match=r"cannot read .*model_2b\.js"):
+        bundle.attribution("2b", 0)
+    path.write_bytes(parts[1].to_script())
+    with pytest.raises(BundleError, match="holds part 'frames'"):
+        bundle.part("model/2b")
+
+
+def test_other_versions_are_refused(parts):
+    script = parts[0].to_script("base64").replace(b'"version":1', b'"version":2')
+    with pytest.raises(BundleError, match="version 2"):
+        Part.from_script(script)
+
+
+def test_what_is_not_there_is_named(parts, tmp_path):
+    with pytest.raises(BundleError, match="make_interface"):
+        bundles.read_bundle(_write([], tmp_path / "..", "single"))
+    bundle = bundles.read_bundle(_write(parts, tmp_path, "utf16"))
+    with pytest.raises(BundleError, match="no trajectory 2"):
+        bundle.attribution("2b", 2)
+    with pytest.raises(BundleError, match="no array 'attribution/3'"):
+        bundle.part("model/2b").array("attribution/3")
+    with pytest.raises(BundleError, match="no model 'other'"):
+        bundle.layers("other")
+
+
+def test_meta_that_json_cannot_hold_is_refused():
+    with pytest.raises(InputError, match="not plain JSON"):
+        Part.encode("p", {"x": float("nan")}, {})
+    with pytest.raises(InputError, match="do not make up axis"):
+        Part.encode("p", {}, {"a": np.zeros(4, "f4")}, {"a": Layout(lengths=(1, 2))})
+
+
+def test_the_same_part_is_the_same_bytes(parts):
+    again = Part.encode(
+        "model/2b",
+        json.loads(json.dumps(parts[2].meta)),
+        {name: parts[2].array(name) for name in parts[2].names},
+        {"attribution": Layout("gzip", 1, _LENGTHS)},
+    )
+    assert again.to_script() == parts[2].to_script()

@@ -1,0 +1,53 @@
+"""Quantized attributions: the promised error, on every shape of input."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lucid_rl.errors import InputError
+from lucid_rl.interface.quantization import dequantize, frame_scales, quantize
+
+
+def _round_trip(values):
+    scales = frame_scales(values)
+    return dequantize(quantize(values, scales), scales), scales
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=4, max_dims=4, max_side=5),
+        elements=st.floats(-(2.0**60), 2.0**60, width=32),
+    )
+)
+def test_error_is_at_most_1_255_of_the_frames_scale(values):
+    shown, scales = _round_trip(values)
+    # float32's own rounding; frames of nothing but the smallest numbers are blank.
+    bound = np.maximum(scales / 255 * (1 + 2e-5), 1e-30)
+    assert (np.abs(shown - values).max(axis=(0, 2, 3)) <= bound).all()
+
+
+def test_scale_is_per_frame_and_over_all_features_and_both_signs():
+    values = np.zeros((2, 3, 1, 2), np.float32)
+    values[1, 0, 0, 1] = -4.0
+    values[0, 1, 0, 0] = 0.5
+    np.testing.assert_allclose(frame_scales(values), [4.0, 0.5, 0.0], rtol=1e-5)
+    codes = quantize(values, frame_scales(values))
+    assert codes[1, 0, 0, 1] == -127
+    assert codes[0, 1, 0, 0] == 127
+    assert not codes[:, 2].any()
+
+
+def test_codes_are_symmetric_so_signs_swap_exactly():
+    values = np.random.default_rng(0).normal(size=(3, 4, 5, 5)).astype(np.float32)
+    scales = frame_scales(values)
+    np.testing.assert_array_equal(quantize(-values, scales), -quantize(values, scales))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(bad):
+    with pytest.raises(InputError, match="not finite"):
+        frame_scales(np.full((1, 1, 2, 2), bad, np.float32))

@@ -1,0 +1,301 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lucid_rl.errors import InputError, ModelError, SettingsError
+from lucid_rl.interpret.attribution import (
+    AttributionSettings,
+    attribute,
+    attribute_layers,
+    custom,
+    direction,
+    logit,
+    logit_group,
+    value,
+)
+
+LAYERS = ("1a", "2a", "2b", "3a", "4a")
+# GOLDEN.md's tolerance, of the largest attribution; measured: 5e-5 or less.
+TOLERANCE = 1e-4
+ARTICLE = AttributionSettings(rule="right_riemann", n_nodes=10)
+
+
+def assert_close(found, expected, tolerance=TOLERANCE):
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def observations(golden):
+    return golden["obs_u8"]
+
+
+class TestParity:
+    """The article's rule gives the original code's numbers."""
+
+    @pytest.mark.parametrize("layer", LAYERS)
+    def test_value(self, model_a, golden, observations, layer):
+        expected = golden[f"attr_value_{layer}_steps10"]
+        found = attribute(
+            model_a, observations[: len(expected)], layer, settings=ARTICLE
+        )
+        assert_close(found.values, expected)
+
+    def test_single_step_is_gradient_times_activation(
+        self, model_a, golden, observations
+    ):
+        expected = golden["attr_value_2b_steps1"]
+        rows = observations[: len(expected)]
+        one = dataclasses.replace(ARTICLE, n_nodes=1)
+        assert_close(attribute(model_a, rows, "2b", settings=one).values, expected)
+        method = AttributionSettings(method="gradient_x_activation")
+        assert_close(attribute(model_a, rows, "2b", settings=method).values, expected)
+
+    def test_logit(self, model_a, golden, observations):
+        expected = golden["attr_logit3_2b_steps10"]
+        rows = observations[: len(expected)]
+        found = attribute(model_a, rows, "2b", logit(3), ARTICLE)
+        assert_close(found.values, expected)
+
+    def test_direction_at_positions_of_a_later_layer(
+        self, model_a, golden, observations
+    ):
+        expected = golden["attr_actdir_2b_3a"]
+        output = direction("3a", golden["actdir_dir"], golden["actdir_poses"])
+        found = attribute(model_a, observations[:4], "2b", output, ARTICLE)
+        assert_close(found.values, expected)
+
+    @pytest.mark.parametrize(
+        ("name", "layer", "output"),
+        [
+            ("grad_value_input", "input", value()),
+            ("grad_logit3_input", "input", logit(3)),
+            ("grad_value_2b", "2b", value()),
+        ],
+    )
+    def test_gradients(self, model_a, golden, observations, name, layer, output):
+        expected = golden[name]
+        settings = AttributionSettings(method="gradient")
+        found = attribute(
+            model_a, observations[: len(expected)], layer, output, settings
+        )
+        # Where a pool's window is all but 0, its slope hangs on the last digits.
+        assert_close(found.values, expected, 1e-3)
+        error = np.abs(found.values - expected).sum()
+        assert error < 1e-5 * np.abs(expected).sum()
+
+    def test_gradient_of_a_direction(self, model_a, golden, observations):
+        output = direction("3a", golden["actdir_dir"], golden["actdir_poses"])
+        settings = AttributionSettings(method="gradient")
+        found = attribute(model_a, observations[:4], "input", output, settings)
+        assert_close(found.values, golden["grad_actdir_3a_input"])
+
+
+class TestCompleteness:
+    @pytest.mark.parametrize("layer", ["input", *LAYERS])
+    @pytest.mark.parametrize("n_cells", [1, 3])
+    def test_secant_attributions_add_up(self, model_a, observations, layer, n_cells):
+        settings = AttributionSettings(n_nodes=n_cells)
+        found = attribute(model_a, observations[:3], layer, settings=settings)
+        assert found.relative_gap() < 1e-4
+        _, values = model_a.policy(observations[:3])
+        starts = model_a.layer_function(layer, [value().target]).values_at_zero[0]
+        np.testing.assert_allclose(found.totals, values - starts, atol=1e-5)
+
+    def test_gap_is_the_sum_less_the_total(self, model_a, observations):
+        found = attribute(model_a, observations[:3], "2b", settings=ARTICLE)
+        sums = found.values.sum(axis=(1, 2, 3))
+        np.testing.assert_allclose(found.gap, sums - found.totals, atol=1e-6)
+        assert found.relative_gap() > 1e-3
+
+    def test_more_nodes_leave_a_smaller_gap(self, model_a, observations):
+        gaps = [
+            attribute(
+                model_a,
+                observations[:4],
+                "3a",
+                settings=AttributionSettings(rule="midpoint", n_nodes=n),
+            ).relative_gap()
+            for n in (4, 256)
+        ]
+        assert gaps[1] < 0.2 * gaps[0]
+
+    def test_methods_that_do_not_add_up_have_no_gap(self, model_a, observations):
+        settings = AttributionSettings(method="gradient")
+        found = attribute(model_a, observations[:1], "2b", settings=settings)
+        assert found.gap is None
+        with pytest.raises(SettingsError):
+            found.relative_gap()
+
+
+class TestConvergence:
+    @pytest.mark.parametrize("layer", ["1a", "2b", "4a"])
+    def test_rules_agree_in_the_limit(self, model_a, observations, layer):
+        rows = observations[:2]
+        n = 24 if layer == "1a" else 64
+
+        def found(rule, n_nodes):
+            settings = AttributionSettings(rule=rule, n_nodes=n_nodes)
+            return attribute(model_a, rows, layer, settings=settings).values
+
+        reference = found("midpoint", 4 * n)
+        size = np.abs(reference).sum()
+        assert np.abs(found("secant", n) - reference).sum() < 0.03 * size
+        assert np.abs(found("gauss_legendre", n) - reference).sum() < 0.03 * size
+        # For the same number, cells of quotients come closer than points.
+        coarse = np.abs(found("secant", 4) - reference).sum()
+        assert coarse < np.abs(found("right_riemann", 4) - reference).sum()
+
+
+class TestSeveralOutputs:
+    def test_equal_one_at_a_time(self, model_a, observations):
+        outputs = [value(), logit(0), logit_group((0, 2)), logit(2)]
+        for settings in (ARTICLE, AttributionSettings(n_nodes=2)):
+            together = attribute(model_a, observations[:3], "3a", outputs, settings)
+            assert together.values.shape == (4, 3, 16, 16, 32)
+            assert together.gap.shape == together.totals.shape == (4, 3)
+            for i, output in enumerate(outputs):
+                alone = attribute(model_a, observations[:3], "3a", output, settings)
+                assert_close(together.values[i], alone.values, 1e-5)
+                np.testing.assert_allclose(together.totals[i], alone.totals, atol=1e-5)
+
+    def test_groups_add_up(self, model_a, observations):
+        outputs = [logit(0), logit(2), logit_group((0, 2))]
+        one, other, both = attribute(model_a, observations[:2], "2b", outputs).values
+        assert_close(one + other, both, 1e-5)
+
+    def test_custom_scores(self, model_a, observations):
+        import tensorflow.compat.v1 as tf
+
+        probability = custom("logits", lambda t: tf.nn.softmax(t)[:, 4], "p4")
+        settings = AttributionSettings(rule="midpoint", n_nodes=200)
+        found = attribute(model_a, observations[:3], "4a", probability, settings)
+        assert found.outputs == ("p4",)
+        logits, _ = model_a.policy(observations[:3])
+        ends = np.exp(logits)[:, 4] / np.exp(logits).sum(axis=1)
+        starts = found.totals - ends
+        np.testing.assert_allclose(starts, starts[0], atol=1e-5)
+        assert found.relative_gap() < 0.05
+
+
+class TestLayersTogether:
+    def test_equal_one_at_a_time(self, model_a, observations):
+        together = attribute_layers(model_a, observations[:3], ("2b", "4a"))
+        for layer, found in together.items():
+            alone = attribute(model_a, observations[:3], layer)
+            np.testing.assert_allclose(found.values, alone.values, atol=1e-6)
+
+    def test_full_tensor_names_work(self, model_a, observations):
+        name = "ppo2_model/pi/2b/Relu"
+        found = attribute(model_a, observations[:2], name)
+        short = attribute(model_a, observations[:2], "2b")
+        assert found.layer == name
+        np.testing.assert_array_equal(found.values, short.values)
+
+
+class TestBatches:
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            AttributionSettings(n_nodes=3),
+            ARTICLE,
+            AttributionSettings(method="gradient"),
+            AttributionSettings(method="occlusion"),
+        ],
+    )
+    def test_results_do_not_depend_on_batch_size(self, model_a, observations, settings):
+        rows = observations[:7]
+        results = [
+            attribute(
+                model_a,
+                rows,
+                "3a",
+                settings=dataclasses.replace(settings, batch_size=size),
+            )
+            for size in (1, 3, 7)
+        ]
+        for other in results[1:]:
+            assert_close(other.values, results[0].values, 1e-5)
+            np.testing.assert_allclose(other.totals, results[0].totals, atol=1e-5)
+
+    def test_tight_memory_takes_nodes_in_turns(self, model_a, observations):
+        tight = dataclasses.replace(ARTICLE, memory_bytes=1)
+        found = attribute(model_a, observations[:2], "2b", settings=tight)
+        expected = attribute(model_a, observations[:2], "2b", settings=ARTICLE)
+        assert_close(found.values, expected.values, 1e-5)
+
+    def test_no_observations(self, model_a, observations):
+        found = attribute(model_a, observations[:0], "2b")
+        assert found.values.shape == (0, 32, 32, 32)
+        assert found.gap.shape == (0,)
+
+    def test_uint8_and_floats_agree(self, model_a, observations):
+        floats = observations[:2] / np.float32(255)
+        found = attribute(model_a, floats, "4a").values
+        expected = attribute(model_a, observations[:2], "4a").values
+        np.testing.assert_array_equal(found, expected)
+
+
+class TestBadInput:
+    def test_nan(self, model_a, observations):
+        floats = observations[:5].astype(np.float32) / 255
+        floats[3, 0, 0, 0] = np.nan
+        with pytest.raises(InputError, match="number 3"):
+            attribute(model_a, floats, "2b", settings=AttributionSettings(batch_size=2))
+
+    @pytest.mark.parametrize(
+        ("shape", "hint"),
+        [((64, 64, 3), "leading axis"), ((2, 32, 32, 3), "64"), ((2, 64, 64, 1), "64")],
+    )
+    def test_shapes(self, model_a, shape, hint):
+        with pytest.raises(InputError, match=hint):
+            attribute(model_a, np.zeros(shape, np.uint8), "2b")
+
+    def test_floats_of_0_to_255(self, model_a, observations):
+        with pytest.raises(InputError, match="divide"):
+            attribute(model_a, observations[:2].astype(np.float32), "2b")
+
+    def test_other_types(self, model_a, observations):
+        with pytest.raises(InputError, match="int64"):
+            attribute(model_a, observations[:2].astype(np.int64), "2b")
+
+    def test_unknown_layer_lists_layers(self, model_a, observations):
+        with pytest.raises(ModelError, match="1a, 2a, 2b, 3a, 4a"):
+            attribute(model_a, observations[:2], "5a")
+
+    def test_unknown_output_lists_outputs(self, model_a, observations):
+        with pytest.raises(ModelError, match="value"):
+            attribute(model_a, observations[:2], "2b", custom("advantage"))
+
+    def test_unknown_action(self, model_a, observations):
+        with pytest.raises(InputError, match="0 to 14"):
+            attribute(model_a, observations[:2], "2b", logit(15))
+
+    def test_direction_of_another_length(self, model_a, observations):
+        with pytest.raises(InputError, match="32 channels"):
+            attribute(model_a, observations[:2], "2b", direction("3a", np.ones(16)))
+
+    @pytest.mark.parametrize(
+        "positions", [np.zeros((2, 3), int), np.full((2, 2), 16), np.zeros((1, 2), int)]
+    )
+    def test_positions_that_do_not_fit(self, model_a, observations, positions):
+        output = direction("3a", np.ones(32), positions)
+        with pytest.raises(InputError, match="position"):
+            attribute(model_a, observations[:2], "2b", output)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"n_nodes": 0},
+            {"n_nodes": 2.5},
+            {"batch_size": 0},
+            {"memory_bytes": 0},
+            {"rule": "simpson"},
+            {"method": "lime"},
+            {"occlude_with": "noise"},
+        ],
+    )
+    def test_settings(self, change):
+        with pytest.raises(SettingsError, match=next(iter(change))):
+            AttributionSettings(**change)

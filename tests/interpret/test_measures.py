@@ -1,0 +1,51 @@
+"""Measures on arrays whose answer is known by hand."""
+
+import numpy as np
+import pytest
+
+from lucid_rl.errors import InputError
+from lucid_rl.interpret.measures import matched_cosines, one_hotness, top_share
+
+
+def test_top_share_by_hand():
+    attribution = np.zeros((3, 2, 2, 2))
+    attribution[0, 0, 0] = [4.0, -3.0]
+    attribution[0, 1, 1] = [2.0, -1.0]
+    attribution[1] = 1.0
+    shares = top_share(attribution, n_top=2)
+    assert shares[0] == pytest.approx(0.7)  # signs do not matter
+    assert shares[1] == pytest.approx(2 / 8)
+    assert np.isnan(shares[2])
+
+
+def test_top_share_is_one_when_every_pair_counts():
+    attribution = np.random.default_rng(0).normal(size=(2, 3, 3, 1))
+    np.testing.assert_allclose(top_share(attribution, 50), 1.0)
+
+
+def test_one_hotness_by_hand():
+    directions = np.array([[0, 2, 0, 0], [1, 1, 1, 1], [3, 4, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_allclose(one_hotness(directions), [1, 0.5, 0.8, np.nan])
+
+
+def test_matched_cosines_ignore_order_and_scale():
+    rng = np.random.default_rng(1)
+    directions = rng.random((5, 12))
+    shuffled = 3.0 * directions[rng.permutation(5)]
+    np.testing.assert_allclose(matched_cosines(directions, shuffled), 1.0)
+
+
+def test_a_match_is_one_to_one():
+    first = np.array([[1.0, 0.0], [1.0, 0.1]])
+    second = np.array([[1.0, 0.0], [0.0, 1.0]])
+    cosines = matched_cosines(first, second)
+    assert cosines[0] == pytest.approx(1.0) and cosines[1] < 0.2
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(InputError, match="n_top=0"):
+        top_share(np.ones((1, 2, 2, 1)), 0)
+    with pytest.raises(InputError, match=r"\[N, H, W, K\]"):
+        top_share(np.ones((2, 2)))
+    with pytest.raises(InputError, match="same"):
+        matched_cosines(np.ones((2, 3)), np.ones((3, 3)))

@@ -1,0 +1,286 @@
+"""Optimized images: against Lucid's render_vis, and where the answer is known."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from lucid_rl.errors import InputError, ModelError, SettingsError
+from lucid_rl.interpret.visualization import objectives as o
+from lucid_rl.interpret.visualization.parametrizations import Parametrization
+from lucid_rl.interpret.visualization.transformations import Transformations
+from lucid_rl.interpret.visualization.visualize import (
+    VisualizationSettings,
+    visualize,
+)
+from lucid_rl.model import lucid_bridge as bridge
+from lucid_rl.model.lucid_network import lucid_model
+from tests.interpret.visualization.networks import colour_network
+
+NONE = Transformations(jitter=0)
+QUICK = VisualizationSettings(steps=3, transformations=NONE)
+_NEWER_LUCID = pathlib.Path(sys.prefix) / "lucid-0.3.10"
+
+
+def test_the_colour_that_a_channel_asks_for_appears():
+    settings = VisualizationSettings(
+        steps=100, transformations=NONE, parametrization=Parametrization("pixel")
+    )
+    found = visualize(colour_network(), o.channels("a", [0, 1, 3]), settings)
+    red, green, difference = found.images.mean(axis=(1, 2))
+    assert red[0] > 0.9 and green[1] > 0.9
+    assert difference[0] > 0.9 and difference[1] < 0.1
+    np.testing.assert_allclose(found.activations[0], red[0], rtol=1e-5)
+    assert found.losses.shape == (100, 3)
+    assert (np.diff(found.losses[17:], axis=0) < 0).all()
+    assert found.dataset_maxima is None
+
+
+def test_a_neuron_changes_its_pixel_alone():
+    settings = VisualizationSettings(
+        steps=40, transformations=NONE, parametrization=Parametrization("pixel", False)
+    )
+    found = visualize(colour_network(), o.neurons("a", 1, (2, 5)), settings).images[0]
+    assert found[2, 5, 1] > 0.8
+    found[2, 5, 1] = 0.5
+    np.testing.assert_allclose(found, 0.5, atol=0.02)
+
+
+def test_the_datasets_maximum(golden, model_a):
+    observations = golden["obs_u8"]
+    objective = o.neurons("2b", [0, 4])
+    found = visualize(model_a, objective, QUICK, observations=observations)
+    activations = model_a.activations(observations, ["2b"])["2b"]
+    expected = activations[:, 16, 16][:, [0, 4]].max(axis=0)
+    np.testing.assert_allclose(found.dataset_maxima, expected, atol=1e-4)
+    reached = model_a.activations(found.images, ["2b"])["2b"]
+    np.testing.assert_allclose(
+        found.activations, [reached[0, 16, 16, 0], reached[1, 16, 16, 4]], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("parametrization", ["fourier", "maco"])
+def test_the_same_seed_gives_the_same_bytes(model_a, parametrization):
+    settings = VisualizationSettings(
+        steps=20,
+        parametrization=Parametrization(parametrization),
+        transformations=Transformations(2, 4, 0.1, 10, keep_size=True),
+        seed=3,
+    )
+    objective = o.directions("2a", np.eye(32)[:2], "all")
+    first, again = (visualize(model_a, objective, settings) for _ in range(2))
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.losses, again.losses)
+    settings = dataclasses.replace(settings, seed=4)
+    assert (visualize(model_a, objective, settings).images != first.images).any()
+
+
+def test_an_image_does_not_depend_on_the_others(model_a):
+    settings = dataclasses.replace(
+        QUICK, steps=5, penalty=0.01, total_variation=1e-3, penalty_layer="1a"
+    )
+    together = visualize(model_a, o.channels("2a", [3, 7]), settings)
+    alone = visualize(model_a, o.channels("2a", [7]), settings)
+    np.testing.assert_allclose(together.images[1], alone.images[0], atol=1e-3)
+    np.testing.assert_allclose(together.losses[:, 1], alone.losses[:, 0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("position", ["centre", "all"])
+def test_parity_with_lucids_render_vis(model_a, position):
+    """The same start, objective and steps, past those of redirected gradients."""
+    settings = VisualizationSettings(steps=22, learning_rate=0.02, transformations=NONE)
+    vectors = np.random.default_rng(0).random((2, 32), np.float32)
+    ours = visualize(model_a, o.directions("2b", vectors, position), settings)
+    theirs = bridge.render.render_vis(
+        lucid_model(model_a),
+        o.directions(model_a.node_name("2b"), vectors, position),
+        settings.parametrization.param_f(2, (64, 64), settings.seed),
+        optimizer=tf.train.AdamOptimizer(settings.learning_rate),
+        transforms=[],
+        thresholds=(settings.steps - 1,),
+        verbose=False,
+    )[-1]
+    # Rounding grows from step to step, where gradients are smallest the most.
+    assert np.abs(ours.images - theirs).mean() < 2e-3
+    start = visualize(
+        model_a, o.neurons("2b", [0, 1]), dataclasses.replace(settings, steps=1)
+    )
+    assert np.abs(theirs - start.images).mean() > 0.01
+
+
+def test_penalties_do_what_they_say(model_a):
+    objective = o.neurons("2b", [0, 1])
+    settings = VisualizationSettings(steps=25, transformations=NONE)
+    plain = visualize(model_a, objective, settings)
+    smooth = visualize(
+        model_a, objective, dataclasses.replace(settings, total_variation=1.0)
+    )
+    quiet = visualize(model_a, objective, dataclasses.replace(settings, penalty=10.0))
+
+    def variation(images):
+        return np.abs(np.diff(images, axis=1)).sum()
+
+    def norm(images):
+        return np.linalg.norm(model_a.activations(images, ["1a"])["1a"])
+
+    assert variation(smooth.images) < variation(plain.images)
+    assert norm(quiet.images) < norm(plain.images)
+
+
+def test_lucids_own_objectives_and_outputs_behind_dense_layers(model_a):
+    lucids = bridge.objectives.channel("ppo2_model/pi/2b/Relu", 3)
+    found = visualize(model_a, lucids, QUICK)
+    assert found.images.shape == (1, 64, 64, 3)
+    settings = VisualizationSettings(
+        steps=20, transformations=Transformations(jitter=4, keep_size=True)
+    )
+    logits = visualize(model_a, o.directions("logits", np.eye(15)[:2]), settings)
+    assert (logits.losses[-1] < logits.losses[0]).all()
+    value = visualize(model_a, o.directions("value", [[1.0]]), settings)
+    assert value.losses[-1] < value.losses[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda m: visualize(m, o.neurons("9z", 0)), ModelError, "no layer"),
+        (lambda m: visualize(m, o.neurons("2b", 99)), InputError, "got 99"),
+        (
+            lambda m: visualize(m, o.neurons("2b", 0, (31, 0))),
+            InputError,
+            "as they are transformed",
+        ),
+        (
+            lambda m: visualize(m, o.directions("logits", np.eye(15))),
+            SettingsError,
+            "keep_size",
+        ),
+        (
+            lambda m: visualize(m, o.neurons("2b", 0), observations=np.zeros((2, 8))),
+            InputError,
+            "expected observations",
+        ),
+        (
+            lambda m: visualize(
+                lucid_model(m),
+                o.neurons("ppo2_model/pi/2b/Relu", 0),
+                VisualizationSettings(penalty=1),
+            ),
+            SettingsError,
+            "penalty_layer",
+        ),
+        (
+            lambda m: visualize(lucid_model(m), o.neurons("2b", 0)),
+            ModelError,
+            "no tensor '2b'",
+        ),
+        (
+            lambda m: visualize("nothing.model.pb", o.neurons("2b", 0)),
+            Exception,
+            "nothing",
+        ),
+    ],
+)
+def test_bad_input(model_a, make, error, message):
+    with pytest.raises(error, match=message):
+        make(model_a)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"learning_rate": 0},
+        {"penalty": -1},
+        {"total_variation": float("nan")},
+        {"size": (0, 64)},
+    ],
+)
+def test_bad_settings(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        VisualizationSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"jitter": -1}, {"jitter": 2.5}, {"scaling": 1}, {"rotation": 181}]
+)
+def test_bad_transformations(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        Transformations(**wrong)
+
+
+def test_a_jitter_that_leaves_nothing():
+    with pytest.raises(SettingsError, match="leaves nothing"):
+        Transformations(jitter=64).functions((64, 64))
+
+
+_WITH_ANOTHER_LUCID = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from lucid_rl.interpret.visualization import objectives as o
+from lucid_rl.interpret.visualization.parametrizations import Parametrization
+from lucid_rl.model import lucid_bridge as bridge
+assert bridge.import_lucid().__file__.startswith(sys.argv[1])
+bridge.rl_util  # in this version only
+model = bridge.load_model(sys.argv[2])
+node = "ppo2_model/pi/2b/Relu"
+for objective in (
+    bridge.objectives.channel(node, 3),
+    o.directions(node, np.eye(32)[:1]) - 0.1 * o.total_variation(),
+    o.neurons(node, 3) + bridge.objectives.channel(node, 3),
+):
+    maco = Parametrization("maco").param_f(1, (64, 64))
+    for param_f in (lambda: bridge.param.image(64), maco):
+        images = bridge.render.render_vis(
+            model, objective, param_f, transforms=[bridge.transform.jitter(2)],
+            thresholds=(2,), verbose=False,
+        )[-1]
+        assert images.shape == (1, 64, 64, 3) and np.isfinite(images).all()
+print("done")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not _NEWER_LUCID.is_dir(), reason=f"Lucid 0.3.10 is not unpacked in {_NEWER_LUCID}"
+)
+def test_lucid_0_3_10(golden_folder):
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            _WITH_ANOTHER_LUCID,
+            str(_NEWER_LUCID),
+            str(golden_folder / "checkpoint_A.model.pb"),
+        ],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.strip().endswith("done"), result.stderr
+
+
+def test_an_exported_model_in_lucids_render_vis(golden_folder):
+    model = bridge.load_model(golden_folder / "checkpoint_A.model.pb")
+    node = "ppo2_model/pi/2b/Relu"
+    for objective in (
+        bridge.objectives.channel(node, 3),
+        o.directions(node, np.eye(32)[:1]) - 0.1 * o.total_variation(),
+    ):
+        images = bridge.render.render_vis(
+            model,
+            objective,
+            Parametrization("maco").param_f(1, (64, 64)),
+            transforms=[bridge.transform.jitter(2)],
+            thresholds=(1, 3),
+            verbose=False,
+        )
+        assert len(images) == 2
+        assert images[-1].shape == (1, 64, 64, 3)
+        assert np.isfinite(images[-1]).all()

@@ -1,0 +1,211 @@
+"""The supervised warm-up: its labels, its network and its saves."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, object_maps
+from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
+from lucid_rl.training.initialization import initial_parameters
+from lucid_rl.training.ppo import train
+from lucid_rl.training.saves import read_save
+from lucid_rl.training.teacher import MAP_CLASSES, PlannerTeacher, TeacherSettings
+from lucid_rl.training.warm_up import (
+    WARM_UP_LOG,
+    WARM_UP_SAVE,
+    WarmUpLoss,
+    WarmUpSettings,
+)
+from tests.training.test_ppo import tiny
+
+N_MAPS = len(MAP_CLASSES)
+
+
+def run_right(observations):
+    logits = np.full((len(observations), 15), -50, np.float32)
+    logits[:, 7] = 50
+    return logits, np.zeros(len(observations), np.float32)
+
+
+def examples(n=8, seed=0):
+    rng = np.random.default_rng(seed)
+    return Demonstrations(
+        observations=rng.integers(0, 256, (n, 64, 64, 3), dtype=np.uint8),
+        actions=rng.integers(0, 15, n).astype(np.int32),
+        returns=np.full(n, np.nan, np.float32),
+        maps=rng.integers(0, 2, (n, 16, 16, N_MAPS), dtype=np.uint8),
+        has_maps=np.ones(n, bool),
+    )
+
+
+@pytest.fixture(scope="module")
+def network():
+    from lucid_rl.training.tensorflow_warm_up import TensorFlowWarmUp
+
+    parameters = initial_parameters("clear", 15, "he", np.random.default_rng(0))
+    return TensorFlowWarmUp(parameters, WarmUpLoss(), n_threads=1)
+
+
+def test_every_kept_frame_of_the_teachers_own_play_is_on_the_way_to_the_coin():
+    settings = TeacherSettings(
+        student_share=0,
+        random_share=0,
+        keep_share=1,
+        air_share=1,
+        plain_share=1,
+        saw_share=1,
+    )
+    game = make_game(GameSettings(n_envs=6, seed=1))
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    n_finished = n_ended = 0
+    values = []
+    for _ in range(80):
+        frames = teacher.play(run_right, 1)
+        values.append(frames.returns)
+        firsts = game.observe().firsts
+        n_ended += firsts.sum()
+        n_finished += game.last_level_complete()[firsts].sum()
+    assert n_ended >= 6 and n_finished == n_ended
+    # A step nearer to the coin is worth 1 / gamma more, until the level is done.
+    steps = np.stack(values)
+    rises = steps[1:] / steps[:-1]
+    np.testing.assert_allclose(rises[rises > 1], 1 / 0.999, rtol=1e-4)
+    assert (rises > 1).mean() > 0.9
+    game.close()
+
+
+def test_labels_are_of_the_frames_they_come_with():
+    settings = TeacherSettings(student_share=0.5, keep_share=1, plain_share=1)
+    game = make_game(GameSettings(n_envs=4, seed=2))
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    indices = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
+    for _ in range(15):
+        observations = game.observe().observations.copy()
+        maps = np.stack([object_maps(s)[indices] for s in game.get_states()])
+        frames = teacher.play(run_right, 1)
+        for picture, found in zip(frames.observations, frames.maps, strict=True):
+            place = [np.array_equal(picture, o) for o in observations].index(True)
+            np.testing.assert_array_equal(found.transpose(2, 0, 1), maps[place])
+        assert set(frames.actions) <= {-1, 1, 2, 4, 5, 7, 8}
+    game.close()
+
+
+def test_orthogonalized_directions_keep_singular_vectors():
+    import tensorflow.compat.v1 as tf
+
+    from lucid_rl.training.tensorflow_warm_up import orthogonalize
+
+    rng = np.random.default_rng(0)
+    for shape in ((3, 3, 4, 8), (16, 8), (8, 16)):
+        gradient = rng.normal(size=shape).astype(np.float32)
+        with tf.Graph().as_default(), tf.Session() as session:
+            result = session.run(orthogonalize(tf.constant(gradient)))
+        assert result.shape == shape
+        matrix = gradient.reshape(-1, shape[-1])
+        u, _, v = np.linalg.svd(matrix, full_matrices=False)
+        inner = u.T @ result.reshape(matrix.shape) @ v.T
+        assert np.all(np.diag(inner) > 0.6) and np.all(np.diag(inner) < 1.3)
+        assert np.abs(inner - np.diag(np.diag(inner))).max() < 0.05
+
+
+def test_folding_gives_a_plain_network_with_the_same_output(network):
+    data = examples(64)
+    for _ in range(3):
+        network.update(data, 0.01)
+    network.calibrate([data])
+    # The statistics are of the parameters before the step.
+    state = network.get_state()
+    statistics = network.update(data, 1e-9)
+    network.set_state(state)
+    n = len(data)
+    logits, _ = network.act(data.observations)
+    probability = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probability /= probability.sum(axis=1, keepdims=True)
+    loss = -np.log(probability[np.arange(n), data.actions]).mean()
+    assert loss == pytest.approx(statistics["imitation_loss"], rel=0.02)
+
+    from lucid_rl.checkpoints.checkpoint import Checkpoint
+    from lucid_rl.model.graph_model import GraphModel
+
+    plain = GraphModel.from_checkpoint(Checkpoint(network.get_parameters()))
+    np.testing.assert_allclose(
+        plain.policy(data.observations)[0], logits, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_calibrated_moments_are_averages(network):
+    parts = [examples(8, seed=k) for k in range(3)]
+    network.calibrate([parts[0]])
+    first = network.get_state()
+    network.calibrate(parts)
+    together = network.get_state()
+    network.calibrate(parts[::-1])
+    backwards = network.get_state()
+    for key in ("means", "variances"):
+        for name, value in together[key].items():
+            np.testing.assert_allclose(
+                value, backwards[key][name], rtol=1e-3, atol=1e-4
+            )
+            assert not np.allclose(value, first[key][name])
+    for name, value in together["variables"].items():
+        np.testing.assert_array_equal(value, first["variables"][name])
+
+
+def test_updates_lower_every_loss(network):
+    data = examples(16, seed=1)
+    data.returns[:] = np.linspace(0, 1, 16)
+    first = network.update(data, 0.01)
+    for _ in range(25):
+        last = network.update(data, 0.01)
+    for name in ("imitation_loss", "map_loss", "value_loss"):
+        assert last[name] < first[name], name
+    assert last["imitation_accuracy"] > first["imitation_accuracy"]
+
+
+def test_hidden_kernels_stay_at_their_norm_and_heads_are_free(network):
+    state = network.get_state()
+    for name in state["means"]:
+        kernel = state["variables"][name]
+        expected = np.sqrt(min(np.prod(kernel.shape[:-1]), kernel.shape[-1]))
+        assert np.linalg.norm(kernel) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_buffer_keeps_the_latest_frames():
+    buffer = FrameBuffer(10)
+    for k in range(4):
+        frames = examples(4)
+        frames.actions[:] = k
+        buffer.add(frames)
+    drawn = buffer.draw(500, np.random.default_rng(0))
+    counts = np.bincount(drawn.actions, minlength=4) / 500
+    np.testing.assert_allclose(counts, [0, 0.2, 0.4, 0.4], atol=0.08)
+
+
+def test_a_warm_up_goes_on_from_its_save_and_ppo_from_the_warm_up(tmp_path):
+    warm_up = WarmUpSettings(
+        n_updates=3, minibatch_size=8, buffer_size=32, n_envs=8, n_steps=2
+    )
+    settings = tiny(tmp_path, warm_up=warm_up, n_total_steps=32)
+    # Out of time after one update: a model, but no PPO yet.
+    model = train(settings, max_seconds=0.0)
+    assert model.args["steps_done"] == 0
+    assert read_save(tmp_path, WARM_UP_SAVE)["n_updates_done"] == 1
+    assert read_save(tmp_path) is None
+    model = train(settings)
+    assert read_save(tmp_path, WARM_UP_SAVE)["n_updates_done"] == 3
+    lines = (tmp_path / WARM_UP_LOG).read_text().splitlines()
+    assert [json.loads(line)["updates"] for line in lines] == [1, 3]
+    assert model.args["steps_done"] == 32
+    assert model.args["lucid_rl"]["warm_up"]["n_updates"] == 3
+
+
+def test_a_warm_up_without_labels_is_refused(tmp_path):
+    warm_up = WarmUpSettings(n_updates=1)
+    other = GameSettings(name="bigfish", n_envs=4)
+    with pytest.raises(SettingsError, match="the game is bigfish"):
+        train(tiny(tmp_path, warm_up=warm_up, game=other))
+    with pytest.raises(SettingsError, match="not impala"):
+        train(tiny(tmp_path, warm_up=warm_up, architecture="impala"))

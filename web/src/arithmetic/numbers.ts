@@ -1,0 +1,46 @@
+/** Numbers for people, and round numbers for axes. */
+
+const MINUS = '−';
+
+/** Three significant digits, a true minus sign; `sign` asks for a plus as well. */
+export function format(value: number, { sign = false } = {}): string {
+  if (!Number.isFinite(value)) return '–';
+  const size = Math.abs(value);
+  if (size === 0) return '0';
+  const text = size >= 1e5 || size < 1e-4 ? size.toExponential(1) : fixed(size);
+  return (value < 0 ? MINUS : sign ? '+' : '') + text.replace('e-', `e${MINUS}`).replace('e+', 'e');
+}
+
+function fixed(size: number): string {
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(size)));
+  return size.toFixed(Math.min(digits, 6));
+}
+
+export function percent(fraction: number): string {
+  const value = 100 * fraction;
+  return `${value >= 10 || value === 0 ? value.toFixed(0) : value.toFixed(1)} %`;
+}
+
+/** The least round number (1, 1.5, 2, 3, 5 or 7.5 times a power of ten) not below `value`. */
+export function roundUp(value: number): number {
+  if (!(value > 0)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  for (const step of [1, 1.5, 2, 3, 5, 7.5]) if (step * power >= value * (1 - 1e-9)) return step * power;
+  return 10 * power;
+}
+
+export function extent(values: ArrayLike<number>, start: number, end: number): [number, number] {
+  let low = Infinity;
+  let high = -Infinity;
+  for (let i = start; i < end; i++) {
+    const v = values[i]!;
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
+  return low <= high ? [low, high] : [0, 0];
+}
+
+export function bytes(n: number): string {
+  if (n < 1e6) return `${Math.round(n / 1e3)} kB`;
+  return `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} MB`;
+}

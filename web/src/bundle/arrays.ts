@@ -1,0 +1,106 @@
+/** Slices of a part's bytes to typed arrays and pictures. */
+
+import type { ArrayEntry, Dtype } from './types';
+
+export type Typed = Uint8Array | Int8Array | Uint16Array | Int16Array | Int32Array | Float32Array;
+
+const CONSTRUCTORS = {
+  u8: Uint8Array,
+  i8: Int8Array,
+  u16: Uint16Array,
+  i16: Int16Array,
+  i32: Int32Array,
+  f32: Float32Array,
+} satisfies Record<Dtype, unknown>;
+
+export function size(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1);
+}
+
+/** Decompresses into a buffer of known size, so that memory stays at what is expected. */
+export async function gunzip(
+  bytes: Uint8Array<ArrayBuffer>,
+  expected: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const out = new Uint8Array(expected);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'));
+  const reader = stream.getReader();
+  let position = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (position + value.length > expected) {
+      await reader.cancel();
+      throw new Error(`more than the expected ${expected} bytes`);
+    }
+    out.set(value, position);
+    position += value.length;
+  }
+  if (position !== expected) throw new Error(`${position} bytes where ${expected} were expected`);
+  return out;
+}
+
+/** Decodes an entry of codec "none" or "gzip". Hosts are little endian, as the format is. */
+export async function decodeNumbers(
+  entry: ArrayEntry,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<Typed> {
+  const Constructor = CONSTRUCTORS[entry.dtype];
+  if (!Constructor) throw new Error(`unknown type ${JSON.stringify(entry.dtype)}`);
+  const expected = size(entry.shape) * Constructor.BYTES_PER_ELEMENT;
+  if (entry.codec !== 'none' && entry.codec !== 'gzip')
+    throw new Error(`${entry.codec} holds pictures, not numbers`);
+  const raw = entry.codec === 'gzip' ? await gunzip(bytes, expected) : bytes.slice();
+  if (raw.length !== expected)
+    throw new Error(`${raw.length} bytes do not fill shape ${JSON.stringify(entry.shape)}`);
+  return new Constructor(raw.buffer);
+}
+
+/** N pictures of one size in a sheet, row-major. */
+export interface Sheet {
+  bitmap: ImageBitmap;
+  n: number;
+  height: number;
+  width: number;
+  columns: number;
+}
+
+/** Decodes an entry that holds pictures, u8 [N, H, W, 3]. */
+export async function decodePictures(
+  entry: ArrayEntry,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<Sheet> {
+  const [n, height, width, channels] = entry.shape as [number, number, number, number];
+  if (entry.dtype !== 'u8' || entry.shape.length !== 4 || channels !== 3)
+    throw new Error(`pictures are u8 [N, H, W, 3], not ${entry.dtype} [${entry.shape.join(', ')}]`);
+  if (entry.codec === 'webp' || entry.codec === 'png') {
+    const columns = entry.columns ?? 1;
+    const blob = new Blob([bytes], { type: `image/${entry.codec}` });
+    const bitmap = await createImageBitmap(blob, {
+      colorSpaceConversion: 'none',
+      premultiplyAlpha: 'none',
+    });
+    if (bitmap.width !== columns * width || bitmap.height < Math.ceil(n / columns) * height)
+      throw new Error(`a sheet of ${bitmap.width}x${bitmap.height} px cannot hold ${n} pictures`);
+    return { bitmap, n, height, width, columns };
+  }
+  const rgb = (await decodeNumbers(entry, bytes)) as Uint8Array;
+  const columns = Math.max(1, Math.ceil(Math.sqrt((n * height) / width)));
+  const rows = Math.max(1, Math.ceil(n / columns));
+  const image = new ImageData(columns * width, rows * height);
+  for (let i = 0; i < n; i++) {
+    const left = (i % columns) * width;
+    const top = Math.floor(i / columns) * height;
+    for (let y = 0; y < height; y++) {
+      let from = (i * height + y) * width * 3;
+      let to = ((top + y) * image.width + left) * 4;
+      for (let x = 0; x < width; x++, from += 3, to += 4) {
+        image.data[to] = rgb[from]!;
+        image.data[to + 1] = rgb[from + 1]!;
+        image.data[to + 2] = rgb[from + 2]!;
+        image.data[to + 3] = 255;
+      }
+    }
+  }
+  return { bitmap: await createImageBitmap(image), n, height, width, columns };
+}

@@ -1,0 +1,67 @@
+/** What the dataset shows of a layer's features: patches and spatially-aware maps. */
+
+import type { Part } from './parts';
+import type { LayerInfo, LayerMeta } from './types';
+
+export interface FeatureMap {
+  multiple: number;
+  rows: number;
+  columns: number;
+  /** [K, rows, columns]: observation in "examples"; -1: none. */
+  index: Int32Array;
+  /** [K, rows, columns]: opacity, 0–255. */
+  weight: Uint8Array;
+}
+
+export interface Thumbnails {
+  rows: number;
+  columns: number;
+  /** [K, rows, columns] each: observation, the centre in the layer's grid, opacity. */
+  index: Int32Array;
+  y: Int16Array;
+  x: Int16Array;
+  weight: Uint8Array;
+}
+
+export class Legend {
+  private constructor(
+    private readonly part: Part,
+    readonly meta: LayerMeta,
+    readonly height: number,
+    readonly width: number,
+    readonly thumbnails: Thumbnails | null,
+  ) {}
+
+  static async open(part: Part, layer: LayerInfo): Promise<Legend> {
+    const meta = part.meta as LayerMeta;
+    const [height, width] = layer.shape;
+    let thumbnails: Thumbnails | null = null;
+    if (meta.thumbnail && part.has('thumbnail_index')) {
+      const { rows, columns } = meta.thumbnail;
+      const shape = [layer.n_features, rows, columns];
+      thumbnails = {
+        rows,
+        columns,
+        index: await part.array('thumbnail_index', shape),
+        y: await part.array('thumbnail_y', shape),
+        x: await part.array('thumbnail_x', shape),
+        weight: await part.array('thumbnail_weight', shape),
+      };
+    }
+    return new Legend(part, meta, height, width, thumbnails);
+  }
+
+  get multiples(): number[] {
+    return (this.meta.maps ?? []).map((m) => m.multiple).sort((a, b) => a - b);
+  }
+
+  async map(multiple: number): Promise<FeatureMap> {
+    const info = this.meta.maps!.find((m) => m.multiple === multiple)!;
+    const name = `map${multiple}`;
+    return {
+      ...info,
+      index: await this.part.array(`${name}_index`),
+      weight: await this.part.array(`${name}_weight`),
+    };
+  }
+}

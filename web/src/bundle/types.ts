@@ -1,0 +1,108 @@
+/** The shapes of docs/bundle_format.md. */
+
+export type Dtype = 'u8' | 'i8' | 'u16' | 'i16' | 'i32' | 'f32';
+export type Codec = 'none' | 'gzip' | 'webp' | 'png';
+
+export interface ArrayEntry {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  codec: Codec;
+  offset: number;
+  length: number;
+  /** Pictures in a row of the sheet; for webp and png. */
+  columns?: number;
+  /** The axis along which the entries `name#0`, `name#1`, … are joined. */
+  axis?: number;
+}
+
+export interface PartHeader {
+  part: string;
+  version: number;
+  encoding: 'utf16' | 'base64';
+  bytes: number;
+  checksum: number;
+  meta: unknown;
+  arrays: ArrayEntry[];
+}
+
+export interface Episode {
+  start: number;
+  /** Exclusive; null: not finished within the trajectory. */
+  end: number | null;
+  level_seed: number | null;
+  success: boolean | null;
+}
+
+export interface TrajectoryInfo {
+  length: number;
+  title: string;
+  episodes: Episode[];
+}
+
+export interface Moment {
+  trajectory: number;
+  frame: number;
+  kind: string;
+  score: number;
+  text: string;
+}
+
+export interface FeatureInfo {
+  name: string | null;
+  share: number;
+}
+
+export type LayerKind = 'attribution' | 'gradient';
+
+export interface LayerInfo {
+  id: string;
+  shape: [number, number, number];
+  part: string;
+  policy_part: string | null;
+  kind: LayerKind;
+  n_features: number;
+  features: FeatureInfo[];
+}
+
+export interface ModelInfo {
+  id: string;
+  name: string;
+  layers: LayerInfo[];
+}
+
+export interface ManifestMeta {
+  title: string;
+  package_version: string;
+  created_with: Record<string, unknown>;
+  environment: Record<string, unknown>;
+  observation_shape: [number, number, number];
+  action_combos: string[][];
+  action_names: string[];
+  gamma: number;
+  lambda: number;
+  trajectories: TrajectoryInfo[];
+  moments: Moment[];
+  models: ModelInfo[];
+  default_layer: string;
+  /** Side of the pictures in "frames_full"; null: there are none. */
+  full_resolution?: number | null;
+  notes: string[];
+}
+
+export interface MapInfo {
+  multiple: number;
+  rows: number;
+  columns: number;
+}
+
+export interface LayerMeta {
+  model: string;
+  layer: string;
+  kind: LayerKind;
+  /** Median over frames of each frame's largest absolute feature attribution. */
+  scale: number;
+  quadrature?: { rule: string; n_nodes: number; mean_gap: number; mean_total: number };
+  maps?: MapInfo[];
+  thumbnail?: { rows: number; columns: number };
+}

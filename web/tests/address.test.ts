@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest';
+import { defaultState, formatAddress, parseAddress, type ViewState } from '../src/app/address';
+import type { ManifestMeta } from '../src/bundle/types';
+
+const layer = (id: string) => ({ id }) as ManifestMeta['models'][0]['layers'][0];
+const meta = {
+  trajectories: [{ length: 100 }, { length: 7 }],
+  action_names: ['a', 'b', 'c'],
+  models: [
+    { id: 'model', name: '', layers: [layer('1a'), layer('2b')] },
+    { id: 'edited', name: '', layers: [layer('1a'), layer('2b')] },
+  ],
+  default_layer: '2b',
+} as unknown as ManifestMeta;
+
+test('what is usual is short', () => {
+  expect(formatAddress(defaultState(meta), meta)).toBe('#trajectory=1&frame=1&layer=2b');
+});
+
+test.each<Partial<ViewState>>([
+  {},
+  { trajectory: 1, frame: 6, layer: '1a' },
+  { overlay: false, combine: true, residual: true },
+  {
+    rows: [
+      { model: 'model', output: 'value' },
+      { model: 'edited', output: [0, 2] },
+      { model: 'model', output: [1] },
+    ],
+  },
+])('reads back %j', (changes) => {
+  const state = { ...defaultState(meta), ...changes };
+  expect(parseAddress(formatAddress(state, meta), meta)).toEqual({ state, notices: [] });
+});
+
+describe('what makes no sense falls back with a notice', () => {
+  test.each([
+    ['#trajectory=3', 'trajectory “3”'],
+    ['#trajectory=0', 'trajectory “0”'],
+    ['#trajectory=x', 'trajectory “x”'],
+    ['#trajectory=1.5', 'trajectory “1.5”'],
+    ['#frame=101', 'frame “101”'],
+    ['#frame=-1', 'frame “-1”'],
+    ['#layer=9z', 'layer “9z”'],
+    ['#layer=%E0%A4%A', 'layer “%E0%A4%A”'],
+    ['#rows=4', 'rows “4”'],
+    ['#rows=1+1', 'rows “1+1”'],
+    ['#rows=other:value', 'rows “other:value”'],
+    ['#rows=', 'rows “”'],
+    ['#overlay=yes', 'overlay “yes”'],
+    ['#color=red', 'unknown parameter “color”'],
+    ['#nonsense', 'unknown parameter “nonsense”'],
+  ])('%s', (hash, words) => {
+    const { state, notices } = parseAddress(hash, meta);
+    expect(state).toEqual(defaultState(meta));
+    expect(notices).toHaveLength(1);
+    expect(notices[0]).toContain(words);
+  });
+
+  test('and the rest holds', () => {
+    const { state, notices } = parseAddress('#trajectory=2&frame=50&layer=1a', meta);
+    expect(state).toMatchObject({ trajectory: 1, frame: 0, layer: '1a' });
+    expect(notices).toHaveLength(1);
+  });
+
+  test('nothing asked for is no mistake', () => {
+    expect(parseAddress('', meta)).toEqual({ state: defaultState(meta), notices: [] });
+    expect(parseAddress('#', meta).notices).toEqual([]);
+  });
+});
