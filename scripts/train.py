@@ -26,7 +26,7 @@ from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.settings import ENGINES, SCHEDULES, TrainSettings
 from lucid_rl.training.teacher import TeacherSettings
-from lucid_rl.training.warm_up import WarmUpSettings
+from lucid_rl.training.warm_up import WarmUpLoss, WarmUpSettings
 
 _RUN = TrainSettings()
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -165,6 +165,11 @@ _WARM_UP_LEARNING_RATE = flags.DEFINE_float(
 _WARM_UP_FINAL_LEARNING_RATE = flags.DEFINE_float(
     "warm_up_final_learning_rate", _RUN.warm_up.final_learning_rate, "At the end."
 )
+_WARM_UP_MAP_COEFFICIENT = flags.DEFINE_float(
+    "warm_up_map_coefficient",
+    _RUN.warm_up.loss.map_coefficient,
+    "Weight of the object maps' loss beside the imitation's.",
+)
 _WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
     "warm_up_student_share",
     _RUN.warm_up.teacher.student_share,
@@ -215,6 +220,7 @@ def _settings() -> TrainSettings:
             learning_rate=_WARM_UP_LEARNING_RATE.value,
             final_learning_rate=_WARM_UP_FINAL_LEARNING_RATE.value,
             teacher=TeacherSettings(student_share=_WARM_UP_STUDENT_SHARE.value),
+            loss=WarmUpLoss(map_coefficient=_WARM_UP_MAP_COEFFICIENT.value),
         ),
         engine=_ENGINE.value,
         bfloat16=_BFLOAT16.value,

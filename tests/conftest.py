@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 # TensorFlow reads these when it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 DATA = pathlib.Path(__file__).parent / "data"
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,16 @@ def model_a(checkpoint_a):
     from lucid_rl.model.graph_model import GraphModel
 
     return GraphModel.from_checkpoint(checkpoint_a)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A real headless browser; playwright can run once in a process."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    with playwright.sync_playwright() as api:
+        if path is None and not pathlib.Path(api.chromium.executable_path).exists():
+            pytest.skip(f"no browser: none of {', '.join(CHROMIUMS)} is installed")
+        browser = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

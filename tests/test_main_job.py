@@ -3,7 +3,6 @@
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from playwright.sync_api import sync_playwright
 
 from lucid_rl.interface import read_bundle
 from scripts import make_interface
@@ -18,7 +17,6 @@ _TINY = {
     "n_features": 4,
     "n_nodes": 2,
 }
-_CHROMIUM = "/usr/bin/chromium"
 
 
 def _run(**changes):
@@ -85,16 +83,6 @@ def test_a_wrong_model_is_one_line_and_exit_code_1(tmp_path, capsys):
     assert "none.jd" in captured.err
     assert captured.err.count("\n") == 1
     assert not (tmp_path / "page").exists()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=_CHROMIUM, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.mark.browser

@@ -248,6 +248,7 @@ def _make_warm_up(settings: TrainSettings) -> WarmUp:
         settings.seed,
         settings.bfloat16,
         settings.n_threads,
+        trained=settings.initial_model is not None,
     )
 
 

@@ -66,11 +66,15 @@ class TensorFlowWarmUp:
 
     def _initial_state(self, parameters, n_map_channels, seed):
         rng = np.random.default_rng(seed)
-        variables = {
-            name: np.array(p) * (_fixed_norm(p) / np.linalg.norm(p) if h else 1)
-            for name, p in parameters.items()
-            for h in [name.endswith(_HIDDEN)]
-        }
+        variables = {name: np.array(p) for name, p in parameters.items()}
+        # Moments that fold back into the kernels as they were given.
+        means, variances = {}, {}
+        for name in self._state["means"]:
+            kernel = variables[name]
+            scale = _fixed_norm(kernel) / np.linalg.norm(kernel)
+            variables[name] = kernel * scale
+            means[name] = np.zeros(kernel.shape[-1])
+            variances[name] = np.full(kernel.shape[-1], scale**2 - _VARIANCE_EPSILON)
         for layer in self._loss.map_layers:
             kernel = rng.normal(0, 0.1, (1, 1, 32, n_map_channels))
             variables[f"maps/{layer}/kernel"] = kernel
@@ -82,10 +86,8 @@ class TensorFlowWarmUp:
             "variables": variables,
             "first": zeros,
             "second": zeros,
-            "means": {n: np.zeros(v.shape) for n, v in self._state["means"].items()},
-            "variances": {
-                n: np.ones(v.shape) for n, v in self._state["variances"].items()
-            },
+            "means": means,
+            "variances": variances,
         }
 
     def _build(self, parameters, n_map_channels, bfloat16):
@@ -114,8 +116,15 @@ class TensorFlowWarmUp:
         self._moment_share = tf.placeholder_with_default(
             1 - self._loss.statistics_decay, ()
         )
+        self._linear_moments: dict[str, Any] = {}
+
+        def measure(name, linear):
+            axes = list(range(len(linear.shape) - 1))
+            self._linear_moments[name] = tf.nn.moments(tf.cast(linear, tf.float32), axes)
+            return linear
+
         self._acting = forward(
-            "clear", self._folded, self._feeds["observations"], bfloat16
+            "clear", self._folded, self._feeds["observations"], bfloat16, measure
         )
         self._predicted = tf.sigmoid(self._map_logits(self._acting)[-1])
 
@@ -268,6 +277,40 @@ class TensorFlowWarmUp:
             feed = self._feed(examples) | {self._moment_share: 1 / k}
             self._session.run(self._calibrate, feed)
 
+    def unfold(self, minibatches: Iterable[Demonstrations]) -> None:
+        """Takes a trained plain network apart into kernels and moments.
+
+        Batch normalisation would otherwise change what the network computes: its
+        moments are measured here, and scales and shifts put where they cancel them.
+        Rectification and pooling let a channel's positive scale pass, so that the
+        next kernel can take it up.
+
+        Args:
+            minibatches: frames to measure on; their actions and maps do not matter.
+        """
+        measured = [
+            self._session.run(self._linear_moments, self._feed(examples))
+            for examples in minibatches
+        ]
+        state = self.get_state()
+        plain = self.get_parameters()
+        scales = np.ones(1)  # of the channels that come in
+        for name in state["means"]:
+            means, variances = _pooled_moments([m[name] for m in measured])
+            deviations = np.sqrt(variances + _VARIANCE_EPSILON)
+            bias = name.replace("kernel", "bias")
+            kernel = _scale_inputs(plain[name], scales)
+            norm = _fixed_norm(kernel) / np.linalg.norm(kernel)
+            state["variables"][name] = kernel * norm
+            state["variables"][bias] = (plain[bias] + means) / deviations
+            state["means"][name] = means * norm
+            state["variances"][name] = (deviations * norm) ** 2 - _VARIANCE_EPSILON
+            scales = deviations
+        for name in plain:
+            if name.endswith("/w:0"):
+                state["variables"][name] = _scale_inputs(plain[name], scales)
+        self.set_state(state)
+
     def _feed(self, examples):
         return {t: getattr(examples, name) for name, t in self._feeds.items()}
 
@@ -332,6 +375,21 @@ def orthogonalize(gradient: Any) -> Any:
     if tall:
         matrix = tf.transpose(matrix)
     return tf.reshape(tf.transpose(matrix), gradient.shape)
+
+
+def _pooled_moments(parts):
+    """Returns mean and variance over parts of equal size from each part's."""
+    means, variances = (np.stack(values) for values in zip(*parts, strict=True))
+    return means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0)
+
+
+def _scale_inputs(kernel, scales):
+    """Multiplies what a kernel [..., inputs, outputs] takes from each channel.
+
+    A dense kernel's rows run through the channels fastest.
+    """
+    by_channel = kernel.reshape(-1, len(scales), kernel.shape[-1])
+    return (by_channel * scales[:, None]).reshape(kernel.shape)
 
 
 def _fixed_norm(kernel):

@@ -123,6 +123,7 @@ class WarmUp:
         seed: int = 0,
         bfloat16: bool = False,
         n_threads: int = 0,
+        trained: bool = False,
     ):
         """Makes the network and the teacher's game.
 
@@ -134,6 +135,8 @@ class WarmUp:
             seed: of everything random but the levels.
             bfloat16: convolve in bfloat16.
             n_threads: threads of the engine; 0 for one a core.
+            trained: the parameters are a trained network's, to go on from: batch
+                normalisation is set up so that it changes nothing at first.
 
         Raises:
             SettingsError: the game is not CoinRun, or its state cannot be read.
@@ -165,6 +168,7 @@ class WarmUp:
         self._game = make_game(game.replace(n_envs=settings.n_envs, seed=levels))
         self._teacher = PlannerTeacher(self._game, self._rng, settings.teacher)
         self._buffer = FrameBuffer(settings.buffer_size)
+        self._to_unfold = trained and save is None
 
     def run(
         self, max_seconds: float | None = None, save_interval: float = 120.0
@@ -185,6 +189,9 @@ class WarmUp:
             while self.n_updates_done < self.settings.n_updates:
                 while self._buffer.n_added < self._n_frames_wanted(n_drawn):
                     self._add_frames()
+                if self._to_unfold:
+                    self._network.unfold(self._minibatches())
+                    self._to_unfold = False
                 examples = self._buffer.draw(self.settings.minibatch_size, self._rng)
                 rate = self.settings.learning_rate_at(self.n_updates_done)
                 recent.append(self._network.update(examples, rate))
@@ -198,16 +205,18 @@ class WarmUp:
                 if max_seconds is not None and now - start > max_seconds:
                     break
             if self._buffer.n_added:
-                self._network.calibrate(
-                    self._buffer.draw(self.settings.minibatch_size, self._rng)
-                    for _ in range(self.settings.n_calibration)
-                )
+                self._network.calibrate(self._minibatches())
         finally:
             if recent:
                 self._log(recent, time.monotonic() - start)
             self.save()
             self._game.close()
         return self._network.get_parameters()
+
+    def _minibatches(self):
+        size = self.settings.minibatch_size
+        for _ in range(self.settings.n_calibration):
+            yield self._buffer.draw(size, self._rng)
 
     def _n_frames_wanted(self, n_drawn):
         # Enough to be a fair sample at first, then as many as the reuse allows.

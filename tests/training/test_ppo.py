@@ -36,10 +36,23 @@ def tiny(folder, **changes):
     return dataclasses.replace(TINY, output_dir=str(folder), **changes)
 
 
+def train_apart(folder, **changes):
+    """Trains in a process of its own.
+
+    TensorFlow's threads are the process's: the first session there decides on their
+    number, whatever later ones ask for.
+    """
+    code = (
+        "import sys; from tests.training.test_ppo import tiny, train; "
+        f"train(tiny(sys.argv[1], **{changes!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    train(tiny(folder))
+    train_apart(folder)
     return folder
 
 
@@ -55,8 +68,8 @@ def assert_same_run(folder, other):
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(uninterrupted, tmp_path):
-    train(tiny(tmp_path, n_total_steps=32))
-    train(tiny(tmp_path))
+    train_apart(tmp_path, n_total_steps=32)
+    train_apart(tmp_path)
     assert_same_run(uninterrupted, tmp_path)
 
 
@@ -92,7 +105,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(uninterrupted, tmp_path, nu
     else:
         assert "KeyboardInterrupt" in process.stderr
     assert saves.read_save(tmp_path)["n_steps_done"] == 64
-    train(tiny(tmp_path))
+    train_apart(tmp_path)
     assert_same_run(uninterrupted, tmp_path)
 
 

@@ -136,6 +136,24 @@ def test_folding_gives_a_plain_network_with_the_same_output(network):
     )
 
 
+def test_a_trained_network_taken_apart_is_the_same_network(checkpoint_a):
+    from lucid_rl.training.tensorflow_warm_up import TensorFlowWarmUp
+
+    network = TensorFlowWarmUp(dict(checkpoint_a.params), WarmUpLoss(), n_threads=1)
+    data = examples(32)
+    logits, values = network.act(data.observations)
+    network.unfold([data.take(slice(0, 16)), data.take(slice(16, 32))])
+    for found, expected in zip(
+        network.act(data.observations), (logits, values), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)
+    # And so it is with the moments of the batch in place of the running ones.
+    statistics = network.update(data, 1e-9)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    loss = -logits[np.arange(32), data.actions].mean()
+    assert statistics["imitation_loss"] == pytest.approx(loss, rel=0.01)
+
+
 def test_calibrated_moments_are_averages(network):
     parts = [examples(8, seed=k) for k in range(3)]
     network.calibrate([parts[0]])

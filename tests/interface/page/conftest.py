@@ -1,27 +1,12 @@
-"""A real headless Chromium, and the synthetic bundle's page opened in it."""
+"""The synthetic bundle's page, opened in a real headless Chromium."""
 
 import os
 import pathlib
-import shutil
 
 import pytest
 
 from tests.interface.page.driver import Viewer
 from tests.interface.page_fixture import make_bundle, write_synthetic_page
-
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    with playwright.sync_playwright() as api:
-        if path is None and not pathlib.Path(api.chromium.executable_path).exists():
-            pytest.skip(f"no browser: none of {', '.join(CHROMIUMS)} is installed")
-        browser = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

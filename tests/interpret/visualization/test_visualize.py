@@ -29,12 +29,17 @@ _NEWER_LUCID = pathlib.Path(sys.prefix) / "lucid-0.3.10"
 
 def test_the_colour_that_a_channel_asks_for_appears():
     settings = VisualizationSettings(
-        steps=100, transformations=NONE, parametrization=Parametrization("pixel")
+        steps=100, transformations=NONE, parametrization=Parametrization("pixel", False)
     )
     found = visualize(colour_network(), o.channels("a", [0, 1, 3]), settings)
-    red, green, difference = found.images.mean(axis=(1, 2))
+    red, green, _ = found.images.mean(axis=(1, 2))
     assert red[0] > 0.9 and green[1] > 0.9
-    assert difference[0] > 0.9 and difference[1] < 0.1
+    # A pixel that the noise left greener than red is behind a closed ReLU. Gradients
+    # are redirected only where none at all would pass, so that it stays as it was.
+    difference = found.images[2, ..., 0] - found.images[2, ..., 1]
+    opened = difference > 0
+    assert 0.2 < opened.mean() < 0.8
+    assert (difference[opened] > 0.9).all() and (difference[~opened] > -0.1).all()
     np.testing.assert_allclose(found.activations[0], red[0], rtol=1e-5)
     assert found.losses.shape == (100, 3)
     assert (np.diff(found.losses[17:], axis=0) < 0).all()
