@@ -120,7 +120,8 @@ class TensorFlowWarmUp:
 
         def measure(name, linear):
             axes = list(range(len(linear.shape) - 1))
-            self._linear_moments[name] = tf.nn.moments(tf.cast(linear, tf.float32), axes)
+            floats = tf.cast(linear, tf.float32)
+            self._linear_moments[name] = tf.nn.moments(floats, axes)
             return linear
 
         self._acting = forward(
