@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS, installed_version
-from lucid_rl.games.vector_game import GameSettings, check_game
+from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
+from lucid_rl.games.vector_game import GameSettings, check_game, engine_version
 
 # Level seeds up to this many are dealt like cards rather than drawn like dice.
 _MOST_DEALT = 2**20
@@ -74,7 +74,7 @@ class EvaluationSettings:
 
     def engine(self) -> str:
         """The engine that plays and its version."""
-        return installed_version()
+        return engine_version(self.game)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold, for a results file."""

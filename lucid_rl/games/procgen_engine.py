@@ -42,8 +42,15 @@ def check_settings(settings: GameSettings) -> None:
     """Raises `SettingsError` if Procgen has no such game or options."""
     if settings.name not in MODES:
         raise SettingsError(
-            f"unknown game {settings.name!r}: expected one of {', '.join(NAMES)}"
+            f"unknown game {settings.name!r}: expected one of {', '.join(NAMES)}, "
+            "coinrun_original"
         )
+    for option in ("level_set_seed", "n_actions"):
+        if getattr(settings, option) is not None:
+            raise SettingsError(
+                f"{option}={getattr(settings, option)} is an option of "
+                f"coinrun_original, but the game is {settings.name}"
+            )
     if settings.distribution_mode not in MODES[settings.name]:
         raise SettingsError(
             f"{settings.name} has no mode {settings.distribution_mode!r}: expected "

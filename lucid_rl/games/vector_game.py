@@ -20,6 +20,9 @@ OBSERVATION_SIZE = 64
 # Side of the square frames of `VectorGame.full_resolution`, in pixels.
 FULL_RESOLUTION_SIZE = 512
 _INT32_MAX = 2**31 - 1
+# Settings that may be left to the game.
+_OPTIONAL = ("level_set_seed", "n_actions")
+_ORIGINAL_COINRUN = "coinrun_original"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +30,18 @@ class GameSettings:
     """Every option of a game.
 
     Attributes:
-        name: one of Procgen's 16 games, such as "coinrun" (`procgen_game.NAMES`).
+        name: one of Procgen's 16 games, such as "coinrun" (`procgen_engine.NAMES`),
+            or "coinrun_original", the article's game (docs/original_coinrun.md).
         n_envs: number of environments that step together.
         seed: chooses the streams of levels; the same seed gives the same levels.
         distribution_mode: "hard", "easy", or, for some games, "extreme",
             "memory" or "exploration" (one fixed level).
         n_levels: levels to draw from; 0 means unlimited.
         start_level: the first of the `n_levels` level seeds.
+        level_set_seed: draws the `n_levels` level seeds at random instead
+            (coinrun_original only).
+        n_actions: actions of coinrun_original: 7, or 9 with the two that do nothing
+            which the article's model has; None means 7.
         paint_vel_info: paint the agent's velocity in the top left corner, as the
             article does; None means yes for CoinRun and no for other games.
         invisible: CoinRun's objects to draw fully transparent, of "buzzsaw",
@@ -58,6 +66,8 @@ class GameSettings:
     distribution_mode: str = "hard"
     n_levels: int = 0
     start_level: int = 0
+    level_set_seed: int | None = None
+    n_actions: int | None = None
     paint_vel_info: bool | None = None
     invisible: tuple[str, ...] = ()
     full_resolution: bool = False
@@ -80,8 +90,12 @@ class GameSettings:
             ("start_level", 0, _INT32_MAX),
             ("n_threads", 0, 1024),
             ("debug_mode", 0, _INT32_MAX),
+            ("level_set_seed", 0, _INT32_MAX),
+            ("n_actions", 1, _INT32_MAX),
         ):
             value = getattr(self, field)
+            if value is None and field in _OPTIONAL:
+                continue
             if not isinstance(value, int | np.integer) or not low <= value <= high:
                 raise SettingsError(
                     f"game setting {field}={value!r}: expected a whole number "
@@ -102,7 +116,7 @@ class GameSettings:
     def paints_velocity(self) -> bool:
         """Whether velocity is painted, with the default for None resolved."""
         if self.paint_vel_info is None:
-            return self.name == "coinrun"
+            return self.name in ("coinrun", _ORIGINAL_COINRUN)
         return self.paint_vel_info
 
     def replace(self, **changes: Any) -> "GameSettings":
@@ -127,13 +141,16 @@ _ARG_NAMES = {
 }
 
 
-def settings_from_args(args: Mapping[str, Any], **changes: Any) -> GameSettings:
+def settings_from_args(
+    args: Mapping[str, Any], n_logits: int | None = None, **changes: Any
+) -> GameSettings:
     """The game a checkpoint was trained on.
 
     Args:
         args: a checkpoint's `args`; only the game's name and the options that
             change what it shows are read. The levels trained on are not: give
             `n_levels` and `start_level` to play these.
+        n_logits: the model's number of logits, for a game that leaves a choice.
         **changes: fields of `GameSettings` that take precedence.
 
     Returns:
@@ -144,7 +161,13 @@ def settings_from_args(args: Mapping[str, Any], **changes: Any) -> GameSettings:
         for arg, field in _ARG_NAMES.items()
         if args.get(arg) is not None
     }
-    return GameSettings(**{**known, **changes})
+    settings = {**known, **changes}
+    # The article's training script calls the original game "old".
+    if settings.get("name") == "coinrun_old":
+        settings["name"] = _ORIGINAL_COINRUN
+    if settings.get("name") == _ORIGINAL_COINRUN:
+        settings.setdefault("n_actions", n_logits)
+    return GameSettings(**settings)
 
 
 class GameStep(NamedTuple):
@@ -240,9 +263,25 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 def check_game(settings: GameSettings) -> None:
     """Raises `SettingsError` if there is no such game or it lacks an option."""
-    from lucid_rl.games.procgen_engine import check_settings
+    if settings.name == _ORIGINAL_COINRUN:
+        from lucid_rl.games import coinrun_original
 
-    check_settings(settings)
+        coinrun_original.check_settings(settings)
+    else:
+        from lucid_rl.games import procgen_engine
+
+        procgen_engine.check_settings(settings)
+
+
+def engine_version(settings: GameSettings) -> str:
+    """What plays a game, for a results file: its package and version, or its hash."""
+    if settings.name == _ORIGINAL_COINRUN:
+        from lucid_rl.games.coinrun_original_files import library_version
+
+        return library_version()
+    from lucid_rl.games.procgen_engine import installed_version
+
+    return installed_version()
 
 
 def make_game(settings: GameSettings) -> VectorGame:
@@ -265,6 +304,10 @@ def make_game(settings: GameSettings) -> VectorGame:
     from lucid_rl.games.procgen_game import ProcgenGame
 
     check_game(settings)
+    if settings.name == _ORIGINAL_COINRUN:
+        from lucid_rl.games.coinrun_original import OriginalCoinRun
+
+        return IsolatedGame(OriginalCoinRun, settings)
     if settings.isolated or settings.invisible:
         return IsolatedGame(ProcgenGame, settings)
     return ProcgenGame(settings)

@@ -1,0 +1,238 @@
+"""The original CoinRun, the article's game, as a `VectorGame`.
+
+The engine's own ways are put right here, so that everything else can treat it as it
+treats Procgen:
+
+- It tells of an episode's end one step late, with the next episode's first
+  observation. The reward is held back until then, so that reward, end and next
+  observation come together. The step in between shows the end, and its action does
+  nothing.
+- It shows nothing before the first step: each environment begins with a step of
+  doing nothing.
+- It does not tell which level it plays; `LevelSeeds` knows.
+- It has 7 actions, where the article's model has 9 logits: "A" and "B" do nothing.
+
+What killed the agent is not known on this engine, nor can it save states or start a
+given level.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import GameError, InputError, SettingsError
+from lucid_rl.games.assets import check_objects
+from lucid_rl.games.coinrun_original_engine import N_ENGINE_ACTIONS, OriginalEngine
+from lucid_rl.games.coinrun_original_files import NAME, engine_files
+from lucid_rl.games.coinrun_original_levels import LevelSeeds
+from lucid_rl.games.vector_game import GameSettings, GameStep, read_only
+
+# The keys of each action; the last two are the article's and do nothing.
+ACTION_COMBOS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("RIGHT",),
+    ("LEFT",),
+    ("UP",),
+    ("RIGHT", "UP"),
+    ("LEFT", "UP"),
+    ("DOWN",),
+    ("A",),
+    ("B",),
+)
+_NOOP = 0
+# Settings that are Procgen's alone.
+_PROCGENS = (
+    "center_agent",
+    "use_backgrounds",
+    "use_monochrome_assets",
+    "restrict_themes",
+    "use_generated_assets",
+    "debug_mode",
+)
+# A set that starts elsewhere than at 0 is given to the engine as a table.
+_LARGEST_TABLE = 2**24
+
+
+class OriginalCoinRun:
+    """Several environments of the original CoinRun, the only ones of this process.
+
+    `make_game` is the way to one: it gives each a process of its own.
+
+    Args:
+        settings: the game's options. `n_threads` is not used: with more than one
+            thread the same seed would not give the same levels.
+
+    Raises:
+        SettingsError: the game has no such options.
+        GameError: the engine's files are missing or wrong.
+    """
+
+    chooses_levels = False
+
+    def __init__(self, settings: GameSettings) -> None:
+        check_settings(settings)
+        self.settings = settings
+        self.n_envs = settings.n_envs
+        self.n_actions = settings.n_actions or N_ENGINE_ACTIONS
+        self.action_combos = list(ACTION_COMBOS[: self.n_actions])
+        self._levels = LevelSeeds(settings)
+        # The engine makes the other kinds of sets itself.
+        table = self._levels.level_set if settings.start_level else None
+        self._engine: OriginalEngine | None = OriginalEngine(
+            engine_files(), settings, table
+        )
+        self._level_seeds = self._levels.draw(self.n_envs)
+        self._held_back = np.zeros(self.n_envs, np.float32)
+        self._last_complete = np.zeros(self.n_envs, bool)
+        self._rewards = np.zeros(self.n_envs, np.float32)
+        self._firsts = np.ones(self.n_envs, bool)
+        self._step = GameStep(
+            read_only(self._rewards),
+            read_only(self._engine.observations),
+            read_only(self._firsts),
+        )
+        self._stepping = True
+        self._engine.step_async(np.full(self.n_envs, _NOOP))
+        self.observe()
+        # Whatever came of doing nothing, nobody has done anything yet.
+        self._rewards[:] = 0.0
+        self._firsts[:] = True
+
+    def observe(self) -> GameStep:
+        """The present step; see `VectorGame`."""
+        engine = self._open_engine()
+        if self._stepping:
+            engine.wait()
+            self._stepping = False
+            self._take_over(engine.rewards, engine.dones)
+        return self._step
+
+    def act(self, actions: np.ndarray) -> None:
+        """Starts the next step; see `VectorGame`.
+
+        Raises:
+            InputError: `actions` are not n_envs whole numbers in [0, n_actions).
+        """
+        actions = np.asarray(actions)
+        if actions.shape != (self.n_envs,) or actions.dtype.kind not in "iu":
+            raise InputError(
+                f"actions of type {actions.dtype} and shape {actions.shape}: "
+                f"expected whole numbers of shape ({self.n_envs},)"
+            )
+        if actions.min() < 0 or actions.max() >= self.n_actions:
+            raise InputError(
+                f"actions between {actions.min()} and {actions.max()}: expected "
+                f"0 to {self.n_actions - 1}"
+            )
+        self.observe()
+        known = np.where(actions < N_ENGINE_ACTIONS, actions, _NOOP)
+        self._open_engine().step_async(known)
+        self._stepping = True
+
+    def level_seeds(self) -> np.ndarray:
+        """Level seed of the episode now shown, int64 [n]; negative ones occur."""
+        self.observe()
+        return self._level_seeds.copy()
+
+    def last_level_complete(self) -> np.ndarray:
+        """Whether the episode that just ended was completed, bool [n]."""
+        self.observe()
+        return self._last_complete.copy()
+
+    def start_levels(self, environments: Sequence[int], seeds: Sequence[int]) -> None:
+        """Not possible: the engine has no reset; see `VectorGame`."""
+        raise GameError(
+            f"{NAME} cannot start given levels; to play only level s, make the game "
+            "with n_levels=1 and start_level=s"
+        )
+
+    def full_resolution(self) -> np.ndarray:
+        """The present frames in high resolution, u8 [n, 512, 512, 3].
+
+        The engine draws them at every step, which makes it about ten times slower.
+
+        Raises:
+            GameError: the game was made without `full_resolution`.
+        """
+        if not self.settings.full_resolution:
+            raise GameError(
+                "no full-resolution frames: make the game with full_resolution=True"
+            )
+        self.observe()
+        return self._open_engine().frames.copy()
+
+    def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
+        """Not possible; see `VectorGame`."""
+        raise GameError(f"states of {NAME} cannot be saved")
+
+    def set_states(self, states: Sequence[bytes]) -> None:
+        """Not possible; see `VectorGame`."""
+        raise GameError(f"states of {NAME} cannot be set")
+
+    def close(self) -> None:
+        """Shuts the engine of this process down; see `VectorGame`."""
+        if self._engine is not None:
+            if self._stepping:
+                self._engine.wait()
+            self._engine.close()
+        self._engine = None
+
+    def __enter__(self) -> "OriginalCoinRun":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
+
+    def _take_over(self, rewards: np.ndarray, dones: np.ndarray) -> None:
+        """Aligns the step that the engine has just made."""
+        # The engine's reward of a last step belongs to the episode that it ends.
+        self._rewards[:] = self._held_back + np.where(dones, rewards, 0.0)
+        self._held_back[:] = np.where(dones, 0.0, rewards)
+        self._firsts[:] = dones
+        # The coin is the only reward.
+        self._last_complete[dones] = self._rewards[dones] > 0
+        self._level_seeds[dones] = self._levels.draw(int(dones.sum()))
+
+    def _open_engine(self) -> OriginalEngine:
+        if self._engine is None:
+            raise GameError(f"this {NAME} game is closed")
+        return self._engine
+
+
+def check_settings(settings: GameSettings) -> None:
+    """Raises `SettingsError` if the original CoinRun has no such options."""
+    default = GameSettings()
+    for name in _PROCGENS:
+        if getattr(settings, name) != getattr(default, name):
+            raise SettingsError(
+                f"{name}={getattr(settings, name)!r} is an option of Procgen's; {NAME} "
+                "has none of that name"
+            )
+    if settings.distribution_mode not in ("easy", "hard"):
+        raise SettingsError(
+            f"{NAME} has no mode {settings.distribution_mode!r}: expected easy or hard"
+        )
+    if settings.n_actions not in (None, N_ENGINE_ACTIONS, len(ACTION_COMBOS)):
+        raise SettingsError(
+            f"n_actions={settings.n_actions}: {NAME} has {N_ENGINE_ACTIONS} actions, "
+            f"or {len(ACTION_COMBOS)} with two that do nothing"
+        )
+    if settings.level_set_seed is not None:
+        if not settings.n_levels:
+            raise SettingsError(
+                f"level_set_seed={settings.level_set_seed} has no effect on unlimited "
+                "levels: give n_levels too"
+            )
+        if settings.start_level:
+            raise SettingsError(
+                f"start_level={settings.start_level} and level_set_seed="
+                f"{settings.level_set_seed} exclude each other"
+            )
+    has_table = settings.start_level or settings.level_set_seed is not None
+    if has_table and settings.n_levels > _LARGEST_TABLE:
+        raise SettingsError(
+            f"n_levels={settings.n_levels} of {NAME}: expected at most "
+            f"{_LARGEST_TABLE} with start_level or level_set_seed"
+        )
+    check_objects(settings.invisible)

@@ -1,0 +1,199 @@
+"""The original CoinRun's shared library, called by its own rules.
+
+It must be initialised once and shut down once in a process; it ends the process on
+any mistake. So there is one `OriginalEngine` in a process and never a second.
+"""
+
+import contextlib
+import ctypes
+import os
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import GameError
+from lucid_rl.games.assets import invisible_assets
+from lucid_rl.games.coinrun_original_files import EngineFiles
+from lucid_rl.games.vector_game import (
+    FULL_RESOLUTION_SIZE,
+    OBSERVATION_SIZE,
+    GameSettings,
+)
+
+N_ENGINE_ACTIONS = 7
+_STANDARD_GAME = 1000
+# What every reset sets, too.
+_ZOOM = 5.0
+_DRAWN_FROM_START = -1
+_NO_MONITOR = 0
+# The level stream is shared by all threads without a lock: with more than one, the
+# same seed would not give the same levels.
+_N_THREADS = 1
+
+_INT, _POINTER = ctypes.c_int, ctypes.c_void_p
+# Name -> (result, arguments).
+_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "get_NUM_ACTIONS": (_INT, []),
+    "get_RES_W": (_INT, []),
+    "get_RES_H": (_INT, []),
+    "get_VIDEORES": (_INT, []),
+    "initialize_args": (None, [_POINTER]),
+    "initialize_set_monitor_dir": (None, [ctypes.c_char_p, _INT]),
+    "init": (None, [_INT]),
+    "vec_create": (_INT, [_INT, _INT, _INT, ctypes.c_bool, ctypes.c_float]),
+    "vec_step_async_discrete": (None, [_INT, _POINTER]),
+    "vec_wait": (None, [_INT, _POINTER, _POINTER, _POINTER, _POINTER]),
+    "vec_close": (None, [_INT]),
+    "coinrun_shutdown": (None, []),
+}
+_SIZES = {
+    "get_NUM_ACTIONS": N_ENGINE_ACTIONS,
+    "get_RES_W": OBSERVATION_SIZE,
+    "get_RES_H": OBSERVATION_SIZE,
+    "get_VIDEORES": FULL_RESOLUTION_SIZE,
+}
+
+_started = False
+
+
+class OriginalEngine:
+    """The engine of this process with one vector of environments.
+
+    Args:
+        files: the library and the pictures.
+        settings: checked ones.
+        level_set: int32 [n_levels], level seeds to draw from in place of those that
+            `settings` describe.
+
+    Attributes:
+        observations: u8 [n, 64, 64, 3]. Nothing in particular before the first step.
+        frames: u8 [n, 512, 512, 3], or of no environments if not asked for.
+        rewards: f32 [n], of the last step alone.
+        dones: bool [n]. The observation is then already the next episode's first;
+            what ended the last one happened a step before.
+
+    Raises:
+        GameError: the library cannot be loaded or is another one, or this process
+            has started the engine before.
+    """
+
+    def __init__(
+        self,
+        files: EngineFiles,
+        settings: GameSettings,
+        level_set: np.ndarray | None = None,
+    ) -> None:
+        global _started
+        if _started:
+            raise GameError(
+                f"this process has started {settings.name} before, and the engine "
+                "allows it only once: use make_game, which starts another process"
+            )
+        self._library = load_library(os.fspath(files.library))
+        _started = True
+        n = settings.n_envs
+        sides = (OBSERVATION_SIZE, OBSERVATION_SIZE, 3)
+        self.observations = np.zeros((n, *sides), np.uint8)
+        large = (FULL_RESOLUTION_SIZE, FULL_RESOLUTION_SIZE, 3)
+        n_frames = n if settings.full_resolution else 0
+        self.frames = np.zeros((n_frames, *large), np.uint8)
+        self.rewards = np.zeros(n, np.float32)
+        self.dones = np.zeros(n, bool)
+        self._actions = np.zeros(n, np.int32)
+        self._initialize(files, settings)
+        if level_set is not None:
+            self._set_levels(level_set)
+        self._handle = self._library.vec_create(
+            _STANDARD_GAME, n, 0, settings.full_resolution, _ZOOM
+        )
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Starts a step with `actions`, each in [0, 7); `wait` must follow."""
+        self._actions[:] = actions
+        self._library.vec_step_async_discrete(self._handle, self._actions.ctypes.data)
+
+    def wait(self) -> None:
+        """Waits for the step and fills the arrays."""
+        self._library.vec_wait(
+            self._handle,
+            self.observations.ctypes.data,
+            self.frames.ctypes.data,
+            self.rewards.ctypes.data,
+            self.dones.ctypes.data,
+        )
+
+    def close(self) -> None:
+        """Shuts the engine down; no step may be under way. It cannot be restarted."""
+        self._library.vec_close(self._handle)
+        # Without it the process is aborted when it ends.
+        self._library.coinrun_shutdown()
+
+    def _initialize(self, files: EngineFiles, settings: GameSettings) -> None:
+        set_seed = settings.level_set_seed
+        arguments = np.array(
+            [
+                settings.distribution_mode == "hard",
+                settings.n_levels,
+                settings.paints_velocity,
+                False,  # no data augmentation
+                _STANDARD_GAME,
+                _DRAWN_FROM_START if set_seed is None else set_seed,
+                settings.seed,
+                # Some revisions read two more: one try a level, no random dynamics.
+                1,
+                False,
+            ],
+            np.int32,
+        )
+        self._library.initialize_args(arguments.ctypes.data)
+        self._library.initialize_set_monitor_dir(b"", _NO_MONITOR)
+        with contextlib.ExitStack() as stack:
+            assets = files.assets
+            if settings.invisible:
+                assets = stack.enter_context(
+                    invisible_assets(settings.invisible, assets)
+                )
+            os.environ["COINRUN_RESOURCES_PATH"] = os.fspath(assets)
+            # Reads all pictures.
+            self._library.init(_N_THREADS)
+
+    def _set_levels(self, level_set: np.ndarray) -> None:
+        # The engine reads the seeds for as long as it runs.
+        self._level_set = np.ascontiguousarray(level_set, np.int32)
+        seeds = _POINTER.in_dll(self._library, "LEVEL_SEEDS")
+        seeds.value = self._level_set.ctypes.data
+        _INT.in_dll(self._library, "NUM_LEVELS").value = len(self._level_set)
+        ctypes.c_bool.in_dll(self._library, "USE_LEVEL_SET").value = True
+
+
+def load_library(path: str) -> Any:
+    """Loads the library and checks that it is what it should be.
+
+    Raises:
+        GameError: it cannot be loaded, lacks a function, or has other sizes.
+    """
+    try:
+        library = ctypes.CDLL(path)
+    except OSError as error:
+        reason = str(error)
+        advice = "give the library that the original CoinRun's Makefile builds here"
+        if "Qt5" in reason:
+            advice = "install Qt 5 (on Debian and Ubuntu: libqt5gui5, libqt5widgets5)"
+        raise GameError(f"cannot load {path} ({reason}): {advice}") from error
+    for name, (result, arguments) in _FUNCTIONS.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError as error:
+            raise GameError(
+                f"{path} is not the original CoinRun's library, or of another "
+                f"revision: it has no function {name}"
+            ) from error
+        function.restype, function.argtypes = result, arguments
+    for name, expected in _SIZES.items():
+        found = getattr(library, name)()
+        if found != expected:
+            raise GameError(
+                f"{path} is another build of the original CoinRun: {name}() is "
+                f"{found}, expected {expected}"
+            )
+    return library

@@ -1,0 +1,84 @@
+"""Where the original CoinRun lies on this machine; the user builds it himself.
+
+The package neither contains, fetches nor builds that engine. The two paths are a
+matter of the machine and not of an experiment, so they are kept in environment
+variables, which every process of the program inherits, and in no settings.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+from lucid_rl.errors import GameError
+from lucid_rl.files import PathLike
+
+NAME = "coinrun_original"
+LIBRARY_VARIABLE = "LUCID_RL_COINRUN_LIBRARY"
+ASSETS_VARIABLE = "LUCID_RL_COINRUN_ASSETS"
+
+# A picture that every level with a saw needs.
+_ANY_PICTURE = "kenney/Enemies/sawHalf.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineFiles:
+    """The engine's files, which exist.
+
+    Attributes:
+        library: the shared library that upstream's Makefile builds.
+        assets: upstream's folder `coinrun/assets`.
+    """
+
+    library: pathlib.Path
+    assets: pathlib.Path
+
+
+def use_engine_files(library: PathLike | None, assets: PathLike | None) -> None:
+    """Sets the paths for this process and those that it starts.
+
+    Args:
+        library: path of the shared library; None leaves it as it is.
+        assets: path of the folder of pictures; None leaves it as it is.
+    """
+    for variable, path in ((LIBRARY_VARIABLE, library), (ASSETS_VARIABLE, assets)):
+        if path is not None:
+            os.environ[variable] = str(pathlib.Path(path).expanduser().absolute())
+
+
+def engine_files() -> EngineFiles:
+    """The engine's files.
+
+    Raises:
+        GameError: a path is not given, or there is no such file or folder.
+    """
+    library = _given(LIBRARY_VARIABLE, "--coinrun_library", "the engine's library")
+    assets = _given(ASSETS_VARIABLE, "--coinrun_assets", "the engine's pictures")
+    if not library.is_file():
+        raise GameError(
+            f"there is no file {library}: give the shared library that the original "
+            "CoinRun's Makefile builds, such as "
+            "coinrun/.build-release/libcoinrun_cpp.so"
+        )
+    if not (assets / _ANY_PICTURE).is_file():
+        raise GameError(
+            f"{assets} is not the original CoinRun's asset folder, as it holds no "
+            f"{_ANY_PICTURE}: give the folder coinrun/assets of its sources"
+        )
+    return EngineFiles(library, assets)
+
+
+def library_version() -> str:
+    """The engine and the start of its library's SHA-256, for a results file."""
+    digest = hashlib.sha256(engine_files().library.read_bytes()).hexdigest()
+    return f"{NAME} {digest[:16]}"
+
+
+def _given(variable: str, flag: str, what: str) -> pathlib.Path:
+    value = os.environ.get(variable)
+    if not value:
+        raise GameError(
+            f"{NAME} needs {what}: give its path as {flag} or in the environment "
+            f"variable {variable} (docs/original_coinrun.md)"
+        )
+    return pathlib.Path(value)
