@@ -7,13 +7,13 @@ treats Procgen:
   observation. The reward is held back until then, so that reward, end and next
   observation come together. The step in between shows the end, and its action does
   nothing.
-- It shows nothing before the first step: each environment begins with a step of
-  doing nothing.
+- It shows nothing before the first step: the first picture of a new game, or of a
+  level that was asked for, is that of its second moment.
 - It does not tell which level it plays; `LevelSeeds` knows.
 - It has 7 actions, where the article's model has 9 logits: "A" and "B" do nothing.
 
-What killed the agent is not known on this engine, nor can it save states or start a
-given level.
+What killed the agent is not known on this engine, and states cannot be saved. A given
+level can be started where there is one environment only.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,11 @@ import numpy as np
 
 from lucid_rl.errors import GameError, InputError, SettingsError
 from lucid_rl.games.assets import check_objects
-from lucid_rl.games.coinrun_original_engine import N_ENGINE_ACTIONS, OriginalEngine
+from lucid_rl.games.coinrun_original_engine import (
+    N_ENGINE_ACTIONS,
+    NOOP,
+    OriginalEngine,
+)
 from lucid_rl.games.coinrun_original_files import NAME, engine_files
 from lucid_rl.games.coinrun_original_levels import LevelSeeds
 from lucid_rl.games.vector_game import GameSettings, GameStep, read_only
@@ -40,7 +44,6 @@ ACTION_COMBOS: tuple[tuple[str, ...], ...] = (
     ("A",),
     ("B",),
 )
-_NOOP = 0
 # Settings that are Procgen's alone.
 _PROCGENS = (
     "center_agent",
@@ -68,8 +71,6 @@ class OriginalCoinRun:
         GameError: the engine's files are missing or wrong.
     """
 
-    chooses_levels = False
-
     def __init__(self, settings: GameSettings) -> None:
         check_settings(settings)
         self.settings = settings
@@ -82,7 +83,13 @@ class OriginalCoinRun:
         self._engine: OriginalEngine | None = OriginalEngine(
             engine_files(), settings, table
         )
+        self.chooses_levels = self.n_envs == 1 and not (
+            # An evaluation would choose levels that are not in the set.
+            settings.n_levels and settings.level_set_seed is not None
+        )
         self._level_seeds = self._levels.draw(self.n_envs)
+        self._starting: int | None = None
+        self._only_level: int | None = None
         self._held_back = np.zeros(self.n_envs, np.float32)
         self._last_complete = np.zeros(self.n_envs, bool)
         self._rewards = np.zeros(self.n_envs, np.float32)
@@ -92,12 +99,7 @@ class OriginalCoinRun:
             read_only(self._engine.observations),
             read_only(self._firsts),
         )
-        self._stepping = True
-        self._engine.step_async(np.full(self.n_envs, _NOOP))
-        self.observe()
-        # Whatever came of doing nothing, nobody has done anything yet.
-        self._rewards[:] = 0.0
-        self._firsts[:] = True
+        self._stepping = False
 
     def observe(self) -> GameStep:
         """The present step; see `VectorGame`."""
@@ -126,7 +128,10 @@ class OriginalCoinRun:
                 f"0 to {self.n_actions - 1}"
             )
         self.observe()
-        known = np.where(actions < N_ENGINE_ACTIONS, actions, _NOOP)
+        if self._starting is not None:
+            self._start_level(self._starting)
+            return
+        known = np.where(actions < N_ENGINE_ACTIONS, actions, NOOP)
         self._open_engine().step_async(known)
         self._stepping = True
 
@@ -141,11 +146,20 @@ class OriginalCoinRun:
         return self._last_complete.copy()
 
     def start_levels(self, environments: Sequence[int], seeds: Sequence[int]) -> None:
-        """Not possible: the engine has no reset; see `VectorGame`."""
-        raise GameError(
-            f"{NAME} cannot start given levels; to play only level s, make the game "
-            "with n_levels=1 and start_level=s"
-        )
+        """Starts a given level in a game of one environment; see `VectorGame`."""
+        if not self.chooses_levels:
+            raise GameError(
+                f"{NAME} can start given levels only in a game of one environment "
+                "without level_set_seed"
+            )
+        if list(environments) != [0] or len(seeds) != 1:
+            raise InputError(
+                f"environments {list(environments)} for {len(seeds)} level seeds: "
+                "expected one level for environment 0"
+            )
+        if not -(2**31) <= seeds[0] < 2**31:
+            raise InputError(f"level seed {seeds[0]}: expected one of 32 bits")
+        self._starting = int(seeds[0])
 
     def full_resolution(self) -> np.ndarray:
         """The present frames in high resolution, u8 [n, 512, 512, 3].
@@ -192,7 +206,15 @@ class OriginalCoinRun:
         self._firsts[:] = dones
         # The coin is the only reward.
         self._last_complete[dones] = self._rewards[dones] > 0
-        self._level_seeds[dones] = self._levels.draw(int(dones.sum()))
+        if self._only_level is None:
+            self._level_seeds[dones] = self._levels.draw(int(dones.sum()))
+
+    def _start_level(self, level_seed: int) -> None:
+        self._open_engine().start(level_seed)
+        self._starting, self._only_level = None, level_seed
+        self._level_seeds[:] = level_seed
+        self._rewards[:] = self._held_back[:] = 0.0
+        self._firsts[:] = True
 
     def _open_engine(self) -> OriginalEngine:
         if self._engine is None:
@@ -218,17 +240,11 @@ def check_settings(settings: GameSettings) -> None:
             f"n_actions={settings.n_actions}: {NAME} has {N_ENGINE_ACTIONS} actions, "
             f"or {len(ACTION_COMBOS)} with two that do nothing"
         )
-    if settings.level_set_seed is not None:
-        if not settings.n_levels:
-            raise SettingsError(
-                f"level_set_seed={settings.level_set_seed} has no effect on unlimited "
-                "levels: give n_levels too"
-            )
-        if settings.start_level:
-            raise SettingsError(
-                f"start_level={settings.start_level} and level_set_seed="
-                f"{settings.level_set_seed} exclude each other"
-            )
+    if settings.level_set_seed is not None and settings.start_level:
+        raise SettingsError(
+            f"start_level={settings.start_level} and level_set_seed="
+            f"{settings.level_set_seed} exclude each other"
+        )
     has_table = settings.start_level or settings.level_set_seed is not None
     if has_table and settings.n_levels > _LARGEST_TABLE:
         raise SettingsError(

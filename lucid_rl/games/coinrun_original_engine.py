@@ -21,6 +21,7 @@ from lucid_rl.games.vector_game import (
 )
 
 N_ENGINE_ACTIONS = 7
+NOOP = 0
 _STANDARD_GAME = 1000
 # What every reset sets, too.
 _ZOOM = 5.0
@@ -66,7 +67,7 @@ class OriginalEngine:
             `settings` describe.
 
     Attributes:
-        observations: u8 [n, 64, 64, 3]. Nothing in particular before the first step.
+        observations: u8 [n, 64, 64, 3].
         frames: u8 [n, 512, 512, 3], or of no environments if not asked for.
         rewards: f32 [n], of the last step alone.
         dones: bool [n]. The observation is then already the next episode's first;
@@ -100,12 +101,36 @@ class OriginalEngine:
         self.rewards = np.zeros(n, np.float32)
         self.dones = np.zeros(n, bool)
         self._actions = np.zeros(n, np.int32)
-        self._initialize(files, settings)
-        if level_set is not None:
-            self._set_levels(level_set)
-        self._handle = self._library.vec_create(
-            _STANDARD_GAME, n, 0, settings.full_resolution, _ZOOM
-        )
+        self._settings, self._level_set = settings, level_set
+        self._handle: int | None = None
+        self._seed()
+        self._library.initialize_set_monitor_dir(b"", _NO_MONITOR)
+        self._read_pictures(files)
+        self.start()
+
+    def start(self, level_seed: int | None = None) -> None:
+        """Puts every environment at the beginning of a level, and paints it.
+
+        The engine paints nothing before the first step. So a first vector of
+        environments makes a step of doing nothing, for its pictures, and a second one
+        on the same levels is there to be played.
+
+        Args:
+            level_seed: the only level from now on; None for the stream of levels, from
+                its start.
+        """
+        if level_seed is not None:
+            self._close_vector()
+            self._set_levels(np.array([level_seed]))
+        self._create_vector()
+        self.step_async(np.full(len(self._actions), NOOP))
+        self.wait()
+        self._close_vector()
+        if level_seed is None:
+            self._seed()
+        self._create_vector()
+        self.rewards[:] = 0.0
+        self.dones[:] = False
 
     def step_async(self, actions: np.ndarray) -> None:
         """Starts a step with `actions`, each in [0, 7); `wait` must follow."""
@@ -124,11 +149,13 @@ class OriginalEngine:
 
     def close(self) -> None:
         """Shuts the engine down; no step may be under way. It cannot be restarted."""
-        self._library.vec_close(self._handle)
+        self._close_vector()
         # Without it the process is aborted when it ends.
         self._library.coinrun_shutdown()
 
-    def _initialize(self, files: EngineFiles, settings: GameSettings) -> None:
+    def _seed(self) -> None:
+        """Starts the stream of levels."""
+        settings = self._settings
         set_seed = settings.level_set_seed
         arguments = np.array(
             [
@@ -146,23 +173,34 @@ class OriginalEngine:
             np.int32,
         )
         self._library.initialize_args(arguments.ctypes.data)
-        self._library.initialize_set_monitor_dir(b"", _NO_MONITOR)
+        if self._level_set is not None:
+            self._set_levels(self._level_set)
+
+    def _read_pictures(self, files: EngineFiles) -> None:
         with contextlib.ExitStack() as stack:
             assets = files.assets
-            if settings.invisible:
-                assets = stack.enter_context(
-                    invisible_assets(settings.invisible, assets)
-                )
+            if self._settings.invisible:
+                copied = invisible_assets(self._settings.invisible, assets)
+                assets = stack.enter_context(copied)
             os.environ["COINRUN_RESOURCES_PATH"] = os.fspath(assets)
-            # Reads all pictures.
             self._library.init(_N_THREADS)
+
+    def _create_vector(self) -> None:
+        hires = self._settings.full_resolution
+        self._handle = self._library.vec_create(
+            _STANDARD_GAME, len(self._actions), 0, hires, _ZOOM
+        )
+
+    def _close_vector(self) -> None:
+        self._library.vec_close(self._handle)
+        self._handle = None
 
     def _set_levels(self, level_set: np.ndarray) -> None:
         # The engine reads the seeds for as long as it runs.
-        self._level_set = np.ascontiguousarray(level_set, np.int32)
+        self._table = np.ascontiguousarray(level_set, np.int32)
         seeds = _POINTER.in_dll(self._library, "LEVEL_SEEDS")
-        seeds.value = self._level_set.ctypes.data
-        _INT.in_dll(self._library, "NUM_LEVELS").value = len(self._level_set)
+        seeds.value = self._table.ctypes.data
+        _INT.in_dll(self._library, "NUM_LEVELS").value = len(self._table)
         ctypes.c_bool.in_dll(self._library, "USE_LEVEL_SET").value = True
 
 

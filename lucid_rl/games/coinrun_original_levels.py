@@ -26,7 +26,7 @@ class LevelSeeds:
         self._stream = mersenne_twister(settings.seed)
         self._n_levels = settings.n_levels
         self.level_set: np.ndarray | None = None
-        if settings.level_set_seed is not None:
+        if settings.n_levels and settings.level_set_seed is not None:
             chosen = mersenne_twister(settings.level_set_seed)
             self.level_set = as_int32(chosen.random_raw(settings.n_levels))
         elif settings.start_level:

@@ -38,8 +38,8 @@ class GameSettings:
             "memory" or "exploration" (one fixed level).
         n_levels: levels to draw from; 0 means unlimited.
         start_level: the first of the `n_levels` level seeds.
-        level_set_seed: draws the `n_levels` level seeds at random instead
-            (coinrun_original only).
+        level_set_seed: draws the `n_levels` level seeds at random instead, if their
+            number is limited (coinrun_original only).
         n_actions: actions of coinrun_original: 7, or 9 with the two that do nothing
             which the article's model has; None means 7.
         paint_vel_info: paint the agent's velocity in the top left corner, as the

@@ -91,7 +91,7 @@ typedef struct {
 static enum { NEW, HAS_ARGS, HAS_MONITOR, RUNNING, SHUT_DOWN } stage;
 static twister levels;
 static agent *agents;
-static int n_agents, handle, n_steps;
+static int n_agents, handle;
 static bool wants_hires, stepping;
 
 #ifndef OTHER_LIBRARY
@@ -104,8 +104,8 @@ int get_VIDEORES(void) { return VIDEORES; }
 void initialize_args(int *args) {
   LOG("initialize_args %d %d %d %d %d %d %d\n", args[0], args[1], args[2], args[3],
       args[4], args[5], args[6]);
-  require(stage == NEW, "initialize_args out of order");
-  stage = HAS_ARGS;
+  require(stage == NEW || (stage == RUNNING && !handle), "initialize_args out of order");
+  if (stage == NEW) stage = HAS_ARGS;
   USE_HIGH_DIF = args[0] == 1;
   NUM_LEVELS = args[1];
   PAINT_VEL_INFO = args[2] == 1;
@@ -155,12 +155,14 @@ static void reset(agent *a) {
 int vec_create(int game_type, int nenvs, int lump_n, bool want_hires, float zoom) {
   LOG("vec_create %d %d %d %d %g\n", game_type, nenvs, lump_n, want_hires, zoom);
   require(stage == RUNNING, "vec_create before init");
-  require(handle == 0, "only one vector here");
+  require(handle == 0, "one vector at a time here");
+  static int next_handle = 100;
   n_agents = nenvs;
   wants_hires = want_hires;
+  free(agents);
   agents = calloc((size_t)nenvs, sizeof *agents);
   for (int n = 0; n < nenvs; n++) reset(&agents[n]);
-  return handle = 100;
+  return handle = next_handle++;
 }
 
 void vec_step_async_discrete(int which, int32_t *actions) {
@@ -205,6 +207,7 @@ void vec_wait(int which, uint8_t *rgb, uint8_t *hires, float *rew, bool *done) {
   require(which == handle && handle, "unknown handle");
   if (stepping) {
     const char *crash = getenv("FAKE_COINRUN_CRASH");
+    static int n_steps;
     if (crash && atoi(crash) == ++n_steps) fail("crashed on demand");
     for (int n = 0; n < n_agents; n++) step(&agents[n]);
   }

@@ -89,9 +89,13 @@ def test_calls_come_in_the_engines_order_and_it_ends_in_order(log, pictures):
         "initialize_set_monitor_dir '' 0",
         "init 1",
         f"assets {pictures}",
+        # For the first pictures; then again, on the same levels, to be played.
         "vec_create 1000 2 0 0 5",
         "step 0 0",
         "wait",
+        "vec_close",
+        "initialize_args 1 0 0 0 1000 -1 5",
+        "vec_create 1000 2 0 0 5",
         "step 1 2",
         "wait",
         "vec_close",
@@ -105,11 +109,14 @@ def test_a_new_game_shows_the_beginning_of_an_episode(log):
         first = game.observe()
         assert first.firsts.all()
         assert (first.rewards == 0).all()
-        # One step of doing nothing, without which nothing is painted.
+        # Before a step of doing nothing, nothing is painted.
         assert (painted_time(first.observations) == 1).all()
         assert (position(first.observations) == 0).all()
         assert game.observe().firsts.all()
-        assert log.read_text().count("wait") == 1
+        # But that step is not played.
+        second = step(game, _RIGHT, _LEFT, _NOOP)
+        assert (painted_time(second.observations) == 1).all()
+        assert position(second.observations).tolist() == [1, -1, 0]
 
 
 def test_reward_end_and_next_observation_come_together(log):
@@ -140,8 +147,7 @@ def test_a_failure_has_no_reward_and_is_not_complete(log):
 def test_an_episode_times_out(log):
     with make(1) as game:
         rewards, _ = play_episode(game, _NOOP)
-        # The engine's 1,002 actions, of which the first was the game's own.
-        assert len(rewards) == 1001
+        assert len(rewards) == 1002
         assert sum(rewards) == 0 and not game.last_level_complete()[0]
 
 
@@ -256,20 +262,43 @@ def test_two_games_have_settings_of_their_own(log):
 
 
 def test_what_this_engine_cannot_do_is_said_and_the_game_goes_on(log):
-    with make(1) as game:
+    with make(2) as game:
         assert not game.chooses_levels
-        with pytest.raises(GameError, match="start_level=s"):
+        with pytest.raises(GameError, match="one environment"):
             game.start_levels([0], [3])
         with pytest.raises(GameError, match="cannot be saved"):
             game.get_states()
         with pytest.raises(GameError, match="cannot be set"):
             game.set_states([b""])
-        assert position(step(game, _RIGHT).observations)[0] == 1
+        assert position(step(game, _RIGHT, _LEFT).observations).tolist() == [1, -1]
+
+
+def test_a_given_level_starts_with_the_next_step(log):
+    with make(1) as game:
+        assert game.chooses_levels
+        step(game, _RIGHT)
+        for seed in (6, -7):
+            game.start_levels([0], [seed])
+            assert game.level_seeds()[0] != seed
+            shown = step(game, _LEFT)
+            assert painted_seeds(shown.observations) == game.level_seeds() == seed
+            assert shown.firsts[0] and shown.rewards[0] == 0
+            assert position(shown.observations)[0] == 0
+            # One more step after the coin shows the end, and the level stays.
+            for _ in range(2):
+                rewards, last = play_episode(game, _RIGHT)
+                assert rewards == [0] * (3 + seed % 4) + [10]
+                assert painted_seeds(last.observations) == game.level_seeds() == seed
+        for wrong in (([1], [3]), ([0, 0], [3, 4]), ([0], [2**31])):
+            with pytest.raises(InputError):
+                game.start_levels(*wrong)
+    with make(1, n_levels=4, level_set_seed=1) as game:
+        assert not game.chooses_levels
 
 
 def test_a_crash_of_the_engine_is_an_error(log, monkeypatch):
     monkeypatch.setenv("FAKE_COINRUN_CRASH", "3")
-    game = make(1)
+    game = make(1)  # one step for the first picture
     step(game, _RIGHT)
     game.act(np.array([_RIGHT]))
     with pytest.raises(GameError, match=r"SIGABRT(.|\n)*crashed on demand"):
@@ -340,7 +369,6 @@ def test_a_missing_qt_is_named(pictures, tmp_path, monkeypatch):
         {"debug_mode": 2},
         {"distribution_mode": "exploration"},
         {"n_actions": 15},
-        {"level_set_seed": 3},
         {"level_set_seed": 3, "n_levels": 5, "start_level": 1},
         {"invisible": ("moon",)},
         {"start_level": 1, "n_levels": 2**25},
