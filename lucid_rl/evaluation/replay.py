@@ -1,9 +1,10 @@
 """Episodes played again, exactly, as pictures or films."""
 
 import contextlib
+import dataclasses
 import pathlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 import numpy as np
@@ -16,12 +17,28 @@ from lucid_rl.games.vector_game import (
     FULL_RESOLUTION_SIZE,
     OBSERVATION_SIZE,
     GameSettings,
+    VectorGame,
     make_game,
 )
 
 # Procgen's own rate.
 FRAMES_PER_SECOND = 15
 FORMATS = (".gif", ".mp4")
+
+
+@dataclasses.dataclass(frozen=True)
+class Replay:
+    """An episode as it was seen.
+
+    Attributes:
+        episode: which.
+        observations: u8 [T, 64, 64, 3], what was seen before each action.
+        rewards: f32 [T], what followed each.
+    """
+
+    episode: Episode
+    observations: np.ndarray
+    rewards: np.ndarray
 
 
 def replay_frames(
@@ -42,31 +59,74 @@ def replay_frames(
         GameError: the game cannot start given levels, or the episode ends otherwise
             than it did: the settings or the engine are not those it was played with.
     """
-    settings = settings.replace(
-        n_envs=1,
-        n_levels=0,
-        start_level=0,
-        n_threads=1,
-        full_resolution=full_resolution,
+    see = _large_frame if full_resolution else _observation
+    with _game(settings, full_resolution) as game:
+        for frame, _ in _play_again(game, episode, see):
+            yield frame
+
+
+def replay_episodes(
+    episodes: Iterable[Episode], settings: GameSettings
+) -> Iterator[Replay]:
+    """Plays episodes again, one after the other.
+
+    Args:
+        episodes: as in `replay_frames`.
+        settings: as in `replay_frames`.
+
+    Yields:
+        Each episode as it was seen.
+
+    Raises:
+        GameError: as in `replay_frames`.
+    """
+    with _game(settings) as game:
+        for episode in episodes:
+            steps = _play_again(game, episode, _observation)
+            frames, rewards = zip(*steps, strict=True)
+            yield Replay(episode, np.array(frames), np.array(rewards, np.float32))
+
+
+def _game(settings: GameSettings, full_resolution: bool = False) -> VectorGame:
+    return make_game(
+        settings.replace(
+            n_envs=1,
+            n_levels=0,
+            start_level=0,
+            n_threads=1,
+            full_resolution=full_resolution,
+        )
     )
-    with make_game(settings) as game:
-        if not game.chooses_levels:
-            raise GameError(f"{settings.name} cannot start a given level again")
-        game.start_levels([0], [episode.level_seed])
-        game.act(np.zeros(1, np.int64))
-        reward, ended_at, completed = 0.0, 0, False
-        for time, action in enumerate(episode.actions):
-            if full_resolution:
-                yield game.full_resolution()[0]
-            else:
-                yield game.observe().observations[0].copy()
-            game.act(np.array([action]))
-            step = game.observe()
-            reward += float(step.rewards[0])
-            if step.firsts[0]:
-                ended_at = time + 1
-                completed = bool(game.last_level_complete()[0])
-                break
+
+
+def _observation(game: VectorGame) -> np.ndarray:
+    return game.observe().observations[0].copy()
+
+
+def _large_frame(game: VectorGame) -> np.ndarray:
+    return game.full_resolution()[0]
+
+
+def _play_again(
+    game: VectorGame, episode: Episode, see: Callable[[VectorGame], np.ndarray]
+) -> Iterator[tuple[np.ndarray, float]]:
+    """What is seen before each action, and the reward that follows it."""
+    if not game.chooses_levels:
+        raise GameError(f"{game.settings.name} cannot start a given level again")
+    game.start_levels([0], [episode.level_seed])
+    game.act(np.zeros(1, np.int64))
+    reward, ended_at, completed = 0.0, 0, False
+    for time, action in enumerate(episode.actions):
+        seen = see(game)
+        game.act(np.array([action]))
+        step = game.observe()
+        ended = bool(step.firsts[0])
+        reward += float(step.rewards[0])
+        yield seen, float(step.rewards[0])
+        if ended:
+            ended_at = time + 1
+            completed = bool(game.last_level_complete()[0])
+            break
     found = (ended_at, completed, reward)
     expected = (len(episode.actions), episode.completed, episode.reward)
     if found != expected:

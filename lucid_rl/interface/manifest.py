@@ -9,6 +9,7 @@ from lucid_rl.interface import timeline
 from lucid_rl.interface.names import Names
 from lucid_rl.interface.parts import Part
 from lucid_rl.interface.samples import Samples
+from lucid_rl.sampling.trajectories import Trajectories
 from lucid_rl.version import __version__
 
 _COLOURS = ("red", "green", "blue")
@@ -33,6 +34,7 @@ class ModelResults:
         name: for display.
         gamma: discount of a step.
         lam: discount of a step's own error.
+        reward_scale: factor of rewards, in the value function's units.
         values: f32 [n, T], at every frame of the trajectories.
         logits: f32 [n, T, A].
         last_values: f32 [n], after the last action; None if unknown.
@@ -43,6 +45,7 @@ class ModelResults:
     name: str
     gamma: float
     lam: float
+    reward_scale: float
     values: np.ndarray
     logits: np.ndarray
     last_values: np.ndarray | None
@@ -71,9 +74,8 @@ def manifest_part(
     first = models[0]
     trajectories = samples.trajectories
     game = str(samples.environment.get("name", ""))
-    listed = [
-        timeline.episodes(trajectories, i, game) for i in range(len(trajectories))
-    ]
+    clips = samples.clips
+    entries = _entries(trajectories, game) if clips is None else clips.entries
     arrays: dict[str, np.ndarray] = {
         "actions": trajectories.actions.reshape(-1).astype(np.uint8),
         "rewards": trajectories.rewards.reshape(-1).astype(np.float32),
@@ -82,12 +84,20 @@ def manifest_part(
     found = []
     for model in models:
         advantages = timeline.advantages_of(
-            trajectories, model.values, model.last_values, model.gamma, model.lam
+            trajectories,
+            model.values,
+            model.last_values,
+            model.gamma,
+            model.lam,
+            model.reward_scale,
         )
         arrays[f"{model.key}/values"] = model.values.reshape(-1)
         arrays[f"{model.key}/advantages"] = advantages.reshape(-1)
         arrays[f"{model.key}/logits"] = model.logits.reshape(-1, model.logits.shape[-1])
-        if model is first:
+        if clips is not None:
+            found = clips.moments
+        elif model is first:
+            listed = [entry["episodes"] for entry in entries]
             found = timeline.moments(trajectories, model.values, advantages, listed)
     keys = timeline.action_keys(samples.action_combos, first.logits.shape[-1])
     hidden = [entry.layer for entry in first.layers if not _is_gradient(entry)]
@@ -103,14 +113,7 @@ def manifest_part(
         "action_names": [timeline.action_name(combo) for combo in keys],
         "gamma": first.gamma,
         "lambda": first.lam,
-        "trajectories": [
-            {
-                "length": trajectories.actions.shape[1],
-                "episodes": episodes,
-                "title": timeline.trajectory_title(i, episodes),
-            }
-            for i, episodes in enumerate(listed)
-        ],
+        "trajectories": entries,
         "moments": found,
         "models": [_model_entry(model, names) for model in models],
         "default_layer": shown[len(shown) // 2],
@@ -118,6 +121,20 @@ def manifest_part(
         "notes": [*samples.notes, *notes],
     }
     return Part.encode("manifest", meta, arrays)
+
+
+def _entries(trajectories: Trajectories, game: str) -> list[dict[str, Any]]:
+    listed = [
+        timeline.episodes(trajectories, i, game) for i in range(len(trajectories))
+    ]
+    return [
+        {
+            "length": trajectories.actions.shape[1],
+            "episodes": episodes,
+            "title": timeline.trajectory_title(i, episodes),
+        }
+        for i, episodes in enumerate(listed)
+    ]
 
 
 def _is_gradient(entry: LayerResults) -> bool:

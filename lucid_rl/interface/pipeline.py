@@ -26,7 +26,9 @@ FIRST, SECOND = "model", "compared"
 
 
 def make_interface(
-    settings: InterfaceSettings | None = None, cache: StageCache | None = None
+    settings: InterfaceSettings | None = None,
+    cache: StageCache | None = None,
+    samples: Samples | None = None,
 ) -> pathlib.Path:
     """Makes an interface.
 
@@ -37,6 +39,7 @@ def make_interface(
     Args:
         settings: of which model, and how; the bundled model by default.
         cache: keeps finished stages; in the settings' folder by default.
+        samples: show these; by default they are sampled.
 
     Returns:
         Path of the page.
@@ -51,7 +54,7 @@ def make_interface(
     second = None if settings.compare_to is None else open_source(settings.compare_to)
     own_folder = cache is None and settings.cache_dir is None
     cache = cache or StageCache(settings.cache_path)
-    job = _Job(settings, cache, first)
+    job = _Job(settings, cache, samples or get_samples(first, settings, cache))
     notes: tuple[str, ...] = ()
     models = [job.analyse(FIRST, first, first)]
     if second is not None:
@@ -88,15 +91,17 @@ class _Job:
     """The stages of one run, on shared samples."""
 
     def __init__(
-        self, settings: InterfaceSettings, cache: StageCache, acting: ModelSource
+        self, settings: InterfaceSettings, cache: StageCache, samples: Samples
     ) -> None:
         self.settings = settings
         self.cache = cache
-        self.samples: Samples = get_samples(acting, settings, cache)
+        self.samples = samples
         observations = self.samples.trajectories.observations
         self.shape = observations.shape[:2]
         self.frames = observations.reshape(-1, *observations.shape[2:])
         self.lengths = [self.shape[1]] * self.shape[0]
+        if samples.clips is not None:
+            self.lengths = [entry["length"] for entry in samples.clips.entries]
 
     def analyse(
         self, key: str, source: ModelSource, features_of: ModelSource
@@ -113,6 +118,7 @@ class _Job:
             name=source.name,
             gamma=source.gamma,
             lam=source.lam,
+            reward_scale=source.reward_scale,
             values=values.reshape(self.shape),
             logits=logits.reshape(*self.shape, -1),
             last_values=last_values,

@@ -33,6 +33,19 @@ FRAMES_PER_SHEET = 64
 
 
 @dataclasses.dataclass(frozen=True)
+class Clips:
+    """Parts of episodes, each up to its end, to be shown as trajectories.
+
+    Attributes:
+        entries: the manifest's "trajectories" (docs/bundle_format.md).
+        moments: the manifest's "moments".
+    """
+
+    entries: list[dict[str, Any]]
+    moments: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Samples:
     """Observations and trajectories.
 
@@ -43,6 +56,8 @@ class Samples:
         environment: what is known of the game; plain values.
         action_combos: keys that each action presses; None if unknown.
         notes: where the samples come from, in sentences.
+        clips: if `trajectories` is one row of clips, one after the other: what they
+            are.
     """
 
     observations: np.ndarray
@@ -51,6 +66,7 @@ class Samples:
     environment: dict[str, Any]
     action_combos: list[list[str]] | None
     notes: tuple[str, ...]
+    clips: Clips | None = None
 
     @functools.cached_property
     def observations_digest(self) -> str:
@@ -149,7 +165,9 @@ def _game_settings(source: ModelSource, settings: InterfaceSettings) -> GameSett
     }
     if settings.distribution_mode is not None:
         changes["distribution_mode"] = settings.distribution_mode
-    return settings_from_args(source.args, **changes)
+    if settings.game is not None:
+        changes["name"] = settings.game
+    return settings_from_args(source.args, source.model.n_actions, **changes)
 
 
 def _sampled_observations(

@@ -64,6 +64,11 @@ class ModelSource:
         return float(self.metadata.get("gae_gamma", self.args.get("gamma", 0.999)))
 
     @property
+    def reward_scale(self) -> float:
+        """What rewards were multiplied by when the value function was trained."""
+        return float(self.args.get("reward_scale", 1.0))
+
+    @property
     def lam(self) -> float:
         """Discount of a step's own error."""
         return float(self.metadata.get("gae_lambda", self.args.get("lambda", 0.95)))

@@ -52,11 +52,12 @@ def advantages_of(
     last_values: np.ndarray | None,
     gamma: float,
     lam: float,
+    reward_scale: float = 1.0,
 ) -> np.ndarray:
     """Generalized advantages f32 [n, T] at values f32 [n, T]."""
     return generalized_advantages(
         values,
-        trajectories.rewards,
+        reward_scale * trajectories.rewards,
         trajectories.firsts,
         gamma,
         lam,

@@ -1,0 +1,223 @@
+"""A page, a table and a file of the moments worth looking at in played episodes."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lucid_rl.errors import InputError, ModelError
+from lucid_rl.evaluation.evaluation import Evaluation
+from lucid_rl.evaluation.explanations import Explanation, explain
+from lucid_rl.evaluation.moment_views import clips_of, moments_table
+from lucid_rl.evaluation.moments import MomentSettings, ValueCurve, find_moments
+from lucid_rl.evaluation.players import describe_model
+from lucid_rl.evaluation.replay import Replay, replay_episodes
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.interface import InterfaceSettings, make_interface
+from lucid_rl.interface.layers import fit_features
+from lucid_rl.interface.names import read_names
+from lucid_rl.interface.sources import ModelSource, open_source
+from lucid_rl.progress import progress
+
+TABLE_FILE = "moments.md"
+RESULTS_FILE = "moments.json"
+PAGE_FOLDER = "page"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportSettings:
+    """What is looked for, and what is shown of it.
+
+    Attributes:
+        n_episodes: episodes to look through: the evaluation's first; 0: all.
+        moments: which moments.
+        n_observations: observations from which features are found, spread evenly
+            over those episodes.
+        interface: of the page. The first of its `layers`, by default 2b, is the one
+            whose features explain the moments; model and output folder are set
+            here, and how trajectories are sampled has no effect.
+    """
+
+    n_episodes: int = 0
+    moments: MomentSettings = dataclasses.field(default_factory=MomentSettings)
+    n_observations: int = 1024
+    interface: InterfaceSettings = dataclasses.field(
+        default_factory=lambda: InterfaceSettings(layers=("2b",))
+    )
+
+    def __post_init__(self) -> None:
+        if self.n_episodes < 0 or self.n_observations < 1:
+            raise InputError(
+                f"n_episodes={self.n_episodes} and n_observations="
+                f"{self.n_observations}: expected 0 or more, and 1 or more"
+            )
+
+    @property
+    def layer(self) -> str:
+        """The layer whose features explain the moments."""
+        return (*self.interface.layers, "2b")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was found, and where it was written.
+
+    Attributes:
+        explanations: of all moments, by kind.
+        page: the page's index.html.
+        table: Markdown.
+    """
+
+    explanations: list[Explanation]
+    page: pathlib.Path
+    table: str
+
+
+def report_moments(
+    model: str,
+    evaluation: Evaluation,
+    folder: PathLike,
+    settings: ReportSettings | None = None,
+) -> Report:
+    """Finds moments in an evaluation's episodes, explains and shows them.
+
+    Args:
+        model: the model that played, as `InterfaceSettings.model`.
+        evaluation: its episodes; they are played again.
+        folder: where the page (in `page/`), `moments.md` and `moments.json` go.
+        settings: what to look for and to show.
+
+    Returns:
+        The moments with their explanations, as they were written.
+
+    Raises:
+        InputError: there are no episodes, another model played them, or they hold no
+            moment of any kind.
+        GameError: the game cannot repeat episodes, or its engine has changed.
+        ModelError: a layer does not exist.
+    """
+    settings = settings or ReportSettings()
+    folder = pathlib.Path(folder)
+    source = open_source(model)
+    _check(source, evaluation, settings)
+    episodes = evaluation.episodes[: settings.n_episodes or None]
+    game = evaluation.settings.game
+
+    def replays(wanted: Sequence[int], what: str) -> Iterator[Replay]:
+        chosen = [episodes[place] for place in wanted]
+        yield from progress(replay_episodes(chosen, game), what, total=len(chosen))
+
+    lengths = [len(episode.actions) for episode in episodes]
+    shown = _Spread(lengths, settings.n_observations)
+
+    def curves() -> Iterator[ValueCurve]:
+        for replay in replays(range(len(episodes)), "values along episodes"):
+            shown.add(replay.observations)
+            values = source.model.policy(replay.observations)[1]
+            rewards = source.reward_scale * replay.rewards
+            yield ValueCurve(replay.episode, values, rewards)
+
+    moments = find_moments(curves(), settings.moments, source.gamma, source.lam)
+    if not moments:
+        raise InputError(
+            f"there is no moment to show in {len(episodes)} episodes; look through more"
+        )
+    observations = shown.observations()
+    # The same call as the page's own, so that its features are these.
+    interface = settings.interface
+    factorization = fit_features(
+        source.model,
+        settings.layer,
+        observations,
+        interface.attribution,
+        interface.nmf,
+        interface.fit_positions,
+    )
+    places = {episode.index: place for place, episode in enumerate(episodes)}
+    wanted = list(dict.fromkeys(places[moment.episode] for moment in moments))
+    kept = {r.episode.index: r for r in replays(wanted, "episodes with moments")}
+    pairs = [
+        kept[moment.episode].observations[[moment.step, moment.reference]]
+        for moment in moments
+    ]
+    explanations = explain(
+        source.model,
+        moments,
+        np.array(pairs),
+        factorization,
+        interface.attribution,
+    )
+    names = read_names(interface.names) if interface.names else {}
+    titles = names.get(settings.layer, {})
+    page = make_interface(
+        dataclasses.replace(
+            interface,
+            model=model,
+            layers=interface.layers or (settings.layer,),
+            output_dir=folder / PAGE_FOLDER,
+            title=interface.title or f"Moments of {source.name}",
+        ),
+        samples=clips_of(
+            kept, explanations, observations, game, settings.moments.n_frames
+        ),
+    )
+    table = moments_table(explanations, evaluation, settings.layer, titles)
+    with atomic_open(folder / TABLE_FILE, "w") as stream:
+        stream.write(table)
+    with atomic_open(folder / RESULTS_FILE, "w") as stream:
+        results = {
+            **evaluation.header,
+            "n_episodes": len(episodes),
+            "layer": settings.layer,
+            "search": dataclasses.asdict(settings.moments),
+            "directions": factorization.directions.tolist(),
+            "moments": [explanation.as_dict() for explanation in explanations],
+        }
+        json.dump(results, stream, indent=1)
+    return Report(explanations, page, table)
+
+
+class _Spread:
+    """Observations taken evenly from episodes that come one after the other."""
+
+    def __init__(self, lengths: Sequence[int], wanted: int) -> None:
+        total = sum(lengths)
+        self._places = np.unique(
+            np.linspace(0, total - 1, min(wanted, total), dtype=int)
+        )
+        self._start = 0
+        self._taken: list[np.ndarray] = []
+
+    def add(self, observations: np.ndarray) -> None:
+        """Takes what is wanted of the next episode's observations."""
+        places = self._places - self._start
+        inside = (places >= 0) & (places < len(observations))
+        self._taken.append(observations[places[inside]])
+        self._start += len(observations)
+
+    def observations(self) -> np.ndarray:
+        """All that was taken, u8 [n, H, W, 3]."""
+        return np.concatenate(self._taken)
+
+
+def _check(
+    source: ModelSource, evaluation: Evaluation, settings: ReportSettings
+) -> None:
+    if not evaluation.episodes:
+        raise InputError("the evaluation holds no episodes: play some first")
+    played = evaluation.header.get("model", {}).get("sha256")
+    given = source.checkpoint or source.files.model_pb
+    assert given is not None
+    if describe_model(given)["sha256"] != played:
+        path = evaluation.header.get("model", {}).get("path")
+        raise InputError(
+            f"{source.name} did not play these episodes, {path} did: give that model, "
+            "or evaluate this one"
+        )
+    if settings.layer not in source.model.layers:
+        raise ModelError(
+            f"{source.name} has no layer {settings.layer!r} with features; its layers "
+            f"are {', '.join(source.model.layers)}"
+        )
