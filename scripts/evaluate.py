@@ -22,10 +22,12 @@ from lucid_rl.errors import InputError, LucidRLError
 from lucid_rl.evaluation.evaluation import Evaluation, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE, evaluate_into, evaluate_many
 from lucid_rl.evaluation.replay import FORMATS, replay_frames, write_film
-from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
 from lucid_rl.games.vector_game import GameSettings, settings_from_args
+from scripts import game_flags
 
 _DEFAULT = EvaluationSettings()
+flags.adopt_module_key_flags(game_flags)
 
 _MODEL = flags.DEFINE_list(
     "model", ["bundled"], "Paths of .jd or .model.pb files, released:<name>, bundled."
@@ -36,7 +38,9 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _N_EPISODES = flags.DEFINE_integer(
     "n_episodes", _DEFAULT.n_episodes, "Levels to play.", lower_bound=1
 )
-_GAME = flags.DEFINE_string("game", None, "Procgen game; by default the model's.")
+_GAME = flags.DEFINE_string(
+    "game", None, "One of Procgen's, or coinrun_original; by default the model's."
+)
 _MODE = flags.DEFINE_string(
     "distribution_mode", None, "Such as hard or easy; by default the model's."
 )
@@ -45,6 +49,9 @@ _N_LEVELS = flags.DEFINE_integer(
 )
 _START_LEVEL = flags.DEFINE_integer(
     "start_level", 0, "Seed of the first of --n_levels.", lower_bound=0
+)
+_LEVEL_SET_SEED = flags.DEFINE_integer(
+    "level_set_seed", None, "Draws the --n_levels at random (coinrun_original)."
 )
 _N_ENVS = flags.DEFINE_integer(
     "n_envs", _DEFAULT.game.n_envs, "Levels played together in each process."
@@ -109,13 +116,15 @@ def _name(spec: str, taken: dict[str, Any]) -> str:
 
 
 def _settings(path: str) -> EvaluationSettings:
-    args = {} if path.endswith(".pb") else load_checkpoint(path).args
-    chosen = {"name": _GAME.value, "distribution_mode": _MODE.value}
+    checkpoint = None if path.endswith(".pb") else load_checkpoint(path)
+    chosen: dict[str, Any] = {"name": _GAME.value, "distribution_mode": _MODE.value}
     game: GameSettings = settings_from_args(
-        args,
+        checkpoint.args if checkpoint else {},
+        checkpoint.n_actions if checkpoint else None,
         **{field: value for field, value in chosen.items() if value is not None},
         n_levels=_N_LEVELS.value,
         start_level=_START_LEVEL.value,
+        level_set_seed=_LEVEL_SET_SEED.value,
         n_envs=_N_ENVS.value,
         invisible=tuple(_INVISIBLE.value),
     )
@@ -133,6 +142,8 @@ def _table(evaluation: Evaluation) -> str:
     rows = {"completed": evaluation.completed, **evaluation.failures()}
     width = max(map(len, rows))
     lines = [f"{name:{width}}  {share}" for name, share in rows.items()]
+    if evaluation.settings.causes_unknown:
+        lines.append(f"{'causes':{width}}  {NOT_KNOWN}")
     return "\n".join([f"{len(evaluation.episodes)} levels", *lines])
 
 
@@ -156,6 +167,7 @@ def _replay() -> None:
 
 def main(_: list[str]) -> None:
     """Does what the flags describe."""
+    game_flags.use_game_flags()
     try:
         if _REPLAY.value:
             _replay()

@@ -16,8 +16,10 @@ from absl import app, flags
 
 from lucid_rl.errors import LucidRLError
 from lucid_rl.interface import InterfaceSettings, make_interface
+from scripts import game_flags
 
 _DEFAULT = InterfaceSettings()
+flags.adopt_module_key_flags(game_flags)
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -71,6 +73,9 @@ _N_NODES = flags.DEFINE_integer(
     "Gradients averaged for each attribution.",
     lower_bound=1,
 )
+_GAME = flags.DEFINE_string(
+    "game", None, "One of Procgen's, or coinrun_original; by default the model's."
+)
 _DISTRIBUTION_MODE = flags.DEFINE_string(
     "distribution_mode", None, "The game's levels; by default the checkpoint's."
 )
@@ -113,6 +118,7 @@ def _settings() -> InterfaceSettings:
         input_gradients=_INPUT_GRADIENTS.value,
         policy_layers=tuple(_POLICY_LAYERS.value),
         own_samples=_OWN_SAMPLES.value,
+        game=_GAME.value,
         distribution_mode=_DISTRIBUTION_MODE.value,
         n_levels=_N_LEVELS.value,
         start_level=_START_LEVEL.value,
@@ -142,6 +148,7 @@ def main(argv: list[str]) -> None:
     """Makes the interface that the flags describe."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    game_flags.use_game_flags()
     try:
         page = make_interface(_settings())
     except LucidRLError as error:

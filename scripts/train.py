@@ -19,6 +19,7 @@ from absl import app, flags
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import LucidRLError
+from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
 from lucid_rl.games.procgen_engine import NAMES
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import LossSettings
@@ -27,8 +28,10 @@ from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.settings import ENGINES, SCHEDULES, TrainSettings
 from lucid_rl.training.teacher import TeacherSettings
 from lucid_rl.training.warm_up import WarmUpLoss, WarmUpSettings
+from scripts import game_flags
 
 _RUN = TrainSettings()
+flags.adopt_module_key_flags(game_flags)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", _RUN.output_dir, "Folder of the saves, logs and the model."
 )
@@ -42,7 +45,15 @@ _SEED = flags.DEFINE_integer(
     "seed", _RUN.seed, "Of everything random but the levels.", lower_bound=0
 )
 
-_GAME = flags.DEFINE_enum("game", _RUN.game.name, NAMES, "Which of Procgen's games.")
+_GAME = flags.DEFINE_enum(
+    "game", _RUN.game.name, [*NAMES, ORIGINAL_COINRUN], "Which game."
+)
+_N_ACTIONS = flags.DEFINE_integer(
+    "n_actions", None, "Of coinrun_original: 7, or 9 as the article's model has."
+)
+_LEVEL_SET_SEED = flags.DEFINE_integer(
+    "level_set_seed", None, "Draws the --num_levels at random (coinrun_original)."
+)
 _DISTRIBUTION_MODE = flags.DEFINE_string(
     "distribution_mode", _RUN.game.distribution_mode, "Procgen's difficulty."
 )
@@ -186,6 +197,8 @@ def _settings() -> TrainSettings:
             distribution_mode=_DISTRIBUTION_MODE.value,
             n_levels=_NUM_LEVELS.value,
             start_level=_START_LEVEL.value,
+            level_set_seed=_LEVEL_SET_SEED.value,
+            n_actions=_N_ACTIONS.value,
             paint_vel_info=_PAINT_VEL_INFO.value,
             use_backgrounds=_USE_BACKGROUNDS.value,
             use_generated_assets=_USE_GENERATED_ASSETS.value,
@@ -240,6 +253,7 @@ def main(_: list[str]) -> None:
     # Imported late: --help and mistakes in flags need no engine.
     from lucid_rl.training.ppo import train
 
+    game_flags.use_game_flags()
     try:
         settings = _settings()
         minutes = _MAX_MINUTES.value

@@ -9,6 +9,9 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
 from lucid_rl.games.vector_game import GameSettings, check_game, engine_version
 
+NOT_KNOWN = "not known on this engine"
+"""Stands in tables for the cause of a failure where the game cannot tell."""
+
 # Level seeds up to this many are dealt like cards rather than drawn like dice.
 _MOST_DEALT = 2**20
 
@@ -53,6 +56,11 @@ class EvaluationSettings:
             and self.game.name == "coinrun"
             and not self.game.use_generated_assets
         )
+
+    @property
+    def causes_unknown(self) -> bool:
+        """Whether causes of failure are asked for and the engine cannot tell them."""
+        return self.causes and self.game.name == "coinrun_original"
 
     def level_seeds(self) -> np.ndarray:
         """The level of each episode, int64 [n_episodes].

@@ -167,7 +167,8 @@ def _game_settings(source: ModelSource, settings: InterfaceSettings) -> GameSett
         changes["distribution_mode"] = settings.distribution_mode
     if settings.game is not None:
         changes["name"] = settings.game
-    return settings_from_args(source.args, source.model.n_actions, **changes)
+    n_logits = source.checkpoint.n_actions if source.checkpoint else None
+    return settings_from_args(source.args, n_logits, **changes)
 
 
 def _sampled_observations(

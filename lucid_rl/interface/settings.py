@@ -51,6 +51,7 @@ class InterfaceSettings:
         own_samples: use observations and trajectories that come with the model
             (released models) where there are any, as far as the sampling settings
             ask for.
+        game: the game to sample in; by default what the checkpoint says, else CoinRun.
         distribution_mode: the game's levels, "hard" or "easy"; by default what the
             checkpoint says, else "hard".
         n_levels: levels to sample from, from `start_level` on; 0: unlimited.
@@ -80,6 +81,7 @@ class InterfaceSettings:
     policy_layers: tuple[str, ...] = ()
     share_features: bool | None = None
     own_samples: bool = True
+    game: str | None = None
     distribution_mode: str | None = None
     n_levels: int = 0
     start_level: int = 0

@@ -11,6 +11,7 @@ from lucid_rl.sampling.trajectories import Trajectories
 SINGLE_GOAL_GAMES = (
     "coinrun",
     "coinrun_old",
+    "coinrun_original",
     "heist",
     "jumper",
     "leaper",

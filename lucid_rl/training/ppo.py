@@ -358,5 +358,6 @@ def _check_same_run(settings: TrainSettings, saved: dict[str, Any]) -> None:
 
 def _plain(value):
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        # A save of an earlier version lacks the options that came later.
+        return {key: _plain(item) for key, item in value.items() if item is not None}
     return list(value) if isinstance(value, tuple) else value
