@@ -181,6 +181,14 @@ _WARM_UP_MAP_COEFFICIENT = flags.DEFINE_float(
     _RUN.warm_up.loss.map_coefficient,
     "Weight of the object maps' loss beside the imitation's.",
 )
+_WARM_UP_BUFFER = flags.DEFINE_integer(
+    "warm_up_buffer", _RUN.warm_up.buffer_size, "Frames to draw minibatches from."
+)
+_WARM_UP_REUSE = flags.DEFINE_float(
+    "warm_up_reuse",
+    _RUN.warm_up.reuse,
+    "How often a frame is drawn, on average; planning takes most of the time.",
+)
 _WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
     "warm_up_student_share",
     _RUN.warm_up.teacher.student_share,
@@ -232,6 +240,8 @@ def _settings() -> TrainSettings:
             minibatch_size=_WARM_UP_MINIBATCH.value,
             learning_rate=_WARM_UP_LEARNING_RATE.value,
             final_learning_rate=_WARM_UP_FINAL_LEARNING_RATE.value,
+            buffer_size=_WARM_UP_BUFFER.value,
+            reuse=_WARM_UP_REUSE.value,
             teacher=TeacherSettings(student_share=_WARM_UP_STUDENT_SHARE.value),
             loss=WarmUpLoss(map_coefficient=_WARM_UP_MAP_COEFFICIENT.value),
         ),
