@@ -119,6 +119,11 @@ class GameSettings:
             return self.name in ("coinrun", _ORIGINAL_COINRUN)
         return self.paint_vel_info
 
+    @property
+    def saves_states(self) -> bool:
+        """Whether `VectorGame.get_states` works."""
+        return self.name != _ORIGINAL_COINRUN and not self.use_generated_assets
+
     def replace(self, **changes: Any) -> "GameSettings":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)

@@ -136,10 +136,10 @@ class Group:
     def get_state(self) -> dict[str, Any]:
         """Returns everything that further rollouts depend on.
 
-        Games whose sprites are generated cannot tell their state: they start
-        other levels when the run is resumed.
+        Some games cannot tell their state (`GameSettings.saves_states`): they start
+        anew when the run is resumed.
         """
-        saved = not self.game.settings.use_generated_assets
+        saved = self.game.settings.saves_states
         return {
             "games": self.game.get_states() if saved else None,
             "ages": self._ages.copy(),

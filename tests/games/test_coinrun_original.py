@@ -391,7 +391,7 @@ def test_its_options_are_not_procgens():
 def test_settings_of_a_checkpoint_of_the_articles():
     settings = settings_from_args({"env_name": "coinrun_old"}, n_logits=9, n_envs=2)
     assert settings == GameSettings(name="coinrun_original", n_actions=9, n_envs=2)
-    assert settings.paints_velocity
+    assert settings.paints_velocity and not settings.saves_states
     assert settings_from_args({"env_name": "coinrun"}, n_logits=15).n_actions is None
 
 
