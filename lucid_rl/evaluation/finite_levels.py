@@ -1,0 +1,274 @@
+"""How interpretable models of few training levels are, by numbers.
+
+The article had researchers judge the features of 14 models, trained on 100 to 100,000
+levels, and found that diversity of levels makes features interpretable. Here each
+model's own observations give what can be measured of that: whether features come out
+the same from two halves of the observations, how concentrated attributions are, and
+how close features are to single channels. None of these is what the researchers
+judged; the report says how they go together.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.checkpoints.checkpoint import load_checkpoint
+from lucid_rl.checkpoints.released import ReleasedModel, fetch_released
+from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.evaluation.article import article_numbers
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.interpret.attribution import attribute
+from lucid_rl.interpret.features import fit_features
+from lucid_rl.interpret.measures import matched_cosines, one_hotness, top_share
+from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.sampling.observations import read_observations
+
+RUNS = (1, 2)
+N_TRAIN_LEVELS: tuple[int, ...] = tuple(
+    article_numbers()["finite_levels"]["n_train_levels"]
+)
+MEASURES = ("consistency", "sparsity", "one_hotness")
+RESULTS_FILE, REPORT_FILE, PICTURE_FILE = (
+    f"finite_levels.{ending}" for ending in ("json", "md", "png")
+)
+
+_TITLES = {
+    "consistency": "cosine of features fitted to two halves",
+    "sparsity": "share of attribution in the top 10 pairs",
+    "one_hotness": "cosine of features with their nearest channel",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FiniteLevelsSettings:
+    """Which models are measured, and how.
+
+    Attributes:
+        runs: the article's two models of each number of levels, 1 and 2.
+        n_train_levels: numbers of training levels, of the article's.
+        layer: layer whose features are measured; the article's.
+        n_observations: observations of each model from which features are found.
+        n_sparsity: observations on which sparsity is measured.
+        nmf: how features are found.
+    """
+
+    runs: tuple[int, ...] = RUNS
+    n_train_levels: tuple[int, ...] = N_TRAIN_LEVELS
+    layer: str = "2b"
+    n_observations: int = 2048
+    n_sparsity: int = 256
+    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
+
+    def __post_init__(self) -> None:
+        for name, known in (("runs", RUNS), ("n_train_levels", N_TRAIN_LEVELS)):
+            chosen = getattr(self, name)
+            if not chosen or set(chosen) - set(known):
+                raise SettingsError(
+                    f"{name}={chosen}: expected some of {', '.join(map(str, known))}"
+                )
+        if self.n_observations < 2 or self.n_sparsity < 1:
+            raise SettingsError(
+                f"n_observations={self.n_observations}, n_sparsity={self.n_sparsity}: "
+                "expected at least 2 and 1"
+            )
+
+    @property
+    def models(self) -> list[tuple[int, int]]:
+        """Run and number of training levels of each model."""
+        return [(run, n) for n in self.n_train_levels for run in self.runs]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelMeasures:
+    """What one model's features measure; see `interpret.measures`.
+
+    Attributes:
+        run: 1 or 2.
+        n_train_levels: levels it was trained on.
+        consistency: mean cosine of features fitted to two halves of its observations.
+        sparsity: mean share of the total absolute attribution in the top 10 pairs.
+        one_hotness: mean cosine of each feature with its nearest channel.
+        interpretable: the article's percentage of features that are interpretable,
+            mean of its two researchers.
+    """
+
+    run: int
+    n_train_levels: int
+    consistency: float
+    sparsity: float
+    one_hotness: float
+    interpretable: float
+
+
+def measure_model(
+    model: ReleasedModel, settings: FiniteLevelsSettings
+) -> dict[str, float]:
+    """Measures a model's features on its own observations.
+
+    Args:
+        model: paths; checkpoint and observations are needed.
+        settings: how.
+
+    Returns:
+        Each of `MEASURES`.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    if model.checkpoint is None or model.observations is None:
+        raise InputError(
+            f"{model.name}: measuring needs the checkpoint and its observations"
+        )
+    graph = GraphModel.from_checkpoint(load_checkpoint(model.checkpoint))
+    observations = read_observations(model.observations).observations
+    observations = observations[: settings.n_observations]
+    # Neighbours in the file are different environments, so both halves see all.
+    parts = [observations, observations[0::2], observations[1::2]]
+    whole, first, second = (
+        fit_features(graph, part, settings.layer, nmf=settings.nmf) for part in parts
+    )
+    shown = observations[: settings.n_sparsity]
+    reduced, _ = whole.reduce_attribution(
+        attribute(graph, shown, settings.layer).values
+    )
+    cosines = matched_cosines(first.directions, second.directions)
+    return {
+        "consistency": float(np.mean(cosines)),
+        "sparsity": float(np.nanmean(top_share(reduced))),
+        "one_hotness": float(np.nanmean(one_hotness(whole.directions))),
+    }
+
+
+def measure_finite_levels(
+    settings: FiniteLevelsSettings, folder: PathLike
+) -> list[ModelMeasures]:
+    """Measures the article's finite-level models and draws the result.
+
+    Args:
+        settings: which, and how.
+        folder: where `finite_levels.json`, `.md` and `.png` go. Models measured there
+            before with the same settings are not measured again.
+
+    Returns:
+        A row for each model, by number of levels.
+
+    Raises:
+        DownloadError: a model cannot be fetched; those before it are kept.
+    """
+    folder = pathlib.Path(folder)
+    how = dataclasses.asdict(settings)
+    del how["runs"], how["n_train_levels"]
+    how = json.loads(json.dumps(how))
+    kept = _read_kept(folder / RESULTS_FILE, how)
+    rows: list[ModelMeasures] = []
+    for run, n in settings.models:
+        name = f"finite_levels/run_{run}/coinrun_{n}"
+        if name not in kept:
+            files = fetch_released(name, ("checkpoint", "observations"))
+            kept[name] = measure_model(files, settings)
+            _write_json(folder / RESULTS_FILE, {"settings": how, "models": kept})
+        measures = {measure: kept[name][measure] for measure in MEASURES}
+        rows.append(ModelMeasures(run, n, **measures, interpretable=_judged(run, n)))
+    with atomic_open(folder / REPORT_FILE, "w") as stream:
+        stream.write(report(rows))
+    draw(rows, folder / PICTURE_FILE)
+    return rows
+
+
+def report(rows: Sequence[ModelMeasures]) -> str:
+    """Markdown: each model's figures beside the article's, and how they correlate."""
+    from scipy.stats import spearmanr
+
+    lines = [
+        "| training levels | run | consistency | sparsity | one-hotness "
+        "| interpretable (article) |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.n_train_levels:,} | {row.run} | {row.consistency:.3f} | "
+        f"{row.sparsity:.3f} | {row.one_hotness:.3f} | {row.interpretable:.1f} % |"
+        for row in rows
+    ]
+    lines += ["", *(f"- {name}: {title}." for name, title in _TITLES.items())]
+    if len(rows) > 2:
+        judged = [row.interpretable for row in rows]
+        lines += ["", "Rank correlation with the article's judgement (Spearman):", ""]
+        for measure in MEASURES:
+            found = spearmanr([getattr(row, measure) for row in rows], judged)
+            lines.append(
+                f"- {measure}: {found.statistic:.2f} (p = {found.pvalue:.2g}, "
+                f"{len(rows)} models)"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: Sequence[ModelMeasures], path: PathLike) -> None:
+    """A picture: the article's plot of interpretable features, and each measure.
+
+    Args:
+        rows: models, of any numbers of levels.
+        path: PNG file, written atomically.
+    """
+    # The object interface: pyplot would choose a backend for the whole process.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 1 + len(MEASURES))
+    judged = article_numbers()["finite_levels"]
+    percents = np.array(list(judged["features_interpretable"].values()))
+    panels[0].errorbar(
+        judged["n_train_levels"],
+        percents.mean(axis=0),
+        # The article's error bars: population standard deviation of the four.
+        percents.std(axis=0),
+        marker="o",
+        capsize=3,
+    )
+    panels[0].set_title("article: features interpretable (%)", fontsize=9)
+    for axes, measure in zip(panels[1:], MEASURES, strict=True):
+        for run in sorted({row.run for row in rows}):
+            ours = [row for row in rows if row.run == run]
+            axes.plot(
+                [row.n_train_levels for row in ours],
+                [getattr(row, measure) for row in ours],
+                marker="o",
+                label=f"run {run}",
+            )
+        axes.set_title(_TITLES[measure], fontsize=9)
+        axes.legend(fontsize=8)
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xlabel("training levels")
+        axes.grid(alpha=0.3)
+    with atomic_open(path) as stream:
+        figure.savefig(stream, format="png", dpi=100)
+
+
+def _judged(run: int, n_train_levels: int) -> float:
+    """Mean of the two researchers' percentages."""
+    numbers = article_numbers()["finite_levels"]
+    place = numbers["n_train_levels"].index(n_train_levels)
+    judgements = numbers["features_interpretable"].items()
+    return float(np.mean([v[place] for k, v in judgements if k.endswith(f"run_{run}")]))
+
+
+def _read_kept(path: pathlib.Path, how: dict[str, Any]) -> dict[str, dict[str, float]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return dict(content["models"]) if content["settings"] == how else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        # Not measured yet, or of no use.
+        return {}
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+    with atomic_open(path, "w") as stream:
+        json.dump(value, stream, indent=1)
+        stream.write("\n")
