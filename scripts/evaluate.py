@@ -142,7 +142,7 @@ def _table(evaluation: Evaluation) -> str:
     rows = {"completed": evaluation.completed, **evaluation.failures()}
     width = max(map(len, rows))
     lines = [f"{name:{width}}  {share}" for name, share in rows.items()]
-    if evaluation.settings.causes_unknown:
+    if evaluation.causes_unknown:
         lines.append(f"{'causes':{width}}  {NOT_KNOWN}")
     return "\n".join([f"{len(evaluation.episodes)} levels", *lines])
 

@@ -19,6 +19,7 @@ import numpy as np
 from lucid_rl.errors import SettingsError
 from lucid_rl.evaluation.episodes import (
     COMPLETED,
+    FAILED,
     Episode,
     read_episodes,
     write_episodes,
@@ -62,6 +63,19 @@ class Evaluation:
     def completed(self) -> Proportion:
         """Share of the levels that were completed."""
         return self.share_of(COMPLETED)
+
+    @property
+    def causes_unknown(self) -> bool:
+        """Whether there are failures of a game that cannot tell what caused them."""
+        game = self.header.get("settings", {}).get("game", {})
+        unexplained = any(episode.outcome == FAILED for episode in self.episodes)
+        return unexplained and game.get("name") == "coinrun_original"
+
+    @property
+    def failed(self) -> Proportion:
+        """Share of the levels that were not completed, whatever the cause."""
+        n = len(self.episodes)
+        return Proportion(n - self.completed.count, n)
 
     def share_of(self, outcome: str) -> Proportion:
         """Share of the levels that ended in an outcome, such as "buzzsaw"."""

@@ -57,11 +57,6 @@ class EvaluationSettings:
             and not self.game.use_generated_assets
         )
 
-    @property
-    def causes_unknown(self) -> bool:
-        """Whether causes of failure are asked for and the engine cannot tell them."""
-        return self.causes and self.game.name == "coinrun_original"
-
     def level_seeds(self) -> np.ndarray:
         """The level of each episode, int64 [n_episodes].
 
