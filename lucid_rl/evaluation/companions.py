@@ -1,0 +1,258 @@
+"""A model beside edited versions of it that others made, such as the article's.
+
+Their weights tell what was removed from them; the same edit is made with our own
+features and compared. Where the game is there, all play the same levels, or, on an
+engine that cannot start given levels, equally many.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lucid_rl.checkpoints.released import files_beside
+from lucid_rl.editing.edit_comparison import (
+    FoundEdit,
+    MatchedEdit,
+    find_edit,
+    match_edit,
+)
+from lucid_rl.errors import GameError
+from lucid_rl.evaluation.article import published_failures
+from lucid_rl.evaluation.evaluation import Evaluation, evaluate
+from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
+from lucid_rl.evaluation.statistics import Proportion, compare
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.games.vector_game import (
+    GameSettings,
+    engine_version,
+    make_game,
+    settings_from_args,
+)
+from lucid_rl.interpret.features import fit_features
+from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.sampling.observations import (
+    ObservationSettings,
+    read_observations,
+    sample_observations,
+)
+
+ORIGINAL = "original"
+INVISIBLE = "original_invisible_buzzsaws"
+RESULTS_FILE, REPORT_FILE = "companions.json", "companions.md"
+
+
+@dataclasses.dataclass(frozen=True)
+class CompanionSettings:
+    """How models are compared with edited versions of them.
+
+    Attributes:
+        n_levels: levels that each plays; the article's number. 0 plays none.
+        n_observations: observations from which features are found.
+        nmf: how features are found.
+        sampling: how observations are sampled where none come with the model.
+        seed: of sampling, levels and actions.
+        bfloat16: play with convolutions in bfloat16.
+    """
+
+    n_levels: int = 10_000
+    n_observations: int = 2048
+    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
+    sampling: ObservationSettings = dataclasses.field(
+        default_factory=lambda: ObservationSettings(n_per_env=64)
+    )
+    seed: int = 0
+    bfloat16: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class CompanionResults:
+    """What came of it.
+
+    Attributes:
+        found: what was removed from each companion.
+        matched: our own edit beside each.
+        evaluations: who played, by name; empty if nobody did.
+        note: why nobody played, or "".
+    """
+
+    found: dict[str, FoundEdit]
+    matched: dict[str, MatchedEdit]
+    evaluations: dict[str, Evaluation]
+    note: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a results file."""
+        return {
+            "edits": {
+                name: {
+                    "found": found.as_dict(),
+                    "ours": self.matched[name].as_dict(),
+                }
+                for name, found in self.found.items()
+            },
+            "played": {
+                name: {
+                    **evaluation.as_dict(),
+                    "failed_in_all": evaluation.failed.as_dict(),
+                    "causes": _causes(evaluation),
+                }
+                for name, evaluation in self.evaluations.items()
+            },
+            "note": self.note,
+        }
+
+    def markdown(self) -> str:
+        """The report: each edit, ours beside it, and who failed how many levels."""
+        lines = ["## What was removed", ""]
+        for name, found in self.found.items():
+            lines += [
+                f"- **{name}**: {found}.",
+                f"  Beside ours: {self.matched[name]}.",
+            ]
+        lines += ["", "## Levels failed", ""]
+        if self.note:
+            lines.append(self.note)
+        if self.evaluations:
+            lines += _table(self.evaluations)
+        return "\n".join(lines) + "\n"
+
+
+def compare_companions(
+    checkpoint: PathLike,
+    companions: Mapping[str, PathLike],
+    settings: CompanionSettings,
+    folder: PathLike,
+    game: GameSettings | None = None,
+) -> CompanionResults:
+    """Compares edited models' weights, and their play, with the original's.
+
+    Args:
+        checkpoint: the original's `.jd` file; observations that lie beside it in the
+            article's layout are used.
+        companions: `.jd` files of edited versions, by name. Named as the rows of the
+            article's failure table, they are shown beside those.
+        settings: how.
+        folder: where `companions.md`, `companions.json` and the episodes go. Levels
+            already played there are not played again.
+        game: what to play; by default what the checkpoint says.
+
+    Raises:
+        InputError: a companion is no edited version of the original.
+        GameError: there are neither observations nor a game to sample them in.
+    """
+    folder = pathlib.Path(folder)
+    original = load_checkpoint(checkpoint)
+    edited = {name: load_checkpoint(path) for name, path in companions.items()}
+    game = game or settings_from_args(original.args, original.n_actions)
+    found = {name: find_edit(original, model) for name, model in edited.items()}
+    matched = {}
+    if found:
+        model = GraphModel.from_checkpoint(original)
+        observations = _observations(checkpoint, model, game, settings)
+        features = {
+            layer: fit_features(model, observations, layer, nmf=settings.nmf)
+            for layer in {edit.layer for edit in found.values()}
+        }
+        matched = {
+            name: match_edit(edit, original, edited[name], features[edit.layer])
+            for name, edit in found.items()
+        }
+    evaluations: dict[str, Evaluation] = {}
+    note = ""
+    try:
+        engine_version(game)
+    except GameError as error:
+        note = f"Nobody played: {error}."
+    if settings.n_levels == 0:
+        note = "Nobody played, as no levels were asked for."
+    if not note:
+        evaluations = _play({ORIGINAL: original, **edited}, game, settings, folder)
+    results = CompanionResults(found, matched, evaluations, note)
+    with atomic_open(folder / RESULTS_FILE, "w") as stream:
+        json.dump(results.as_dict(), stream, indent=1)
+        stream.write("\n")
+    with atomic_open(folder / REPORT_FILE, "w") as stream:
+        stream.write(results.markdown())
+    return results
+
+
+def _observations(
+    checkpoint: PathLike,
+    model: GraphModel,
+    game: GameSettings,
+    settings: CompanionSettings,
+) -> np.ndarray:
+    own = files_beside(checkpoint).observations
+    if own is not None:
+        return read_observations(own).observations[: settings.n_observations]
+    sampling = settings.sampling
+    game = game.replace(n_envs=sampling.n_envs, seed=settings.seed)
+    with make_game(game) as played:
+        rng = np.random.default_rng(settings.seed)
+        sampled = sample_observations(played, model.policy, sampling, rng)
+    return sampled.observations[: settings.n_observations]
+
+
+def _play(
+    models: Mapping[str, Checkpoint],
+    game: GameSettings,
+    settings: CompanionSettings,
+    folder: pathlib.Path,
+) -> dict[str, Evaluation]:
+    players = {name: (model, game) for name, model in models.items()}
+    blindfolded = game.replace(invisible=("buzzsaw",))
+    players[INVISIBLE] = (models[ORIGINAL], blindfolded)
+    return {
+        name: evaluate(
+            model,
+            EvaluationSettings(
+                settings.n_levels, played, settings.seed, bfloat16=settings.bfloat16
+            ),
+            folder / f"{name}.npz",
+        )
+        for name, (model, played) in players.items()
+    }
+
+
+def _table(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    published = published_failures()
+    before = evaluations[ORIGINAL].failed
+    lines = [
+        "| | levels | failed | against the original | by cause |",
+        "|---|---|---|---|---|",
+    ]
+    for name, evaluation in evaluations.items():
+        failed = evaluation.failed
+        against = ""
+        if name != ORIGINAL:
+            change = compare(failed, before)
+            against = f"{change.difference:+.2%} (p = {change.p_value:.2g})"
+        title = name.replace("_", " ")
+        lines.append(
+            f"| **{title}** | {failed.n:,} | {failed} | {against} | "
+            f"{_causes(evaluation)} |"
+        )
+        if name in published:
+            row = published[name]
+            total = Proportion(sum(map(row.count, row.percent)), row.n_levels)
+            causes = ", ".join(
+                f"{cause.replace('_', ' ')} {percent:.2f} %"
+                for cause, percent in row.percent.items()
+            )
+            lines.append(f"| the article's | {row.n_levels:,} | {total} | | {causes} |")
+    return lines
+
+
+def _causes(evaluation: Evaluation) -> str:
+    if evaluation.causes_unknown:
+        return NOT_KNOWN
+    return ", ".join(
+        f"{cause.replace('_', ' ')} {100 * share.share:.2f} %"
+        for cause, share in evaluation.failures().items()
+    )
