@@ -44,7 +44,10 @@ _EXTRAS_REQUIRE = {
         "axe-playwright-python>=0.1.4",
         "hypothesis>=6.100",
         "imageio-ffmpeg>=0.3",
+        # The notebook of docs/notebooks, executed from start to end.
+        "ipykernel>=6.29",
         "mypy>=1.10",
+        "nbclient>=0.10",
         "playwright>=1.45",
         "pytest>=8",
         "pytest-xdist>=3.5",

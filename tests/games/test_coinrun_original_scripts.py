@@ -1,0 +1,86 @@
+"""The programs on the test's own engine, as they are used on Procgen."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lucid_rl.checkpoints.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from lucid_rl.evaluation.evaluation import read_evaluation
+from lucid_rl.interface import read_bundle
+from lucid_rl.training.initialization import initial_parameters
+from tests.games.original_engine import compile_engine, make_assets
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    """The flags that name the engine."""
+    folder = tmp_path_factory.mktemp("engine")
+    pictures = make_assets(folder / "assets")
+    return [
+        f"--coinrun_library={compile_engine(folder)}",
+        f"--coinrun_assets={pictures}",
+    ]
+
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory):
+    """A checkpoint as the article's: nine logits, made for the original game."""
+    path = tmp_path_factory.mktemp("model") / "nine.jd"
+    params = initial_parameters("clear", 9, "glorot", np.random.default_rng(0))
+    save_checkpoint(Checkpoint(params, {"env_name": "coinrun_old"}), path)
+    return path
+
+
+def run(script, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", f"scripts.{script}", *map(str, arguments)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_model_is_evaluated_and_its_episodes_are_filmed(engine, nine, tmp_path):
+    output = f"--output_dir={tmp_path}"
+    sizes = ["--n_episodes=12", "--n_envs=4", "--invisible=buzzsaw"]
+    printed = run("evaluate", f"--model={nine}", output, *sizes, *engine)
+    assert "12 levels" in printed
+    assert re.search(r"^causes +not known on this engine$", printed, re.MULTILINE)
+    evaluation = read_evaluation(tmp_path / "episodes.npz")
+    assert evaluation.settings.game.name == "coinrun_original"
+    assert evaluation.settings.game.n_actions == 9
+    assert len({episode.level_seed for episode in evaluation.episodes}) == 12
+    # The first and a later episode of an environment are played again exactly.
+    printed = run("evaluate", output, "--replay=0,4,8", *engine)
+    assert printed.count("replays/episode_") == 3
+
+
+def test_a_page_is_made(engine, nine, tmp_path):
+    page = tmp_path / "page"
+    sizes = ["--quick", "--layers=2b", f"--output_dir={page}"]
+    run("make_interface", f"--model={nine}", *sizes, *engine)
+    manifest = read_bundle(page).manifest
+    assert manifest["environment"]["name"] == "coinrun_original"
+
+
+def test_a_model_is_trained(engine, tmp_path):
+    sizes = ["--num_envs=4", "--num_steps=8", "--num_minibatches=2", "--steps=64"]
+    names = ["--game=coinrun_original", f"--output_dir={tmp_path}"]
+    run("train", *names, *sizes, "--epochs=1", *engine)
+    model = load_checkpoint(tmp_path / "model.jd")
+    assert model.n_actions == 7 and model.args["env_name"] == "coinrun_original"
+    # It goes on from its save, although the game's state cannot be saved.
+    run("train", *names, *sizes[:-1], "--steps=96", "--epochs=1", *engine)
+    assert load_checkpoint(tmp_path / "model.jd").args["steps_done"] == 96
