@@ -44,8 +44,12 @@ def test_every_program_has_a_target(folder):
     binaries = calls(f"{folder}/BUILD.bazel", "py_binary")
     names = [keyword(call, "name").value for call in binaries]
     sources = [ast.literal_eval(keyword(call, "srcs")) for call in binaries]
-    files = {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
-    assert set(names) == files and len(names) == len(files)
+    programs = {
+        path.stem
+        for path in (ROOT / folder).glob("*.py")
+        if '__name__ == "__main__"' in path.read_text()
+    }
+    assert set(names) == programs and len(names) == len(programs)
     assert sources == [[f"{name}.py"] for name in names]
 
 
