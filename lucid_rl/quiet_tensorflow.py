@@ -29,12 +29,11 @@ def hide_notices() -> None:
     """Has TensorFlow, when it is imported later, log fatal errors only.
 
     Errors reach Python as exceptions all the same. Does nothing where the environment
-    variable TF_CPP_MIN_LOG_LEVEL says what to log.
+    variable TF_CPP_MIN_LOG_LEVEL asks for more.
     """
-    if _LEVEL in os.environ or "tensorflow" in sys.modules:
-        return
-    os.environ[_LEVEL] = "3"
-    sys.meta_path.insert(0, _Finder())
+    level = os.environ.setdefault(_LEVEL, "3")
+    if level == "3" and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _Finder())
 
 
 class _Finder(importlib.abc.MetaPathFinder):

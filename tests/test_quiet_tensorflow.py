@@ -59,6 +59,12 @@ def test_last_words_come_through(tmp_path, ending, last_words):
     assert done.stderr.splitlines()[-1] == last_words
 
 
+def test_children_are_quiet_too(tmp_path):
+    module = writes(NOTICES + ERROR) + "x = 1"
+    done = run(tmp_path, module, PROGRAM, TF_CPP_MIN_LOG_LEVEL="3")
+    assert done.stderr.splitlines()[0] == ERROR
+
+
 def test_who_sets_a_log_level_gets_it(tmp_path):
     module = writes(NOTICES) + "x = 1"
     done = run(tmp_path, module, PROGRAM, TF_CPP_MIN_LOG_LEVEL="0")

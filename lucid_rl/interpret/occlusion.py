@@ -12,7 +12,9 @@ from lucid_rl.model.layer_function import LayerFunction
 class FeatureSet(Protocol):
     """Directions of a layer's channels that activations are sums of."""
 
-    directions: np.ndarray  # f32 [K, C]
+    @property
+    def directions(self) -> np.ndarray:
+        """f32 [K, C]."""
 
     def transform(self, activations: np.ndarray) -> np.ndarray:
         """How much of each feature there is, f32 [..., K]."""

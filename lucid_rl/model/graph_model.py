@@ -265,9 +265,10 @@ class GraphModel:
         part = tf.GraphDef(versions=self._compute_graph_def.versions)
         part.node.extend(n for n in self._compute_graph_def.node if n.name in inner)
         scope = self.graph.unique_name(name, mark_as_used=False)
+        read = {source for node in inner for source in self._compute_index.inputs[node]}
         imported = tf.import_graph_def(
             part,
-            input_map={f"{node}:0": tensor for node, tensor in mapped.items()},
+            input_map={f"{n}:0": mapped[n] for n in mapped if n in read},
             return_elements=[f"{node}:0" for node in wanted],
             name=name,
         )

@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.model.path_quotients import PathQuotients
 from lucid_rl.model.ray_gradients import RayGradients
 from lucid_rl.model.ray_quotients import RayQuotients
+from lucid_rl.model.straight_rays import multiplications
 
 Tensor = Any
 Transform = Callable[[Tensor], Tensor]
@@ -72,6 +73,14 @@ class LayerFunction:
                 tensor = target.transform(tensor)
             results.append(tensor)
         return results
+
+    @functools.cached_property
+    def multiplications(self) -> int:
+        """Multiplications of one observation's gradient, forward and backward."""
+        model = self.model
+        return 2 * multiplications(
+            model.index, model.graph, (self.layer,), self.target_nodes
+        )
 
     def seed_placeholders(self) -> list[Tensor]:
         """Placeholders f32 [B, *target shape], one for each target."""
@@ -149,10 +158,6 @@ class LayerFunction:
     def paths(self) -> PathQuotients:
         """Difference quotients along any path; built when first used."""
         return PathQuotients(self)
-
-    def ray_gradients(self, *arguments: Any) -> list[np.ndarray]:
-        """Weighted sums of gradients along rays; see `RayGradients`."""
-        return self.rays(*arguments)
 
     def _feed(self, points, observations):
         feed = {self.activation: points}

@@ -144,9 +144,12 @@ def _check(graph_def: tf.GraphDef, path: pathlib.Path) -> None:
             raise FileFormatError(f"{path} has several nodes named {node.name!r}.")
         if node.op == "Const":
             _check_constant(node, path)
+    # Importing adds attributes that older versions of TensorFlow do not know.
+    copy = tf.GraphDef()
+    copy.CopyFrom(graph_def)
     try:
         with tf.Graph().as_default():
-            tf.import_graph_def(graph_def, name="")
+            tf.import_graph_def(copy, name="")
     except (ValueError, KeyError, TypeError, tf.errors.OpError) as error:
         raise FileFormatError(f"{path} holds no valid graph: {error}") from error
 

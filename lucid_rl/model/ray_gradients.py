@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from lucid_rl.model.batching import repeat_rows
-from lucid_rl.model.straight_rays import straight_prefix
+from lucid_rl.model.straight_rays import multiplications, straight_prefix
 
 
 class RayGradients:
@@ -106,6 +106,19 @@ class RayGradients:
         n_nodes = tf.shape(self._weights)[0]
         shape = tf.concat([[n_nodes, -1], tf.shape(gradient)[1:]], 0)
         return tf.tensordot(self._weights, tf.reshape(gradient, shape), 1)
+
+    def multiplications(self, n_nodes: int) -> int:
+        """Multiplications for one observation, forward and backward."""
+        model, function = self._function.model, self._function
+        straight, bent = (
+            multiplications(model.index, model.graph, starts, ends)
+            for starts, ends in (
+                ((function.layer,), self._prefix.ends),
+                (self._prefix.ends, function.target_nodes),
+            )
+        )
+        n_scales = sum(scale > 0 for scale in self._prefix.scales)
+        return (n_scales + 1) * straight + 2 * n_nodes * bent
 
     def __call__(
         self,

@@ -118,23 +118,19 @@ class RayQuotients:
         parts = [prefix.ends, *((node,) for node in inner), function.target_nodes]
         with model.graph.as_default():
             self._n_cells = tf.placeholder(tf.int32, ())
-            self._factors = [self._n_cells, *self._refinements(parts)]
+            # Multiplications of each part of the network, for one row.
+            self._costs = [
+                multiplications(model.index, model.graph, starts, ends)
+                for starts, ends in itertools.pairwise([(function.layer,), *parts])
+            ]
+            # Into how many each cell is cut where one part meets the next: in two,
+            # where that makes the finer part no dearer than the one before.
+            self._refinements = [
+                2 if 2 * later <= earlier else 1
+                for earlier, later in itertools.pairwise(self._costs[1:])
+            ]
+            self._factors = [self._n_cells, *self._refinements]
             self._build(parts)
-
-    def _refinements(self, parts):
-        """Into how many each cell is cut where one part meets the next.
-
-        In two, where that makes the finer part no dearer than the one before.
-        """
-        model = self._function.model
-        costs = [
-            multiplications(model.index, model.graph, starts, ends)
-            for starts, ends in itertools.pairwise(parts)
-        ]
-        return [
-            2 if 2 * later <= earlier else 1
-            for earlier, later in itertools.pairwise(costs)
-        ]
 
     def _build(self, parts):
         function = self._function
@@ -186,11 +182,18 @@ class RayQuotients:
 
     def bytes_per_ray(self, n_cells: int) -> int:
         """About how much memory one observation takes."""
+        return self._sum_over_parts(self._row_bytes, n_cells)
+
+    def multiplications(self, n_cells: int) -> int:
+        """Multiplications for one observation, forward and backward."""
+        return 2 * self._sum_over_parts(self._costs, n_cells)
+
+    def _sum_over_parts(self, per_row, n_cells):
         total, rows = 0, 1
-        for n_bytes, factor in zip(
-            self._row_bytes, [n_cells, *self._factors[1:], 1], strict=True
+        for amount, factor in zip(
+            per_row, [n_cells, *self._refinements, 1], strict=True
         ):
-            total += rows * n_bytes
+            total += rows * amount
             rows *= factor
         return total
 

@@ -1,0 +1,192 @@
+"""Lucid on current TensorFlow, in processes of their own."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LUCID_0310 = pathlib.Path(os.environ.get("LUCID_0310", ROOT / ".venv/lucid-0.3.10"))
+
+needs_0310 = pytest.mark.skipif(
+    not LUCID_0310.exists(),
+    reason="Lucid 0.3.10 is not installed apart; `make bench` does it",
+)
+"""It pins numpy <= 1.19, so it cannot be installed beside current packages."""
+
+USER = """
+import sys
+import tensorflow as theirs
+import logging, warnings
+before = (
+    theirs.executing_eagerly(), logging.getLogger().handlers[:],
+    logging.getLogger().level, warnings.filters[:], theirs.__name__,
+)
+"""
+CHECKS = """
+import tensorflow as again
+assert again is theirs is sys.modules["tensorflow"]
+assert again.__name__ == "tensorflow" and again.__version__[0] == "2"
+assert not hasattr(again, "contrib") and not hasattr(again, "placeholder")
+assert before == (
+    again.executing_eagerly(), logging.getLogger().handlers[:],
+    logging.getLogger().level, warnings.filters[:], again.__name__,
+)
+assert again.executing_eagerly()
+assert float(again.constant(2.0) * 3) == 6
+assert again.function(lambda x: x + 1)(1).numpy() == 2
+"""
+
+
+def run(program, *, lucid=None):
+    """Runs a program; TensorFlow's own log is turned down."""
+    path = os.pathsep.join(map(str, filter(None, (lucid, ROOT))))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def lines_of_ours(text):
+    """Without what TensorFlow's C++ part writes before it reads its log level."""
+    return [
+        line
+        for line in text.splitlines()
+        if line and not line.startswith(("I0000", "WARNING: All log messages"))
+    ]
+
+
+class TestTheUsersTensorFlow:
+    def test_importing_the_package_imports_no_tensorflow(self):
+        done = run("import lucid_rl, sys; assert 'tensorflow' not in sys.modules")
+        assert (done.stdout, done.stderr) == ("", "")
+
+    def test_importing_rl_util_changes_nothing(self):
+        done = run(USER + "import lucid_rl, lucid_rl.rl_util\n" + CHECKS)
+        assert done.stdout == "" and lines_of_ours(done.stderr) == []
+
+    def test_working_with_a_model_and_lucid_changes_nothing(self, golden_folder):
+        work = f"""
+import numpy as np
+import lucid_rl.rl_util as rl
+from lucid_rl.interpret.attribution import attribute
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.lucid_network import lucid_model
+model = GraphModel.from_checkpoint({str(golden_folder / "checkpoint_A.jd")!r})
+attribute(model, np.zeros((1, 64, 64, 3), np.uint8), "4a")
+rl.render, rl.param, rl.objectives, rl.transform, rl.Model, rl.ChannelReducer
+images = rl.render.render_vis(
+    lucid_model(model), "ppo2_model/pi/2a/Relu:3", thresholds=(2,),
+    param_f=lambda: rl.param.image(16), verbose=False, print_objectives=False,
+)
+assert images[0].shape == (1, 16, 16, 3)
+"""
+        done = run(USER + work + CHECKS)
+        assert done.stdout == "" and lines_of_ours(done.stderr) == []
+
+    def test_a_user_who_turned_eager_execution_off_keeps_it_off(self):
+        run("""
+import tensorflow as tf
+tf.compat.v1.disable_v2_behavior()
+from lucid_rl.model import lucid_bridge
+lucid_bridge.render
+assert not tf.executing_eagerly()
+""")
+
+    def test_lucid_imported_before_is_imported_anew(self):
+        run("""
+import sys, types
+sys.modules["lucid"] = stale = types.ModuleType("lucid")
+from lucid_rl.model import lucid_bridge
+assert lucid_bridge.import_lucid() is not stale
+import lucid.optvis.render as render
+assert render is lucid_bridge.render
+""")
+
+
+class TestNames:
+    def test_without_lucid(self):
+        run("""
+import importlib.machinery
+find = importlib.machinery.PathFinder.find_spec
+importlib.machinery.PathFinder.find_spec = (
+    lambda name, *rest: None if name == "lucid" else find(name, *rest)
+)
+from lucid_rl.errors import ModelError
+from lucid_rl.model import lucid_bridge
+try:
+    lucid_bridge.render
+except ModelError as error:
+    assert "pip install lucid" in str(error)
+else:
+    raise AssertionError
+""")
+
+    def test_unknown(self):
+        from lucid_rl.model import lucid_bridge
+
+        with pytest.raises(AttributeError, match="activations"):
+            _ = lucid_bridge.activations
+
+
+class TestLucid0310:
+    @needs_0310
+    @pytest.mark.slow
+    def test_its_rl_util_runs(self, golden_folder):
+        done = run(
+            USER
+            + f"""
+import numpy as np
+from lucid_rl.model import lucid_bridge
+original = lucid_bridge.rl_util
+assert original.__file__.startswith({str(LUCID_0310)!r})
+with np.load({str(golden_folder / "arrays.npz")!r}) as golden:
+    expected = golden["attr_value_4a_steps10"][:2]
+    observations = golden["obs_u8"][:2] / np.float32(255)
+model = lucid_bridge.load_model({str(golden_folder / "checkpoint_A.model.pb")!r})
+found = original.get_attr(
+    model, "ppo2_model/strided_slice", "ppo2_model/pi/4a/Relu", observations,
+    integrate_steps=10,
+)
+assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+"""
+            + CHECKS,
+            lucid=LUCID_0310,
+        )
+        assert lines_of_ours(done.stdout + done.stderr) == []
+
+    @needs_0310
+    @pytest.mark.slow
+    @pytest.mark.parametrize("architecture", ["clear", "impala", "nature"])
+    def test_its_model_load_reads_our_files(self, tmp_path, architecture):
+        from lucid_rl.model.architectures import build_graph_def
+        from lucid_rl.model.graph_model import GraphModel
+        from tests.model.numpy_networks import random_params
+
+        params = random_params(architecture)
+        path = tmp_path / "x.model.pb"
+        model = GraphModel(build_graph_def(params, architecture))
+        model.save_model_pb(path)
+        run(
+            f"""
+import numpy as np
+from lucid_rl.model import lucid_bridge
+from lucid_rl.model.graph_model import GraphModel
+loaded = lucid_bridge.Model.load({str(path)!r})
+assert loaded.input_name == "Placeholder"
+assert list(loaded.image_shape) == [64, 64, 3]
+assert tuple(loaded.image_value_range) == (0, 1)
+observations = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
+found = lucid_bridge.rl_util.get_acts(loaded, "ppo2_model/pi_1/add", observations)
+expected = GraphModel.from_model_pb({str(path)!r}).policy(observations)[0]
+assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+""",
+            lucid=LUCID_0310,
+        )
