@@ -2,22 +2,26 @@
 
     python -m scripts.visualize_features --output_dir=outputs/features
     python -m scripts.visualize_features --presets=layers,jitters --model=my.jd
-    python -m scripts.visualize_features --presets= --objective=channel --layer=3a \
-        --targets=4,7 --parametrization=maco --game_statistics --jitter=4
+    python -m scripts.visualize_features --objective=channel --layer=3a --targets=4,7
+    python -m scripts.visualize_features --objective=direction --parametrization=maco
+    python -m scripts.visualize_features --examples=map --features_of=attribution
 
-Prints the measurements and the path of a page that shows the pictures with settings and
-numbers; PNG files and results.json lie beside it. A second run goes on where an earlier
-one stopped.
+An objective or examples make a figure of your own, instead of the presets unless these
+are asked for, too. Prints the measurements and the path of a page that shows the
+pictures with settings and numbers; PNG files and results.json lie beside it. A second
+run goes on where an earlier one stopped.
 """
 
+import dataclasses
 import pathlib
+import shlex
 import sys
 from typing import Any
 
 import numpy as np
 from absl import app, flags
 
-from lucid_rl.errors import LucidRLError
+from lucid_rl.errors import LucidRLError, SettingsError
 from lucid_rl.games.vector_game import make_game, settings_from_args
 from lucid_rl.interface.sources import ModelSource, open_source
 from lucid_rl.interpret.nmf import NMFSettings
@@ -27,6 +31,7 @@ from lucid_rl.interpret.visualization.parametrizations import KINDS, Parametriza
 from lucid_rl.interpret.visualization.presets import (
     OBJECTIVES,
     PRESETS,
+    DatasetRow,
     GradientRow,
     Preset,
 )
@@ -39,10 +44,16 @@ from lucid_rl.sampling.observations import (
     read_observations,
     sample_observations,
 )
+from scripts import game_flags
+
+flags.adopt_module_key_flags(game_flags)
 
 _DEFAULT = VisualizationSettings()
 _INTERVAL = 32  # steps between two observations of one environment
 _ROW = GradientRow("")
+_EXAMPLES_ROW = DatasetRow("")
+_PLACES = ("centre", "all")
+_OF_TWO_MODELS = ("difference", "layer_difference")
 
 _MODEL = flags.DEFINE_string(
     "model",
@@ -67,10 +78,12 @@ _REPORT = flags.DEFINE_string(
     "report", None, "Write a Markdown page with small pictures, too, such as a.md."
 )
 _PRESETS = flags.DEFINE_list(
-    "presets", list(PRESETS), f"Figures to make, of {', '.join(PRESETS)}."
+    "presets",
+    None,
+    f"Figures to make, of {', '.join(PRESETS)}; by default all, or only one's own.",
 )
 _LAYER = flags.DEFINE_string(
-    "layer", None, "The intermediate layer; by default 2b, or the middle one."
+    "layer", "", "The intermediate layer; by default 2b, or the middle one."
 )
 _N_FEATURES = flags.DEFINE_integer(
     "n_features", 16, "NMF directions of the layer.", lower_bound=1
@@ -88,12 +101,21 @@ _STEPS = flags.DEFINE_integer("steps", _DEFAULT.steps, "Steps of the optimizer."
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", _DEFAULT.learning_rate, "Of Adam.")
 _SEED = flags.DEFINE_integer("seed", _DEFAULT.seed, "Seed of everything random.")
 
-# One figure of one's own. It is made when an objective is chosen.
+# A figure of one's own. It is made when an objective or examples are chosen.
 _OBJECTIVE = flags.DEFINE_enum(
-    "objective", None, list(OBJECTIVES), "Make a figure of one's own that maximizes it."
+    "objective", None, list(OBJECTIVES), "Make pictures that maximize it."
+)
+_EXAMPLES = flags.DEFINE_enum(
+    "examples",
+    None,
+    ["grid", "map"],
+    "Make pictures of dataset examples of NMF features: a grid of the strongest "
+    "patches, or a spatially-aware map.",
 )
 _TARGETS = flags.DEFINE_list(
-    "targets", ["0", "1", "2"], "Its channels, features or observations."
+    "targets",
+    [str(i) for i in _ROW.targets],
+    "Channels, features or observations of one's own figure; empty for all.",
 )
 _POSITION = flags.DEFINE_string(
     "position", "centre", "Position in the layer: 'centre', 'all' or row,column."
@@ -132,6 +154,23 @@ _KEEP_SIZE = flags.DEFINE_boolean(
     _DEFAULT.transformations.keep_size,
     "Crop or pad to the size before; for layers behind a dense one.",
 )
+_SIDE = flags.DEFINE_integer(
+    "side", _EXAMPLES_ROW.side, "Patches along each side of a grid of examples."
+)
+_MAX_PER_POSITION = flags.DEFINE_integer(
+    "max_per_position",
+    _EXAMPLES_ROW.max_per_position,
+    "Patches of a grid from one position; by default as many as --side.",
+    lower_bound=1,
+)
+_SUBDIVISION = flags.DEFINE_float(
+    "subdivision", _EXAMPLES_ROW.subdivision, "Cells of a map for each position."
+)
+_TOP_SHARE = flags.DEFINE_float(
+    "top_share",
+    _EXAMPLES_ROW.top_share,
+    "Share of the observations that must be enough to fill a map.",
+)
 _PENALTY = flags.DEFINE_float(
     "penalty", _DEFAULT.penalty, "L2 penalty on first-layer activations."
 )
@@ -140,44 +179,74 @@ _TOTAL_VARIATION = flags.DEFINE_float(
 )
 
 
-def _own_preset(base: VisualizationSettings, objective: Any) -> Preset:
-    position: Any = _POSITION.value
-    if position not in ("centre", "all"):
-        position = _integers(position.split(","), "--position")
-    kind: Any = _PARAMETRIZATION.value
-    transformations = Transformations(
-        padding=_PADDING.value,
-        jitter=_JITTER.value,
-        scaling=_SCALING.value,
-        rotation=_ROTATION.value,
-        keep_size=_KEEP_SIZE.value,
+def _own_preset(base: VisualizationSettings) -> Preset | None:
+    """The figure that the flags describe, if they do."""
+    rows: list[GradientRow | DatasetRow] = []
+    targets = _integers(_TARGETS.value, "targets")
+    if _OBJECTIVE.value is not None:
+        rows.append(_gradient_row(base, _OBJECTIVE.value, targets))
+    if _EXAMPLES.value is not None:
+        rows.append(
+            DatasetRow(
+                f"Dataset examples, {_EXAMPLES.value}",
+                features=targets,
+                spatial=_EXAMPLES.value == "map",
+                side=_SIDE.value,
+                max_per_position=_MAX_PER_POSITION.value,
+                subdivision=_SUBDIVISION.value,
+                top_share=_TOP_SHARE.value,
+            )
+        )
+    if not rows:
+        return None
+    return Preset(
+        "As the flags say", "Settings are below the row's title.", tuple(rows)
     )
-    settings = VisualizationSettings(
-        steps=base.steps,
-        learning_rate=base.learning_rate,
-        seed=base.seed,
+
+
+def _gradient_row(
+    base: VisualizationSettings, objective: Any, targets: tuple[int, ...]
+) -> GradientRow:
+    if objective in _OF_TWO_MODELS and _COMPARE_TO.value is None:
+        raise SettingsError(
+            f"--objective={objective} needs a second model: --compare_to"
+        )
+    position: Any = _POSITION.value
+    if position not in _PLACES:
+        position = _integers(position.split(","), "position")
+    kind: Any = _PARAMETRIZATION.value
+    settings = dataclasses.replace(
+        base,
         parametrization=Parametrization(kind, _DECORRELATED.value),
-        transformations=transformations,
+        transformations=Transformations(
+            padding=_PADDING.value,
+            jitter=_JITTER.value,
+            scaling=_SCALING.value,
+            rotation=_ROTATION.value,
+            keep_size=_KEEP_SIZE.value,
+        ),
         penalty=_PENALTY.value,
         total_variation=_TOTAL_VARIATION.value,
     )
-    row = GradientRow(
-        objective.capitalize(),
+    return GradientRow(
+        objective.replace("_", " ").capitalize(),
         objective,
-        targets=_integers(_TARGETS.value, "--targets"),
+        targets=targets,
         position=position,
         cosine_power=_COSINE_POWER.value,
         game_statistics=_GAME_STATISTICS.value,
         settings=settings,
     )
-    return Preset("As the flags say", "Settings are below the row's title.", (row,))
 
 
 def _integers(values: list[str], flag: str) -> tuple[int, ...]:
     try:
-        return tuple(int(value) for value in values)
+        return tuple(int(value) for value in values if value)
     except ValueError as error:
-        raise app.UsageError(f"{flag} takes whole numbers, got {values}") from error
+        given = ",".join(values)
+        raise SettingsError(
+            f"--{flag}={given}: expected whole numbers, such as 3,7"
+        ) from error
 
 
 def _observations(source: ModelSource) -> np.ndarray:
@@ -190,7 +259,9 @@ def _observations(source: ModelSource) -> np.ndarray:
         n_per_env=-(-_N_OBSERVATIONS.value // n_envs),
         interval=_INTERVAL,
     )
-    game = settings_from_args(source.args, n_envs=n_envs, seed=_SEED.value)
+    game = settings_from_args(
+        source.args, source.model.n_actions, n_envs=n_envs, seed=_SEED.value
+    )
     rng = np.random.default_rng(_SEED.value)
     with make_game(game) as played:
         found = sample_observations(played, source.model.policy, sampling, rng)
@@ -198,17 +269,16 @@ def _observations(source: ModelSource) -> np.ndarray:
 
 
 def _presets(base: VisualizationSettings) -> dict[str, Preset]:
-    names = [name for name in _PRESETS.value if name]
+    own = _own_preset(base)
+    names = _PRESETS.value
+    if names is None:
+        names = list(PRESETS) if own is None else []
     unknown = [name for name in names if name not in PRESETS]
     if unknown:
-        raise app.UsageError(
-            f"no preset {unknown[0]!r}; there are {', '.join(PRESETS)}"
-        )
+        raise SettingsError(f"no preset {unknown[0]!r}; there are {', '.join(PRESETS)}")
     presets = {name: PRESETS[name](base) for name in names}
-    if _OBJECTIVE.value is not None:
-        presets["own"] = _own_preset(base, _OBJECTIVE.value)
-    if not presets:
-        raise app.UsageError("nothing to do: choose --presets or an --objective")
+    if own is not None:
+        presets["own"] = own
     return presets
 
 
@@ -222,14 +292,14 @@ def _run() -> tuple[ContactSheet, pathlib.Path]:
     imagenet = None
     if _IMAGENET_MODEL.value is not None:
         if len(_IMAGENET_LAYERS.value) != 2:
-            raise app.UsageError("--imagenet_layers takes two names")
+            raise SettingsError("--imagenet_layers takes two names")
         first, intermediate = _IMAGENET_LAYERS.value
         imagenet = ImagenetNetwork(_IMAGENET_MODEL.value, first, intermediate)
     features_of: Any = _FEATURES_OF.value
     subject = Subject(
         source.model,
         _observations(source),
-        layer=_LAYER.value or "",
+        layer=_LAYER.value,
         features_of=features_of,
         nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
         compare_to=None if compare_to is None else compare_to.model,
@@ -253,19 +323,18 @@ def main(argv: list[str]) -> None:
     """Makes the figures that the flags describe."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    game_flags.use_game_flags()
     try:
         sheet, page = _run()
-        report = None
+        print(sheet.table_text())
+        print(page)
         if _REPORT.value is not None:
-            command = " ".join(["python -m scripts.visualize_features", *sys.argv[1:]])
-            report = write_report(sheet, _REPORT.value, command)
+            command = f"python -m scripts.visualize_features {shlex.join(sys.argv[1:])}"
+            print(write_report(sheet, _REPORT.value, command))
     except LucidRLError as error:
-        print(f"visualize_features: {error}", file=sys.stderr)
-        sys.exit(1)
-    print(sheet.table_text())
-    print(page)
-    if report is not None:
-        print(report)
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; rows that are done are kept, and the same command goes on")
 
 
 if __name__ == "__main__":

@@ -39,12 +39,15 @@ class ContactSheet:
             (measurements), and "figures" by name, each with a title, a text and rows.
     """
 
-    def __init__(self, folder: PathLike, about: dict[str, Any]):
-        """Opens a folder, with what an earlier run left there.
+    def __init__(
+        self, folder: PathLike, about: dict[str, Any], observations: dict[str, float]
+    ):
+        """Opens a folder, with what an earlier run of the same subject left there.
 
         Args:
             folder: it is made when the first row is written.
             about: names and values shown at the page's top.
+            observations: measurements of the observations as a whole.
 
         Raises:
             FileFormatError: its results.json is none.
@@ -53,14 +56,15 @@ class ContactSheet:
         self.results: dict[str, Any] = {
             "version": _VERSION,
             "about": about,
-            "observations": {},
+            "observations": observations,
             "figures": {},
         }
+        subject = ("version", "about", "observations")
         path = self.folder / RESULTS
         if path.is_file():
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
-                if found["version"] == _VERSION:
+                if all(found[key] == self.results[key] for key in subject):
                     self.results["figures"] = dict(found["figures"])
             except (ValueError, KeyError, TypeError) as error:
                 raise FileFormatError(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +38,7 @@ from lucid_rl.progress import progress
 _LOSS_POINTS = 48  # of a loss curve that is kept
 _CHUNK_OBSERVATIONS = 256  # whose activations are held at once
 _ARTICLE_LAYER = "2b"
+_OF_TWO_MODELS = ("difference", "layer_difference")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,17 +165,52 @@ def make_row(row: Row, subject: Subject) -> FigureRow | None:
         ModelError: a layer that there is not.
     """
     if isinstance(row, ObservationRow):
-        chosen = _chosen(row.observations, len(subject.observations), "observation")
+        chosen = _targets(row, subject)
         images = _floats(subject.observations[chosen])
         labels = tuple(f"observation {i}" for i in chosen)
         return FigureRow(row.title, labels, images, {}, _measures(images))
     if isinstance(row, DatasetRow):
         return _dataset_row(row, subject)
-    if row.network == "imagenet":
-        return None if subject.imagenet is None else _imagenet_row(row, subject)
-    if row.objective == "difference" and subject.compare_to is None:
+    if not _is_possible(row, subject):
         return None
+    if row.network == "imagenet":
+        return _imagenet_row(row, subject)
     return _gradient_row(row, subject)
+
+
+def check_row(row: Row, subject: Subject) -> None:
+    """Checks a row's layer and targets before anything is computed.
+
+    Args:
+        row: which.
+        subject: the model and its observations.
+
+    Raises:
+        InputError: channels, features or observations that there are not, examples
+            of a layer without positions, or models that do not compare.
+        ModelError: a layer that there is not.
+    """
+    if isinstance(row, GradientRow) and (
+        row.network == "imagenet" or not _is_possible(row, subject)
+    ):
+        return
+    _targets(row, subject)
+    if isinstance(row, GradientRow) and row.objective in _OF_TWO_MODELS:
+        layer = subject.layer_name(row.layer)
+        assert subject.compare_to is not None
+        shapes = [m.layer_shape(layer) for m in (subject.model, subject.compare_to)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"layer {layer!r} has shape {shapes[0]} in the model and {shapes[1]} "
+                "in the one it is compared to; give models of one architecture"
+            )
+
+
+def _is_possible(row: GradientRow, subject: Subject) -> bool:
+    """Whether the subject has the networks that a row shows."""
+    if row.network == "imagenet":
+        return subject.imagenet is not None
+    return row.objective not in _OF_TWO_MODELS or subject.compare_to is not None
 
 
 def observation_numbers(observations: np.ndarray) -> dict[str, float]:
@@ -202,7 +237,7 @@ def _gradient_row(row: GradientRow, subject: Subject) -> FigureRow:
         objective,
         settings,
         observations=subject.observations,
-        compare_to=subject.compare_to if row.objective == "difference" else None,
+        compare_to=subject.compare_to if row.objective in _OF_TWO_MODELS else None,
         description=row.title,
     )
     numbers = _measures(found.images) | {"reached": found.activations}
@@ -225,34 +260,27 @@ def _gradient_row(row: GradientRow, subject: Subject) -> FigureRow:
 def _objective(
     row: GradientRow, layer: str, subject: Subject
 ) -> tuple[objectives.Objective, tuple[str, ...]]:
-    position: Any = row.position
-    if row.objective in ("neuron", "channel", "difference"):
-        if row.objective == "channel":
-            position = "all"
-        objective = objectives.neurons(layer, row.targets, position)
-        if row.objective == "difference":
-            objective = objective - objectives.on_other_model(objective)
-        return objective, tuple(f"channel {i}" for i in row.targets)
+    position: Any = "all" if row.objective == "channel" else row.position
+    if row.objective == "layer_difference":
+        return objectives.activation_difference(layer), ("all channels",)
+    chosen = _targets(row, subject)
     if row.objective == "direction":
-        features = subject.features(layer)
-        chosen = _chosen(row.targets, features.n_features, "feature")
-        vectors = features.directions[chosen]
-        return (
-            objectives.directions(layer, vectors, position, row.cosine_power),
-            tuple(f"feature {i}" for i in chosen),
-        )
-    chosen = _chosen(row.targets, len(subject.observations), "observation")
-    activations = subject.model.activations(subject.observations[chosen], [layer])
-    return (
-        objectives.caricature(layer, activations[layer], row.cosine_power),
-        tuple(f"observation {i}" for i in chosen),
-    )
+        vectors = subject.features(layer).directions[chosen]
+        objective = objectives.directions(layer, vectors, position, row.cosine_power)
+        return objective, tuple(f"feature {i}" for i in chosen)
+    if row.objective == "caricature":
+        activations = subject.model.activations(subject.observations[chosen], [layer])
+        objective = objectives.caricature(layer, activations[layer], row.cosine_power)
+        return objective, tuple(f"observation {i}" for i in chosen)
+    objective = objectives.neurons(layer, chosen, position)
+    if row.objective == "difference":
+        objective = objective - objectives.on_other_model(objective)
+    return objective, tuple(f"channel {i}" for i in chosen)
 
 
 def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
     layer = subject.layer_name(row.layer)
-    features = subject.features(layer)
-    chosen = _chosen(row.features, features.n_features, "feature")
+    chosen = _targets(row, subject)
     responses = subject.responses(layer)
     pixels = np.array(subject.observations.shape[1:3]) / responses.shape[1:3]
     # The patches of a map tile it.
@@ -262,23 +290,23 @@ def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
     for feature in chosen:
         weights = responses[..., feature]
         grid = (
-            spatial_examples(weights, row.subdivision)
+            spatial_examples(weights, row.subdivision, row.top_share)
             if row.spatial
-            else diverse_examples(weights, row.side)
+            else diverse_examples(weights, row.side, row.max_per_position)
         )
         images.append(render_examples(grid, subject.observations, (height, width)))
-    return FigureRow(
-        row.title,
-        tuple(f"feature {i}" for i in chosen),
-        rescale_opacity(np.stack(images)),
-        {
-            "layer": layer,
-            "features": f"NMF of {subject.features_of}s",
-            "observations": str(len(subject.observations)),
-            "patches": f"{height}x{width} pixels",
-        },
-        {},
-    )
+    settings = {
+        "layer": layer,
+        "features": f"{subject.nmf.n_features}, NMF of {subject.features_of}s",
+        "observations": str(len(subject.observations)),
+        "patches": f"{height}x{width} pixels",
+    }
+    if row.spatial:
+        settings["share of observations that is enough"] = f"{row.top_share:g}"
+    else:
+        settings["from one position"] = f"at most {row.max_per_position or row.side}"
+    labels = tuple(f"feature {i}" for i in chosen)
+    return FigureRow(row.title, labels, rescale_opacity(np.stack(images)), settings, {})
 
 
 def _imagenet_row(row: GradientRow, subject: Subject) -> FigureRow:
@@ -302,7 +330,7 @@ def _described(
     row: GradientRow, layer: str, settings: VisualizationSettings
 ) -> dict[str, str]:
     found = {"layer": layer, "objective": row.objective}
-    if row.objective != "caricature":
+    if row.objective not in ("caricature", "layer_difference"):
         found["position"] = str(row.position)
     if row.cosine_power:
         found["cosine power"] = f"{row.cosine_power:g}"
@@ -335,13 +363,30 @@ def _measures(images: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _chosen(targets: Sequence[int], n: int, what: str) -> list[int]:
-    """Numbers of targets, all if none are given."""
-    chosen = list(targets) or list(range(n))
-    wrong = [i for i in chosen if not 0 <= i < n]
+def _targets(row: Row, subject: Subject) -> list[int]:
+    """A row's channels, features or observations, checked; all if none are given."""
+    if isinstance(row, ObservationRow):
+        targets, what, n = row.observations, "observation", len(subject.observations)
+    else:
+        layer = subject.layer_name(row.layer)
+        shape = subject.model.layer_shape(layer)
+        if isinstance(row, DatasetRow):
+            if len(shape) != 3:
+                raise InputError(
+                    f"dataset examples need a layer with positions; {layer!r} has "
+                    f"shape {shape}. Choose one of {', '.join(subject.model.layers)}"
+                )
+            targets, what, n = row.features, "feature", subject.nmf.n_features
+        elif row.objective == "direction":
+            targets, what, n = row.targets, "feature", subject.nmf.n_features
+        elif row.objective == "caricature":
+            targets, what, n = row.targets, "observation", len(subject.observations)
+        else:
+            targets, what, n = row.targets, "channel", shape[-1]
+    wrong = [i for i in targets if not 0 <= i < n]
     if wrong:
-        raise InputError(f"{what} {wrong[0]}: there are {n}, 0 to {n - 1}")
-    return chosen
+        raise InputError(f"no {what} {wrong[0]}: there are {n}, 0 to {n - 1}")
+    return list(targets) or list(range(n))
 
 
 def _thinned(losses: np.ndarray) -> np.ndarray:

@@ -20,20 +20,31 @@ class Tensors:
         other: the same of a second network, or None.
     """
 
-    def __init__(self, image: Any, tensor: Callable[[str], Any]):
+    def __init__(
+        self,
+        image: Any,
+        tensor: Callable[[str], Any],
+        shape: Callable[[str], tuple[int, ...] | None],
+    ):
         """Names the tensors of a network that is in the graph.
 
         Args:
             image: what "input" stands for.
             tensor: gives all other tensors.
+            shape: gives their shapes.
         """
         self._image = image
         self._tensor = tensor
+        self._shape = shape
         self.other: Tensors | None = None
 
     def __call__(self, name: str) -> Any:
         """The tensor of this name, [N, ...]."""
         return self._image if name == "input" else self._tensor(name)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The tensor's shape for an image before its transformations, if known."""
+        return self._shape(name)
 
 
 def connect(
@@ -81,7 +92,12 @@ def connect(
             )
         return found
 
-    tensors = Tensors(image, tensor)
+    def shape(name: str) -> tuple[int, ...] | None:
+        if isinstance(model, GraphModel) and model.image_shape == image.shape[1:]:
+            return model.layer_shape(name)
+        return None
+
+    tensors = Tensors(image, tensor, shape)
     if compare_to is not None:
         tensors.other = connect(
             compare_to,

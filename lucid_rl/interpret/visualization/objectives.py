@@ -232,27 +232,37 @@ def caricature(
     Args:
         layer: the layer's name.
         references: f32 [K, H, W, C] or [H, W, C], the layer's activations for the
-            reference observations (`GraphModel.activations`).
+            reference observations (`GraphModel.activations`); [K, C] or [C] for a
+            dense layer.
         cosine_power: as in `directions`; at each position.
     """
     array = np.asarray(references, np.float32)
-    array = array[None] if array.ndim == 3 else array
-    if array.ndim != 4 or 0 in array.shape or not np.isfinite(array).all():
+    array = array[None] if array.ndim in (1, 3) else array
+    if array.ndim not in (2, 4) or 0 in array.shape or not np.isfinite(array).all():
         raise InputError(
-            "expected a reference's activations [height, width, channels] at a "
-            f"spatial layer, got shape {np.shape(references)}"
+            "expected a reference's finite activations, [height, width, channels] or "
+            f"[channels], got shape {np.shape(references)}"
         )
 
     def score(T: Any, every: bool) -> Any:
         activations = T(layer)
         n_channels = tf.dimension_value(activations.shape[-1])
-        if activations.shape.rank != 4 or n_channels != array.shape[-1]:
+        if activations.shape.rank != array.ndim or n_channels != array.shape[-1]:
             raise InputError(
-                f"a reference of {array.shape[-1]} channels does not fit layer "
-                f"{layer!r} of shape {activations.shape}"
+                f"a reference of shape {array.shape[1:]} does not fit layer "
+                f"{layer!r} of shape {activations.shape[1:]}"
             )
-        size = tf.shape(activations)[1:3]
-        reference = tf.image.resize_with_crop_or_pad(array, size[0], size[1])
+        whole = T.shape(layer) if hasattr(T, "shape") else None
+        if whole is not None and whole != array.shape[1:]:
+            raise InputError(
+                f"a reference of shape {array.shape[1:]} does not fit layer "
+                f"{layer!r}, which has {whole} before transformations; give the "
+                "activations of an image of the same size"
+            )
+        reference = array
+        if array.ndim == 4:
+            size = tf.shape(activations)[1:3]
+            reference = tf.image.resize_with_crop_or_pad(array, size[0], size[1])
         return _mean_product(activations, reference, cosine_power, every)
 
     return Objective(score, len(array), f"caricature at {layer}")
@@ -393,8 +403,11 @@ def _mean_product(activations: Any, targets: Any, power: float, every: bool) -> 
     """
     targets = tf.convert_to_tensor(targets, tf.float32)
     if every:
+        # Never as large as all pairs of activations and targets.
+        products = tf.einsum("n...c,k...c->nk...", activations, targets)
         activations, targets = activations[:, None], targets[None]
-    products = tf.reduce_sum(activations * targets, -1)
+    else:
+        products = tf.reduce_sum(activations * targets, -1)
     if power:
         lengths = [
             tf.sqrt(tf.reduce_sum(x**2, -1) + _EPSILON**2) + _EPSILON

@@ -6,20 +6,16 @@ in one setting. Differences from the article are noted where a setting is made.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 from lucid_rl.interpret.visualization.parametrizations import Parametrization
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
 
-ObjectiveKind = Literal["neuron", "channel", "direction", "caricature", "difference"]
-OBJECTIVES: tuple[ObjectiveKind, ...] = (
-    "neuron",
-    "channel",
-    "direction",
-    "caricature",
-    "difference",
-)
+ObjectiveKind = Literal[
+    "neuron", "channel", "direction", "caricature", "difference", "layer_difference"
+]
+OBJECTIVES: tuple[ObjectiveKind, ...] = get_args(ObjectiveKind)
 Network = Literal["model", "imagenet"]
 
 FIRST = "first"
@@ -34,10 +30,12 @@ class GradientRow:
         title: of the row.
         objective: what each picture maximizes: a "neuron" of a channel, a whole
             "channel", a "direction" (an NMF feature) at one position, the
-            "caricature" of an observation, or the "difference" of a neuron between
-            two models.
+            "caricature" of an observation, the "difference" of a neuron between two
+            models, or the "layer_difference" between all that they compute at the
+            layer.
         layer: "first", "intermediate" or a layer's name.
-        targets: channels, features or observations, by number.
+        targets: channels, features or observations, by number; empty for all. A
+            layer's difference has none.
         position: "centre", "all" or (row, column).
         cosine_power: of directions and caricatures.
         game_statistics: take colours and spectrum of the observations, not ImageNet's.
@@ -69,7 +67,10 @@ class DatasetRow:
         spatial: one spatially-aware map for each feature, rather than its strongest
             patches.
         side: patches along each side of the picture, if not spatial.
+        max_per_position: patches from one position, if not spatial; by default `side`.
         subdivision: cells per position along each axis of a map.
+        top_share: share of the observations that must be enough to fill a map; it
+            limits how often one is used (`dataset_examples.spatial_examples`).
         patch_positions: side of a patch, in positions of the layer; a map's patches
             are as large as its cells.
     """
@@ -79,7 +80,9 @@ class DatasetRow:
     features: tuple[int, ...] = ()
     spatial: bool = False
     side: int = 4
+    max_per_position: int | None = None
     subdivision: float = 0.5
+    top_share: float = 0.1
     patch_positions: float = 6.0
 
 
@@ -270,9 +273,19 @@ def differences(base: VisualizationSettings) -> Preset:
     """What one model sees and another does not."""
     return Preset(
         "Difference between two models",
-        "Each picture maximizes a neuron of the model minus the same neuron of the "
-        "model it is compared to.",
-        (GradientRow("Difference", "difference", settings=_settings(base)),),
+        "Pictures that maximize a neuron of the model minus the same neuron of the "
+        "model it is compared to; and the distance between the two models' activations "
+        "at the layer.",
+        (
+            GradientRow("Neurons", "difference", settings=_settings(base)),
+            GradientRow(
+                "The whole layer",
+                "layer_difference",
+                targets=(),
+                position="all",
+                settings=_settings(base),
+            ),
+        ),
     )
 
 

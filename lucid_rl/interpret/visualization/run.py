@@ -10,6 +10,7 @@ from lucid_rl.files import PathLike
 from lucid_rl.interpret.visualization.contact_sheet import ContactSheet, row_key
 from lucid_rl.interpret.visualization.figures import (
     Subject,
+    check_row,
     make_row,
     observation_numbers,
 )
@@ -39,8 +40,10 @@ def run_presets(
         ModelError: a layer that there is not.
         SaveError: a file cannot be written.
     """
-    sheet = ContactSheet(folder, about)
-    sheet.results["observations"] = observation_numbers(subject.observations)
+    for preset in presets.values():
+        for row in preset.rows:
+            check_row(row, subject)
+    sheet = ContactSheet(folder, about, observation_numbers(subject.observations))
     digest = row_key(np.asarray(subject.observations).tobytes())
     layers = subject.layer, subject.first_layer
     context = (about, digest, layers, subject.features_of, subject.nmf)

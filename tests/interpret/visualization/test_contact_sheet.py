@@ -15,6 +15,7 @@ from lucid_rl.interpret.visualization.figures import (
     ImagenetNetwork,
     Subject,
     make_row,
+    observation_numbers,
 )
 from lucid_rl.interpret.visualization.presets import (
     PRESETS,
@@ -161,11 +162,12 @@ def test_bad_input(subject, model_a, tmp_path):
         Subject(model_a, np.zeros((3, 32, 32, 3), np.uint8))
     (tmp_path / "results.json").write_text("[]")
     with pytest.raises(FileFormatError, match="not written by this package"):
-        ContactSheet(tmp_path, {})
+        ContactSheet(tmp_path, {}, {})
 
 
-def test_the_report(folder, tmp_path):
-    sheet = ContactSheet(folder, ABOUT)
+def test_the_report(folder, subject, tmp_path):
+    numbers = observation_numbers(subject.observations)
+    sheet = ContactSheet(folder, ABOUT, numbers)
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "old.png").write_bytes(b"")
     page = write_report(sheet, tmp_path / "page.md", "python -m it")

@@ -67,6 +67,16 @@ def test_a_caricature_of_itself_is_the_mean_square(model_a, images, activations,
     np.testing.assert_allclose(found, expected, rtol=2e-3)
 
 
+@pytest.mark.parametrize("power", [0, 2])
+def test_a_caricature_at_a_dense_layer(model_a, images, power):
+    logits = model_a.activations(images, ["logits"])["logits"]
+    found = dataset_scores(model_a, o.caricature("logits", logits, power), images)
+    products = logits @ logits.T
+    lengths = np.linalg.norm(logits, axis=1)
+    cosines = np.maximum(0.1, products / lengths / lengths[:, None])
+    np.testing.assert_allclose(found, products * cosines**power, rtol=2e-3, atol=1e-3)
+
+
 def test_a_caricature_takes_the_references_middle(model_a, images, activations):
     reference = np.zeros((64, 64, 16))
     reference[20, 30, 5] = 2
@@ -143,7 +153,13 @@ def test_two_models(model_a, images):
         (lambda: o.directions("2b", np.ones((1, 5))), InputError, "which has 32"),
         (lambda: o.directions("2b", [[np.nan] * 32]), InputError, "finite"),
         (lambda: o.caricature("2b", np.ones((4, 4, 5))), InputError, "not fit"),
-        (lambda: o.caricature("2b", np.ones((4, 5))), InputError, "height, width"),
+        (lambda: o.caricature("2b", np.ones((4, 5, 2, 2, 2))), InputError, "height"),
+        (lambda: o.caricature("2b", np.ones(32)), InputError, "not fit"),
+        (
+            lambda: o.caricature("2b", np.ones((16, 16, 32))),
+            InputError,
+            r"\(16, 16, 32\) does not fit .* \(32, 32, 32\) before",
+        ),
         (lambda: o.caricature("value", np.ones((4, 4, 1))), InputError, "not fit"),
         (lambda: o.neurons("2b", [0, 1]), InputError, "2 targets for a batch of 3"),
         (
