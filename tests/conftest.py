@@ -13,6 +13,8 @@ import pytest
 
 DATA = pathlib.Path(__file__).parent / "data"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 120_000
+"""How long, in ms, to wait for a browser or its page: machines may be slow and busy."""
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +54,8 @@ def chromium():
     with playwright.sync_playwright() as api:
         if path is None and not pathlib.Path(api.chromium.executable_path).exists():
             pytest.skip(f"no browser: none of {', '.join(CHROMIUMS)} is installed")
-        browser = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = api.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield browser
         browser.close()

@@ -6,6 +6,7 @@ from absl.testing import flagsaver
 
 from lucid_rl.interface import read_bundle
 from scripts import make_interface
+from tests.conftest import PATIENCE
 
 _TINY = {
     "model": "bundled",
@@ -96,6 +97,7 @@ def test_the_page_opens_moves_and_switches_layer(
         page_path = tmp_path / "index.html"
     complaints = []
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE)
     page.on(
         "console",
         lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None,

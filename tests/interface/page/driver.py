@@ -10,6 +10,7 @@ from lucid_rl.interpret.colour import (
     feature_colours,
 )
 from lucid_rl.interpret.smoothing import norm_filter, smooth
+from tests.conftest import PATIENCE
 from tests.interface.page_fixture import LENGTHS, Layer
 
 _READ = """async canvas => {
@@ -40,7 +41,7 @@ class Viewer:
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("request", self._on_request)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE)
 
     def _on_console(self, message) -> None:
         if message.type in ("error", "warning"):

@@ -428,6 +428,23 @@ def test_the_address_follows_and_leads(viewer, open_page, site):
     assert again["combine"] and not again["notices"]
 
 
+def test_an_address_leads_though_another_is_about_to_be_written(viewer):
+    viewer.page.evaluate(
+        """async () => {
+            document.querySelector('[data-testid=forward]').click();
+            await new Promise((resolve) => setTimeout(resolve));
+            const link = '#trajectory=2&frame=30&layer=4a';
+            setTimeout(() => { location.hash = link }, 50);
+            // Busy until the page's own address is due too: its turn comes between
+            // the link and the event that tells of it.
+            for (const end = performance.now() + 600; performance.now() < end; );
+        }"""
+    )
+    viewer.wait_for("view.trajectory === 1 && view.frame === 29")
+    viewer.page.wait_for_function("location.hash.includes('frame=30')")
+    assert viewer.settle()["layer"] == "4a"
+
+
 def test_a_bad_address_falls_back_with_a_notice(open_page, site):
     viewer = open_page(site, "#trajectory=99&layer=9z&frame=<b>&rows=model:77&x=1")
     view = viewer.settle()
