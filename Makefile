@@ -39,6 +39,19 @@ test-slow: venv
 	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile \
 	  --ignore=$(SECOND_PROCESS)
 
+# Lucid 0.3.10, the last with rl_util, pins an old numpy: it stays apart.
+LUCID_0310 := $(VENV)/lucid-0.3.10
+$(LUCID_0310): | $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ lucid==0.3.10
+
+bench: venv $(LUCID_0310)
+	$(BIN)/python -m benchmarks.attribution
+	$(BIN)/python -m benchmarks.attribution_error
+	$(BIN)/python -m benchmarks.nmf
+	$(BIN)/python -m benchmarks.colour
+	$(BIN)/python -m benchmarks.feature_visualization
+	$(BIN)/python -m benchmarks.tables
+
 lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

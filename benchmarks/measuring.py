@@ -62,7 +62,45 @@ def run_apart(module: str, arguments: Sequence[str]) -> dict[str, Any]:
     return json.loads(process.stdout.strip().splitlines()[-1])
 
 
-def sampled_observations(n: int, seed: int = 0) -> np.ndarray:
+class Worker:
+    """`python -m module`, kept running to answer requests by `serve`.
+
+    Two of them can take turns, so that what else the machine does hits both alike.
+    """
+
+    def __init__(self, module: str, arguments: Sequence[str]):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """The worker's answer to a request."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"a worker ended: code {self._process.wait()}")
+        return json.loads(answer)
+
+    def close(self) -> None:
+        """Ends the process."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(answer: Callable[..., dict[str, Any]]) -> None:
+    """Answers a `Worker`'s requests until it is closed."""
+    for line in sys.stdin:
+        print(json.dumps(answer(**json.loads(line))), flush=True)
+
+
+def sampled_observations(n: int, seed: int = 0, interval: int = 24) -> np.ndarray:
     """Observations u8 [n, 64, 64, 3] of the bundled model at play."""
     from lucid_rl import bundled_checkpoint_path
     from lucid_rl.games.vector_game import GameSettings, make_game
@@ -70,7 +108,7 @@ def sampled_observations(n: int, seed: int = 0) -> np.ndarray:
     from lucid_rl.sampling.observations import ObservationSettings, sample_observations
 
     model = GraphModel.from_checkpoint(bundled_checkpoint_path())
-    chosen = ObservationSettings(n_envs=32, n_per_env=-(-n // 32), interval=24)
+    chosen = ObservationSettings(n_envs=32, n_per_env=-(-n // 32), interval=interval)
     with make_game(GameSettings(n_envs=32, seed=seed)) as game:
         sampled = sample_observations(
             game, model.policy, chosen, np.random.default_rng(seed)

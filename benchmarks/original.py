@@ -1,9 +1,12 @@
 """One task done by `lucid.scratch.rl_util` of Lucid 0.3.10, in a process of its own.
 
-    python -m benchmarks.original <task> <model.pb> <observations.npy> <layer>
+    python -m benchmarks.original features <model.pb> <observations.npy> <layer>
+    python -m benchmarks.original attributions <model.pb> <observations.npy>
+    python -m benchmarks.original colours <weights.npy>
 
-Prints JSON: the seconds of each step and the peak of memory. Lucid 0.3.10 is looked
-for in .venv/lucid-0.3.10 or in the folder that LUCID_0310 names.
+Prints JSON: the seconds of each step and the peak of memory; "attributions" answers
+the requests of a `measuring.Worker`. Lucid 0.3.10 is looked for in
+.venv/lucid-0.3.10 (`make bench` puts it there) or in the folder that LUCID_0310 names.
 """
 
 import json
@@ -12,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import LUCID_0310, fastest, peak_mb, timed
+from benchmarks.measuring import LUCID_0310, fastest, peak_mb, serve, timed
 
 _VALUE = "ppo2_model/strided_slice"
+_LOGITS = "ppo2_model/pi_1/add"
 _COMBINATIONS = [(s, e) for s in (0.25, 0.5, 1, 2) for e in (1, 2, 4, 8)]
 
 
@@ -61,6 +65,33 @@ def features(model_path: str, observations: np.ndarray, layer: str) -> dict:
     }
 
 
+def attributions(model_path: str, observations: np.ndarray) -> None:
+    """Answers requests for attributions to a layer with the article's rule."""
+    original = rl_util()
+    from lucid_rl.model import lucid_bridge
+
+    model = lucid_bridge.load_model(model_path)
+    floats = observations / np.float32(255)
+
+    def answer(nodes: list[str], n: int, logits: int = 0) -> dict[str, Any]:
+        def run() -> None:
+            for node in nodes:
+                original.get_attr(model, _VALUE, node, floats[:n], integrate_steps=10)
+                for i in range(logits):
+                    original.get_attr(
+                        model,
+                        _LOGITS,
+                        node,
+                        floats[:n],
+                        integrate_steps=10,
+                        score_fn=lambda t, i=i: t[..., i],
+                    )
+
+        return {**timed(run)[1], "peak_mb": peak_mb()}
+
+    serve(answer)
+
+
 def colours(weights: np.ndarray) -> dict:
     """Colouring, smoothing and opacity of weights [N, H, W, K]."""
     original = rl_util()
@@ -76,6 +107,10 @@ def colours(weights: np.ndarray) -> dict:
 
 
 def main(task: str, *arguments: str) -> None:
+    if task == "attributions":
+        model_path, observations = arguments
+        attributions(model_path, np.load(observations))
+        return
     if task == "features":
         model_path, observations, layer = arguments
         result = features(model_path, np.load(observations), layer)

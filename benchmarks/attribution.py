@@ -1,0 +1,381 @@
+"""Attribution against Lucid 0.3.10's rl_util: time, memory, share of the peak.
+
+    python -m benchmarks.attribution --observations=256
+
+Both work on the bundled model, on observations that it plays, on the same TensorFlow,
+each in a process of its own. They take turns, and the least of several times counts,
+because what else the machine does would otherwise decide. Lucid's is the article's
+right Riemann sum of 10 nodes; ours are
+
+* equal nodes: the same rule;
+* equal accuracy: the fewest cells of the default rule whose attributions are at least
+  as close to the integral as Lucid's (a reference of many nodes, from the layer's own
+  gradients), in float32 and with convolutions in bfloat16.
+
+Prints tables and writes benchmarks/results/attribution.json.
+"""
+
+import argparse
+import functools
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.attribution_error import distance, integral
+from benchmarks.measuring import (
+    LUCID_0310,
+    Worker,
+    fastest,
+    peak_mb,
+    print_table,
+    sampled_observations,
+    serve,
+    timed,
+    write_result,
+)
+from lucid_rl import bundled_checkpoint_path
+from lucid_rl.interpret.attribution import (
+    AttributionSettings,
+    attribute,
+    logit,
+    value,
+)
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.straight_rays import multiplications
+
+ARTICLE = AttributionSettings(rule="right_riemann", n_nodes=10)
+_CHUNK = 64  # observations whose attributions are in memory at once
+_MANY = 4096
+_FEWER = (256, 1024)
+UNITS = ("seconds", "cpu_seconds")
+VARIANTS = ("equal nodes", "equal accuracy", "with bfloat16")
+
+
+def errors(
+    observations: np.ndarray, layers: list[str], n_nodes: int
+) -> dict[str, dict[str, Any]]:
+    """Error of the article's rule and the cells of ours that are no worse."""
+    model, rounded = (
+        GraphModel.from_checkpoint(bundled_checkpoint_path(), bfloat16=bfloat16)
+        for bfloat16 in (False, True)
+    )
+
+    def error(model: GraphModel, settings: AttributionSettings) -> float:
+        found = attribute(model, observations, layer, settings=settings)
+        return distance(found.values, reference)
+
+    results: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        reference = integral(model, observations, layer, n_nodes)
+        article = error(model, ARTICLE)
+        results[layer] = {"article": article}
+        for name, own in (("float32", model), ("bfloat16", rounded)):
+            for n_cells in range(1, 11):
+                own_error = error(own, AttributionSettings(n_nodes=n_cells))
+                if own_error <= article:
+                    break
+            results[layer][name] = {"n_cells": n_cells, "error": own_error}
+        exact = attribute(model, observations, layer, settings=ARTICLE).values
+        same = attribute(rounded, observations, layer, settings=ARTICLE).values
+        results[layer]["of_bfloat16_alone"] = distance(same, exact)
+    return results
+
+
+def multiplications_of_article(model: GraphModel, layer: str) -> int:
+    """Of convolutions and matrix products, for one observation."""
+    function = model.layer_function(layer, [value().target])
+    before = multiplications(model.index, model.graph, (), (function.layer,))
+    # Forward to the layer, along the ray, and once more for F(a).
+    along = function.rays.multiplications(ARTICLE.n_nodes)
+    return before + along + function.multiplications // 2
+
+
+def ours(model_path: str, observations: np.ndarray) -> None:
+    """Answers requests for attributions, for `peaks` and for memory."""
+    models = {
+        bfloat16: GraphModel.from_model_pb(model_path, bfloat16=bfloat16)
+        for bfloat16 in (False, True)
+    }
+
+    def answer(
+        layers: list[str],
+        n: int,
+        settings: dict[str, dict[str, Any]],
+        logits: int = 0,
+        bfloat16: bool = False,
+        chunk: int = _CHUNK,
+    ) -> dict[str, Any]:
+        outputs = [value(), *map(logit, range(logits))]
+
+        def run() -> None:
+            for layer in layers:
+                for start in range(0, n, chunk):
+                    rows = observations[start : min(n, start + chunk)]
+                    attribute(
+                        models[bfloat16],
+                        rows,
+                        layer,
+                        outputs if logits else None,
+                        AttributionSettings(**settings[layer]),
+                    )
+
+        return {**timed(run)[1], "peak_mb": peak_mb()}
+
+    answers: dict[str, Callable[..., dict[str, Any]]]
+    answers = {"attribute": answer, "peak": peak}
+    serve(lambda task="attribute", **request: answers[task](**request))
+
+
+def peak() -> dict[str, dict[str, float]]:
+    """Times of 2 * 10^9 multiply-adds, as a convolution and as a matrix product."""
+    import tensorflow.compat.v1 as tf
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.Variable(tf.random.normal((76, 32, 32, 32)))
+        kernel = tf.Variable(tf.random.normal((5, 5, 32, 32)))
+        matrix = tf.Variable(tf.random.normal((1260, 1260)))
+        products = {
+            "convolution": tf.nn.conv2d(images, kernel, 1, "SAME").op,
+            "matrix product": tf.matmul(matrix, matrix).op,
+        }
+        session.run(tf.global_variables_initializer())
+
+        def run() -> dict[str, dict[str, float]]:
+            return {
+                name: timed(functools.partial(session.run, product))[1]
+                for name, product in products.items()
+            }
+
+        return fastest([run() for _ in range(4)])
+
+
+def least(times: list[dict[str, Any]]) -> dict[str, float]:
+    """The least of wall-clock and of processor seconds."""
+    return {unit: min(t[unit] for t in times) for unit in UNITS}
+
+
+class Contest:
+    """Two workers that take turns at the same tasks."""
+
+    def __init__(self, files: list[str], repeats: int):
+        self._repeats = repeats
+        self.ours = Worker("benchmarks.attribution", ["--worker", *files])
+        self.original = (
+            Worker("benchmarks.original", ["attributions", *files])
+            if LUCID_0310.exists()
+            else None
+        )
+
+    def time(
+        self, original: dict[str, Any], ours: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Least times of the original's task and of each of ours, by name."""
+        times: dict[str, list] = {"original": [], **{name: [] for name in ours}}
+        # What is built once; the original builds at every call.
+        first = {name: self.ours.ask(**{**task, "n": 1}) for name, task in ours.items()}
+        for _ in range(self._repeats):
+            if self.original is not None:
+                times["original"].append(self.original.ask(**original))
+            for name, task in ours.items():
+                times[name].append(self.ours.ask(**task))
+        found: dict[str, Any] = {k: least(v) for k, v in times.items() if v}
+        for name in ours:
+            found[name]["first_call_seconds"] = first[name]["seconds"]
+            if "original" in found:
+                found[name]["times_faster"] = {
+                    unit: found["original"][unit] / found[name][unit] for unit in UNITS
+                }
+        return found
+
+    def close(self) -> None:
+        """Ends both."""
+        self.ours.close()
+        if self.original is not None:
+            self.original.close()
+
+
+def variants(found_errors: dict, layers: list[str], n: int) -> dict[str, Any]:
+    """Our tasks beside the original's."""
+    article = {"rule": ARTICLE.rule, "n_nodes": ARTICLE.n_nodes}
+    cells = {
+        precision: {
+            k: {"n_nodes": found_errors[k][precision]["n_cells"]} for k in layers
+        }
+        for precision in ("float32", "bfloat16")
+    }
+    task = {"layers": layers, "n": n}
+    return {
+        "equal nodes": {**task, "settings": dict.fromkeys(layers, article)},
+        "equal accuracy": {**task, "settings": cells["float32"]},
+        "with bfloat16": {**task, "settings": cells["bfloat16"], "bfloat16": True},
+    }
+
+
+def speed(
+    model: GraphModel,
+    files: list[str],
+    n: int,
+    repeats: int,
+    found_errors: dict[str, Any],
+) -> dict[str, Any]:
+    """Times for each layer, for all, and for several outputs at once."""
+    layers = list(found_errors)
+    contest = Contest(files, repeats)
+    results: dict[str, Any] = {}
+    try:
+        for layer in layers:
+            tasks = variants(found_errors, [layer], n)
+            peaks = [contest.ours.ask(task="peak")]
+            found = contest.time({"nodes": [model.node_name(layer)], "n": n}, tasks)
+            peaks.append(contest.ours.ask(task="peak"))
+            found["peak"] = fastest(peaks)
+            billions = multiplications_of_article(model, layer) * n / 2e9
+            found["equal nodes"]["share_of_peak"] = {
+                unit: billions
+                * found["peak"]["convolution"][unit]
+                / found["equal nodes"][unit]
+                for unit in UNITS
+            }
+            results[layer] = found
+        results["all"] = totals([results[layer] for layer in layers])
+        tasks = variants(found_errors, ["2b"], _CHUNK)
+        tasks = {name: {**task, "logits": 4} for name, task in tasks.items()}
+        original = {"nodes": [model.node_name("2b")], "n": _CHUNK, "logits": 4}
+        results["2b, 5 outputs"] = contest.time(original, tasks)
+    finally:
+        contest.close()
+    return results
+
+
+def totals(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over layers of their times, and the ratios of these."""
+    found: dict[str, Any] = {
+        name: {unit: sum(r[name][unit] for r in results) for unit in UNITS}
+        for name in results[0]
+        if name != "peak"
+    }
+    for name in found:
+        if name != "original" and "original" in found:
+            found[name]["times_faster"] = {
+                unit: found["original"][unit] / found[name][unit] for unit in UNITS
+            }
+    return found
+
+
+def memory(model: GraphModel, files: list[str], layers: list[str]) -> dict[str, Any]:
+    """Peaks of memory in MB, of processes of their own.
+
+    The original's at 4,096 observations would not fit this machine beside other work;
+    it grows by the same amount with each observation, so two smaller numbers tell.
+    """
+    results: dict[str, Any] = {}
+    for layer in layers:
+        task = {"layers": [layer], "settings": {layer: {}}, "n": _MANY}
+        worker = Worker("benchmarks.attribution", ["--worker", *files])
+        found = {
+            "ours": worker.ask(**task)["peak_mb"],
+            "ours_kept_whole": worker.ask(**task, chunk=_MANY)["peak_mb"],
+        }
+        worker.close()
+        if LUCID_0310.exists():
+            worker = Worker("benchmarks.original", ["attributions", *files])
+            few, more = (
+                worker.ask(nodes=[model.node_name(layer)], n=n)["peak_mb"]
+                for n in _FEWER
+            )
+            worker.close()
+            per_observation = (more - few) / (_FEWER[1] - _FEWER[0])
+            found["original_measured"] = dict(zip(_FEWER, (few, more), strict=True))
+            found["original"] = more + per_observation * (_MANY - _FEWER[1])
+            found["share"] = found["ours"] / found["original"]
+            found["share_kept_whole"] = found["ours_kept_whole"] / found["original"]
+        results[layer] = found
+    return results
+
+
+def print_results(result: dict[str, Any]) -> None:
+    print_table(
+        ["", *(f"{name} ({unit})" for name in VARIANTS for unit in ("clock", "CPU"))],
+        [
+            [
+                task,
+                *(found[name]["times_faster"][u] for name in VARIANTS for u in UNITS),
+            ]
+            for task, found in result["speed"].items()
+            if "original" in found
+        ],
+    )
+    print()
+    print_table(
+        ["error", "Lucid", "cells", "ours", "cells bf16", "ours bf16", "bf16 alone"],
+        [
+            [
+                layer,
+                found["article"],
+                found["float32"]["n_cells"],
+                found["float32"]["error"],
+                found["bfloat16"]["n_cells"],
+                found["bfloat16"]["error"],
+                found["of_bfloat16_alone"],
+            ]
+            for layer, found in result["errors"].items()
+        ],
+    )
+    print()
+    print_table(
+        ["MB at 4,096", "Lucid", "ours", "share", "ours, whole", "share"],
+        [
+            [
+                layer,
+                found.get("original", "-"),
+                found["ours"],
+                found.get("share", "-"),
+                found["ours_kept_whole"],
+                found.get("share_kept_whole", "-"),
+            ]
+            for layer, found in result["memory"].items()
+        ],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--observations", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--layers", default="1a,2a,2b,3a,4a")
+    parser.add_argument("--memory_layers", default="1a,2b")
+    parser.add_argument("--reference_observations", type=int, default=16)
+    parser.add_argument("--reference_nodes", type=int, default=512)
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.worker:
+        ours(chosen.worker[0], np.load(chosen.worker[1]))
+        return
+    observations = sampled_observations(chosen.observations)
+    model = GraphModel.from_checkpoint(bundled_checkpoint_path())
+    found_errors = errors(
+        observations[:: -(-len(observations) // chosen.reference_observations)],
+        chosen.layers.split(","),
+        chosen.reference_nodes,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        files = [str(pathlib.Path(folder, name)) for name in ("model.pb", "seen.npy")]
+        model.save_model_pb(files[0])
+        np.save(files[1], np.resize(observations, (_MANY, *observations.shape[1:])))
+        result = {
+            **{k: v for k, v in vars(chosen).items() if k != "worker"},
+            "errors": found_errors,
+            "speed": speed(
+                model, files, chosen.observations, chosen.repeats, found_errors
+            ),
+            "memory": memory(model, files, chosen.memory_layers.split(",")),
+        }
+    print_results(result)
+    print(write_result("attribution", result))
+
+
+if __name__ == "__main__":
+    main()

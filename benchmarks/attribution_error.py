@@ -1,0 +1,245 @@
+"""How far attributions are from what they stand for, on the bundled model.
+
+    python -m benchmarks.attribution_error --observations=32
+
+(1) Quadrature: for each layer, rule and number of nodes, three errors of value
+attributions against an integral by 512 midpoints, computed from the layer's own
+gradients with no short cut:
+
+* attribution: L1 distance over all positions and channels, relative;
+* channel: the largest error of a channel's total, relative to |F(a) - F(0)|;
+* gap: |sum of attributions - (F(a) - F(0))|, relative to |F(a) - F(0)|,
+
+the last two as means over observations over the mean |F(a) - F(0)|. The cost is
+counted in multiply-adds, in units of one gradient from the layer onward. (2) Trust:
+how well each method's channels, and features of NMF, agree with what the value loses
+when the channel or feature is taken away. Prints tables and writes
+benchmarks/results/attribution_error.json.
+"""
+
+import argparse
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from benchmarks.measuring import print_table, sampled_observations, write_result
+from lucid_rl import bundled_checkpoint_path
+from lucid_rl.interpret.attribution import (
+    RULES,
+    Attribution,
+    AttributionSettings,
+    attribute,
+    value,
+)
+from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.features import fit_features
+from lucid_rl.interpret.multi_path import MultiPathSettings, attribute_along_paths
+from lucid_rl.model.graph_model import GraphModel
+
+NODES = (1, 2, 3, 4, 5, 6, 8, 10, 16, 20)
+STATED_ERROR = 0.01
+"""Of mean |F(a) - F(0)|, for a channel's total."""
+OCCLUSIONS = ("zero", "mean")
+
+
+def integral(
+    model: GraphModel, observations: np.ndarray, layer: str, n_nodes: int
+) -> np.ndarray:
+    """Value attributions from gradients at many midpoints, with no short cut."""
+    function = model.layer_function(layer, [value().target])
+    points = model.activations(observations, [layer])[layer]
+    floats = model.float_observations(observations)
+    found = np.empty_like(points)
+    for i in range(len(points)):
+        total = np.zeros(points.shape[1:], np.float64)
+        for alphas in np.array_split((np.arange(n_nodes) + 0.5) / n_nodes, 16):
+            along = points[i] * alphas[:, None, None, None].astype(np.float32)
+            seeds = [np.ones(len(alphas), np.float32)]
+            seen = np.repeat(floats[i : i + 1], len(alphas), axis=0)
+            total += function.gradients(along, seeds, seen)[0].sum(axis=0)
+        found[i] = points[i] * (total / n_nodes)
+    return found
+
+
+def distance(found: np.ndarray, reference: np.ndarray) -> float:
+    """L1 distance, relative."""
+    return float(np.abs(found - reference).sum() / np.abs(reference).sum())
+
+
+def errors(found: Attribution, reference: np.ndarray) -> dict[str, float]:
+    """The three errors of the module's docstring."""
+    assert found.gap is not None
+    change = np.abs(found.totals).mean()
+    by_channel = (found.values - reference).sum(axis=(1, 2))
+    return {
+        "attribution": distance(found.values, reference),
+        "channel": float(np.abs(by_channel).max(axis=1).mean() / change),
+        "gap": float(np.abs(found.gap).mean() / change),
+    }
+
+
+def quadratures(
+    model: GraphModel, observations: np.ndarray, layer: str, reference: np.ndarray
+) -> list[dict[str, Any]]:
+    """A row for each rule and number of nodes."""
+    function = model.layer_function(layer, [value().target])
+    rows = []
+    for rule in RULES:
+        way = function.quotients if rule == "secant" else function.rays
+        for n_nodes in NODES:
+            settings = AttributionSettings(rule=rule, n_nodes=n_nodes)
+            found = attribute(model, observations, layer, settings=settings)
+            cost = way.multiplications(n_nodes) / function.multiplications
+            row = {"rule": rule, "n_nodes": n_nodes, "cost": cost}
+            rows.append({**row, **errors(found, reference)})
+    return rows
+
+
+def cheapest(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any] | None]:
+    """For each rule, and of all, the cheapest row that meets the stated error."""
+    found: dict[str, dict[str, Any] | None] = {}
+    for rule in (*RULES, "any"):
+        good = [
+            row
+            for row in rows
+            if rule in (row["rule"], "any")
+            and max(row["channel"], row["gap"]) <= STATED_ERROR
+        ]
+        found[rule] = min(good, key=lambda row: row["cost"], default=None)
+    return found
+
+
+def methods(
+    model: GraphModel, observations: np.ndarray, layer: str, features: Factorization
+) -> dict[str, np.ndarray]:
+    """Attributions by each method, f32 [N, H, W, C]."""
+    settings = {
+        "integrated gradients": AttributionSettings(),
+        "the article's 10 nodes": AttributionSettings(rule="right_riemann", n_nodes=10),
+        "gradient x activation": AttributionSettings(method="gradient_x_activation"),
+        "gradient": AttributionSettings(method="gradient"),
+    }
+    found = {
+        name: attribute(model, observations, layer, settings=chosen).values
+        for name, chosen in settings.items()
+    }
+    found["along 10 paths"] = attribute_along_paths(
+        model,
+        observations,
+        layer,
+        features,
+        np.random.default_rng(0),
+        settings=MultiPathSettings(n_steps=6, max_paths=10),
+    ).values
+    return found
+
+
+def agreement(found: np.ndarray, lost: np.ndarray) -> dict[str, float]:
+    """How well totals [N, K] agree with what taking each away loses [N, K].
+
+    Returns:
+        Means over observations of the correlation and of the rank correlation over
+        channels (or features), and the share of observations in which the same one
+        matters most.
+    """
+    pairs = [(f, x) for f, x in zip(found, lost, strict=True) if f.std() and x.std()]
+    largest = np.abs(found).argmax(axis=1) == np.abs(lost).argmax(axis=1)
+    return {
+        "correlation": float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs])),
+        "rank_correlation": float(
+            np.mean([scipy.stats.spearmanr(*pair).statistic for pair in pairs])
+        ),
+        "same_largest": float(largest.mean()),
+    }
+
+
+def trust(
+    model: GraphModel, observations: np.ndarray, layer: str
+) -> list[dict[str, Any]]:
+    """A row for each method and thing that is taken away."""
+    features = fit_features(model, observations, layer)
+    found = methods(model, observations, layer, features)
+    rows = []
+    for occlude_with in OCCLUSIONS:
+        settings = AttributionSettings(method="occlusion", occlude_with=occlude_with)
+        for taken, directions in (("channel", None), ("feature", features)):
+            lost = attribute(
+                model, observations, layer, settings=settings, features=directions
+            ).by_channel()
+            for name, values in found.items():
+                reduced = (
+                    values
+                    if directions is None
+                    else directions.reduce_attribution(values)[0]
+                )
+                row = {"method": name, "taken": taken, "replaced_by": occlude_with}
+                rows.append({**row, **agreement(reduced.sum(axis=(1, 2)), lost)})
+    return rows
+
+
+def print_results(result: dict[str, Any]) -> None:
+    keys = ("cost", "attribution", "channel", "gap")
+    print_table(
+        ["quadrature", "nodes", *keys],
+        [
+            [f"{layer} {row['rule']}", row["n_nodes"], *(row[key] for key in keys)]
+            for layer, rows in result["quadrature"].items()
+            for row in rows
+        ],
+    )
+    print()
+    print_table(
+        ["cheapest within the stated error", "nodes", *keys],
+        [
+            [f"{layer} {rule}", row["n_nodes"], *(row[key] for key in keys)]
+            for layer, found in result["cheapest"].items()
+            for rule, row in found.items()
+            if row is not None
+        ],
+    )
+    print()
+    agreements = ("correlation", "rank_correlation", "same_largest")
+    print_table(
+        ["agreement with occlusion", "taken", "replaced by", *agreements],
+        [
+            [
+                f"{layer} {row['method']}",
+                row["taken"],
+                row["replaced_by"],
+                *(row[key] for key in agreements),
+            ]
+            for layer, rows in result["trust"].items()
+            for row in rows
+        ],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--observations", type=int, default=32, help="for quadrature")
+    parser.add_argument("--reference_nodes", type=int, default=512)
+    parser.add_argument("--trust_observations", type=int, default=64)
+    parser.add_argument("--layers", default="1a,2a,2b,3a,4a")
+    chosen = parser.parse_args()
+    model = GraphModel.from_checkpoint(bundled_checkpoint_path())
+    observations = sampled_observations(
+        max(chosen.observations, chosen.trust_observations)
+    )
+    result: dict[str, Any] = {**vars(chosen), "stated_error": STATED_ERROR}
+    result |= {"quadrature": {}, "cheapest": {}, "trust": {}}
+    for layer in chosen.layers.split(","):
+        few = observations[: chosen.observations]
+        reference = integral(model, few, layer, chosen.reference_nodes)
+        rows = quadratures(model, few, layer, reference)
+        result["quadrature"][layer] = rows
+        result["cheapest"][layer] = cheapest(rows)
+        result["trust"][layer] = trust(
+            model, observations[: chosen.trust_observations], layer
+        )
+    print_results(result)
+    print(write_result("attribution_error", result))
+
+
+if __name__ == "__main__":
+    main()
