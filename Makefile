@@ -27,17 +27,11 @@ $(STAMP): setup.py
 interface: venv
 	$(BIN)/python -m scripts.make_interface --output_dir=outputs/interface
 
-# Two scripts that define the same flag cannot be imported by one process.
-SECOND_PROCESS := tests/training/test_scripts.py
-
 test: lint
-	$(BIN)/python -m pytest -m "not slow" $(SECOND_PROCESS)
-	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile \
-	  --ignore=$(SECOND_PROCESS)
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: venv
-	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile \
-	  --ignore=$(SECOND_PROCESS)
+	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile
 
 # Lucid 0.3.10, the last with rl_util, pins an old numpy: it stays apart.
 LUCID_0310 := $(VENV)/lucid-0.3.10

@@ -12,13 +12,10 @@ Examples:
   python -m scripts.train --output_dir=outputs/narrow --num_levels=100
 """
 
-import sys
-
-from absl import app, flags
+from absl import flags
 
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.errors import LucidRLError
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
 from lucid_rl.games.procgen_engine import NAMES
 from lucid_rl.games.vector_game import GameSettings
@@ -28,7 +25,7 @@ from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.settings import ENGINES, SCHEDULES, TrainSettings
 from lucid_rl.training.teacher import TeacherSettings
 from lucid_rl.training.warm_up import WarmUpLoss, WarmUpSettings
-from scripts import game_flags
+from scripts import game_flags, program
 
 _RUN = TrainSettings()
 flags.adopt_module_key_flags(game_flags)
@@ -258,22 +255,16 @@ def _settings() -> TrainSettings:
     )
 
 
-def main(_: list[str]) -> None:
-    """Runs the training that the flags describe."""
+def _train() -> None:
     # Imported late: --help and mistakes in flags need no engine.
     from lucid_rl.training.ppo import train
 
     game_flags.use_game_flags()
-    try:
-        settings = _settings()
-        minutes = _MAX_MINUTES.value
-        model = train(settings, None if minutes is None else 60 * minutes)
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped and saved; run the same command again to go on")
+    settings = _settings()
+    minutes = _MAX_MINUTES.value
+    model = train(settings, None if minutes is None else 60 * minutes)
     print(f"{model.args['steps_done']:,} steps: {settings.folder / 'model.jd'}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(_train, stopped="stopped and saved; the same command goes on")

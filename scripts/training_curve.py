@@ -4,12 +4,10 @@ Example:
   python -m scripts.training_curve --run=outputs/coinrun --output=outputs/curve
 """
 
-import sys
+from absl import flags
 
-from absl import app, flags
-
-from lucid_rl.errors import LucidRLError
 from lucid_rl.training.curve import write_curve
+from scripts import program
 
 _RUN = flags.DEFINE_string("run", "outputs/training", "Folder of the training run.")
 _OUTPUT = flags.DEFINE_string(
@@ -20,15 +18,11 @@ _SMOOTH = flags.DEFINE_integer(
 )
 
 
-def main(_: list[str]) -> None:
-    """Writes the two files."""
+def _draw_curve() -> None:
     table, picture = f"{_OUTPUT.value}.csv", f"{_OUTPUT.value}.png"
-    try:
-        n_updates = write_curve(_RUN.value, table, picture, _SMOOTH.value)
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
+    n_updates = write_curve(_RUN.value, table, picture, _SMOOTH.value)
     print(f"{n_updates} updates: {table}, {picture}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(_draw_curve)

@@ -1,43 +1,46 @@
-"""The training scripts, run as a user runs them."""
+"""The training programs, run as a user runs them."""
 
 import csv
 import subprocess
 import sys
 
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.training.logs import LOG_NAME, read_log
-from scripts import train, training_curve
 
-if not flags.FLAGS.is_parsed():
-    flags.FLAGS(["test"])
+TINY = (
+    "--num_envs=4",
+    "--num_steps=8",
+    "--num_minibatches=2",
+    "--epochs=1",
+    "--steps=64",
+    "--threads=1",
+)
 
 
-def tiny_flags(folder, **changes):
-    return flagsaver.flagsaver(
-        output_dir=str(folder),
-        num_envs=4,
-        num_steps=8,
-        num_minibatches=2,
-        epochs=1,
-        steps=64,
-        threads=1,
-        **changes,
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False
     )
 
 
-def test_a_run_and_its_curve(tmp_path, capsys):
-    with tiny_flags(tmp_path, learning_rate=1e-4, correlated_noise=0.1):
-        train.main([])
-    assert "64 steps" in capsys.readouterr().out
+def run_script(name, *options):
+    return run("-m", f"scripts.{name}", *options)
+
+
+def test_a_run_and_its_curve(tmp_path):
+    options = ("--learning_rate=1e-4", "--correlated_noise=0.1")
+    trained = run_script("train", f"--output_dir={tmp_path}", *TINY, *options)
+    assert trained.returncode == 0, trained.stderr
+    assert "64 steps" in trained.stdout
     args = load_checkpoint(tmp_path / "model.jd").args
     assert args["learning_rate"] == 1e-4 and args["num_steps"] == 8
     assert args["lucid_rl"]["noise"]["correlated_deviation"] == 0.1
-    with flagsaver.flagsaver(run=str(tmp_path), output=str(tmp_path / "curve")):
-        training_curve.main([])
+    drawn = run_script(
+        "training_curve", f"--run={tmp_path}", f"--output={tmp_path / 'curve'}"
+    )
+    assert drawn.returncode == 0, drawn.stderr
     with open(tmp_path / "curve.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     logged = read_log(tmp_path / LOG_NAME)
@@ -45,30 +48,41 @@ def test_a_run_and_its_curve(tmp_path, capsys):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_defaults_of_the_flags_are_the_settings(tmp_path):
-    from lucid_rl.training.settings import TrainSettings
+def test_defaults_of_the_flags_are_the_settings():
+    program = (
+        "from absl import flags; from scripts import train; flags.FLAGS(['train'])\n"
+        "from lucid_rl.training.settings import TrainSettings\n"
+        "assert train._settings() == TrainSettings(), train._settings()"
+    )
+    checked = run("-c", program)
+    assert checked.returncode == 0, checked.stderr
 
-    assert train._settings() == TrainSettings()
 
-
-def test_mistakes_end_in_one_line(tmp_path):
-    with tiny_flags(tmp_path, num_groups=3), pytest.raises(SystemExit) as stop:
-        train.main([])
-    assert str(stop.value).startswith("error: n_groups=3 does not divide")
-    with (
-        flagsaver.flagsaver(run=str(tmp_path / "nothing")),
-        pytest.raises(SystemExit) as stop,
-    ):
-        training_curve.main([])
-    assert "has no records" in str(stop.value)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", *TINY, "--num_groups=3"), "error: n_groups=3 does not divide"),
+        (("train", "--game=tetris"), "--game=tetris: value should be one of"),
+        (("training_curve", "--run=nothing"), "has no records"),
+        (("training_curve", "run"), "unexpected argument 'run'"),
+    ],
+)
+def test_mistakes_end_in_a_line_that_says_which(tmp_path, arguments, message):
+    name, *options = arguments
+    if name == "train":
+        options.append(f"--output_dir={tmp_path}")
+    failed = run_script(name, *options)
+    assert failed.returncode != 0
+    assert message in failed.stdout + failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
 @pytest.mark.slow
 def test_jax_trains_where_there_is_no_tensorflow(tmp_path):
     pytest.importorskip("jax", reason="an optional extra")
     program = (
-        "import sys; sys.modules['tensorflow'] = None\n"
-        "from absl import app; from scripts import train; app.run(train.main)"
+        "import runpy, sys; sys.modules['tensorflow'] = None\n"
+        "runpy.run_module('scripts.train', run_name='__main__', alter_sys=True)"
     )
     options = [
         f"--output_dir={tmp_path}",
