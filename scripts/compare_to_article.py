@@ -1,24 +1,29 @@
-"""Repeats the article's experiments on a model and prints its numbers beside ours.
+r"""Repeats the article's experiments on a model and prints its numbers beside ours.
 
-Example:
-  python -m scripts.compare_to_article --output_dir=outputs/comparison
+    python -m scripts.compare_to_article
+    python -m scripts.compare_to_article --n_levels=1000 --layers=2b
+    python -m scripts.compare_to_article --document=docs/results.md \
+        --results_file=benchmarks/results/comparison.json
+
+The last one makes the package's own results. A second run goes on where an interrupted
+one stopped.
 """
 
 import dataclasses
+import json
 import pathlib
+import shlex
 import sys
 
 from absl import app, flags
 
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import LucidRLError
-from lucid_rl.evaluation.article_experiments import (
-    ROWS,
-    ComparisonSettings,
-    repeat_experiments,
-)
+from lucid_rl.evaluation.article_experiments import repeat_experiments
+from lucid_rl.evaluation.comparison import around_report, report, write_into
+from lucid_rl.evaluation.comparison_settings import ALL_ROWS, ComparisonSettings
+from lucid_rl.files import atomic_open
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.sampling.observations import ObservationSettings
 
 _DEFAULT = ComparisonSettings()
 
@@ -31,8 +36,14 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _N_LEVELS = flags.DEFINE_integer(
     "n_levels", _DEFAULT.n_levels, "Levels played for each row.", lower_bound=1
 )
-_ROWS = flags.DEFINE_multi_enum("rows", list(ROWS), ROWS, "Rows of the failure table.")
-_LAYER = flags.DEFINE_string("layer", _DEFAULT.layer, "Layer that is edited.")
+_ROWS = flags.DEFINE_multi_enum(
+    "rows", list(ALL_ROWS), ALL_ROWS, "Rows of the failure table."
+)
+_LAYERS = flags.DEFINE_list(
+    "layers",
+    list(_DEFAULT.layers),
+    "Layers that may be edited: for each object the one that tells it best is.",
+)
 _N_FEATURES = flags.DEFINE_integer(
     "n_features", _DEFAULT.nmf.n_features, "Features to fit.", lower_bound=1
 )
@@ -47,16 +58,23 @@ _DISTRIBUTION_MODE = flags.DEFINE_enum(
 )
 _BFLOAT16 = flags.DEFINE_bool("bfloat16", _DEFAULT.bfloat16, "Play in bfloat16.")
 _SEED = flags.DEFINE_integer("seed", _DEFAULT.seed, "Of sampling, levels, actions.")
+_RESULTS_FILE = flags.DEFINE_string(
+    "results_file", None, "Another place for comparison.json."
+)
+_DOCUMENT = flags.DEFINE_string(
+    "document", None, "Markdown file whose marked part is replaced by the report."
+)
 
 
 def _settings() -> ComparisonSettings:
     return ComparisonSettings(
         n_levels=_N_LEVELS.value,
         rows=tuple(_ROWS.value),
-        layer=_LAYER.value,
+        layers=tuple(_LAYERS.value),
         nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
-        sampling=ObservationSettings(
-            n_per_env=_N_OBSERVATIONS.value // ObservationSettings.n_envs
+        sampling=dataclasses.replace(
+            _DEFAULT.sampling,
+            n_per_env=_N_OBSERVATIONS.value // _DEFAULT.sampling.n_envs,
         ),
         game=dataclasses.replace(
             _DEFAULT.game, distribution_mode=_DISTRIBUTION_MODE.value
@@ -66,14 +84,29 @@ def _settings() -> ComparisonSettings:
     )
 
 
+def _command() -> str:
+    return shlex.join(["python", "-m", "scripts.compare_to_article", *sys.argv[1:]])
+
+
 def main(_: list[str]) -> None:
     """Runs the experiments that the flags describe."""
     try:
+        if _DOCUMENT.value:
+            around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
         model = resolve_model(_MODEL.value)
-        results = repeat_experiments(model, _settings(), _OUTPUT_DIR.value)
+        found = repeat_experiments(model, _settings(), _OUTPUT_DIR.value)
+        results = {"command": _command(), **found.as_dict()}
+        if _RESULTS_FILE.value:
+            with atomic_open(_RESULTS_FILE.value, "w") as stream:
+                json.dump(results, stream, indent=1)
+                stream.write("\n")
+        if _DOCUMENT.value:
+            write_into(_DOCUMENT.value, report(results))
     except LucidRLError as error:
         sys.exit(f"error: {error}")
-    print(results.markdown())
+    except KeyboardInterrupt:
+        sys.exit("stopped; what was played is kept, and the same command goes on")
+    print(report(results))
     print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
 
 

@@ -7,6 +7,7 @@ Examples:
       --output=outputs/edited.jd
 """
 
+import dataclasses
 import pathlib
 import sys
 from typing import Any
@@ -27,6 +28,7 @@ from lucid_rl.editing.feature_naming import (
     sample_labelled_observations,
 )
 from lucid_rl.errors import InputError, LucidRLError
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES
 from lucid_rl.interpret.factorization import (
     Factorization,
     load_factorization,
@@ -51,7 +53,7 @@ _LAYER = flags.DEFINE_string(
 )
 _FEATURES = flags.DEFINE_list("features", [], "Numbers of features to remove, from 0.")
 _OBJECT = flags.DEFINE_string(
-    "object", None, "Remove the feature that responds best to this object."
+    "object", None, "Remove the features that respond best to this object."
 )
 _FACTORIZATION = flags.DEFINE_string(
     "factorization", None, "File of fitted features; without one they are fitted here."
@@ -77,31 +79,41 @@ _LIST = flags.DEFINE_bool(
 )
 
 
+def _list() -> None:
+    model = _graph_model(resolve_model(_MODEL.value))
+    kept = _kept_features([])
+    sampled = _sampled(model)
+    print(measure_features(model, kept or _fitted(model, sampled), sampled).table())
+
+
 def _edit() -> None:
-    source = resolve_model(_MODEL.value)
-    model = _graph_model(source)
-    output = _OUTPUT.value
-    if _LIST.value:
-        shown = _sampled(model)
-        print(measure_features(model, _features(model, shown), shown).table())
-        return
+    chosen, output = _feature_numbers(), _OUTPUT.value
     if not output:
         raise InputError("give --output, the file for the edited model (or --list)")
-    chosen = _feature_numbers()
     if not (chosen or _OBJECT.value):
         raise InputError("give --features or --object: what is the model not to see?")
+    if _OBJECT.value and _OBJECT.value not in OBJECT_CLASSES:
+        raise InputError(
+            f"--object={_OBJECT.value}: expected one of {', '.join(OBJECT_CLASSES)}"
+        )
+    settings = EditSettings(_LAYER.value, _STRENGTH.value)
+    source = resolve_model(_MODEL.value)
+    model = _graph_model(source)
+    kept = _kept_features(chosen)
+    sampled = _sampled(model) if _OBJECT.value or kept is None else None
+    factorization = kept or _fitted(model, sampled)
     note: dict[str, Any] = {}
-    needs_samples = _OBJECT.value or not _FACTORIZATION.value
-    sampled = _sampled(model) if needs_samples else None
-    factorization = _features(model, sampled)
     if _OBJECT.value and sampled is not None:
         measured = measure_features(model, factorization, sampled)
         choice = measured.choose(_OBJECT.value, np.random.default_rng(_SEED.value))
         print(choice)
-        chosen.append(choice.feature)
-        note = {"object": _OBJECT.value, "average_precision": choice.average_precision}
+        chosen += [k for k in choice.features if k not in chosen]
+        note = {
+            "object": _OBJECT.value,
+            "average_precisions": list(choice.average_precisions),
+        }
     directions = feature_directions(factorization, chosen, _LAYER.value)
-    settings = EditSettings(_LAYER.value, _STRENGTH.value, {**note, "features": chosen})
+    settings = dataclasses.replace(settings, note={**note, "features": chosen})
     if _is_graph(source):
         edit_model_pb(source, output, directions, settings)
     else:
@@ -116,8 +128,11 @@ def _is_graph(source: str) -> bool:
 
 def _graph_model(source: str) -> GraphModel:
     if _is_graph(source):
-        return GraphModel.from_model_pb(source)
-    return GraphModel.from_checkpoint(source)
+        model = GraphModel.from_model_pb(source)
+    else:
+        model = GraphModel.from_checkpoint(source)
+    model.layer_shape(_LAYER.value)  # an unknown one shows now, not after sampling
+    return model
 
 
 def _sampled(model: GraphModel) -> Observations:
@@ -126,9 +141,16 @@ def _sampled(model: GraphModel) -> Observations:
     return sample_labelled_observations(model, settings=settings, seed=_SEED.value)
 
 
-def _features(model: GraphModel, sampled: Observations | None) -> Factorization:
-    if _FACTORIZATION.value:
-        return load_factorization(_FACTORIZATION.value)
+def _kept_features(chosen: list[int]) -> Factorization | None:
+    if not _FACTORIZATION.value:
+        return None
+    kept = load_factorization(_FACTORIZATION.value)
+    # Whether the file fits shows before anything is sampled.
+    feature_directions(kept, chosen or [0], _LAYER.value)
+    return kept
+
+
+def _fitted(model: GraphModel, sampled: Observations | None) -> Factorization:
     assert sampled is not None  # The caller samples where there is no file.
     factorization = fit_features(
         model,
@@ -154,7 +176,7 @@ def _feature_numbers() -> list[int]:
 def main(_: list[str]) -> None:
     """Runs the edit that the flags describe."""
     try:
-        _edit()
+        _list() if _LIST.value else _edit()
     except LucidRLError as error:
         sys.exit(f"error: {error}")
 

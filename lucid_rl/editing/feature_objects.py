@@ -6,44 +6,66 @@ there? The scores choose the feature to edit (`--object=buzzsaw`).
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
+from lucid_rl.editing.ranking import Ranking
 from lucid_rl.errors import InputError
 
 GRID_SIZE = 16
 """Cells along a side at which features and objects are compared: a cell of 4 x 4
 pixels is a little less than a tile, so a response at an object's edge still counts."""
 
+WORTH_AS_MUCH = 0.5
+"""An object may have several detectors: besides the best feature, of the next two those
+are chosen whose average precision exceeds chance by this share of what its does."""
+
 _N_RESAMPLES = 100
+_N_CONTENDERS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The feature that responds best to an object, and how sure that is."""
+    """The features that respond to an object, and how sure that is.
+
+    Attributes:
+        object_class: the object.
+        features: their numbers, the best first.
+        average_precisions: of each.
+        interval: 95 % bootstrap interval of the best one's, over observations.
+        confidence: share of bootstrap samples in which the best one is the best.
+        base_rate: average precision of a feature that knows nothing.
+        runner_up: the second best feature, chosen or not; None if there is only one.
+    """
 
     object_class: str
-    feature: int
-    average_precision: float
+    features: tuple[int, ...]
+    average_precisions: tuple[float, ...]
     interval: tuple[float, float]
-    """95 % bootstrap interval of the average precision, over observations."""
     confidence: float
-    """Share of bootstrap samples in which this feature is the best one."""
     base_rate: float
-    """Average precision of a feature that knows nothing."""
     runner_up: int | None
-    """The second best feature; None when there is only one."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Choice":
+        """The choice that `dataclasses.asdict` made plain, lists for tuples or not."""
+        names = ("features", "average_precisions", "interval")
+        return cls(**{**values, **{name: tuple(values[name]) for name in names}})
 
     def __str__(self) -> str:
         low, high = self.interval
-        return (
-            f"feature {self.feature} responds to {self.object_class}: "
-            f"average precision {self.average_precision:.2f} (95 % interval "
+        text = (
+            f"feature {self.features[0]} responds to {self.object_class}: "
+            f"average precision {self.average_precisions[0]:.2f} (95 % interval "
             f"{low:.2f} to {high:.2f}, chance {self.base_rate:.3f}), "
             f"best in {self.confidence:.0%} of resamples"
         )
+        others = zip(self.features[1:], self.average_precisions[1:], strict=True)
+        listed = ", ".join(f"feature {k} ({precision:.2f})" for k, precision in others)
+        return f"{text}; so does {listed}" if listed else text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +89,8 @@ class FeatureObjects:
 
     def average_precision(self, feature: int, object_class: str) -> float:
         """Area under precision and recall of "fires here" for "object is here"."""
-        everything = np.arange(len(self.responses))
-        return self._average_precision(
-            everything, feature, self._class_index(object_class)
-        )
+        present = self.present[..., self._class_index(object_class)]
+        return self._rankings[feature].average_precision(present)
 
     def mean_response(self, feature: int, object_class: str) -> float:
         """Mean response where the object is, over the mean response everywhere.
@@ -85,7 +105,10 @@ class FeatureObjects:
         return float(responses[here].mean()) / overall
 
     def choose(self, object_class: str, rng: np.random.Generator) -> Choice:
-        """Picks the feature with the best average precision for an object.
+        """Picks the features with the best average precision for an object.
+
+        That is the best one, and of the next two those that are worth at least
+        `WORTH_AS_MUCH`.
 
         Args:
             object_class: one of `object_classes`.
@@ -94,30 +117,41 @@ class FeatureObjects:
         Raises:
             InputError: an unknown class, or one that is nowhere in the sample.
         """
-        column = self._class_index(object_class)
-        present = self.present[..., column]
+        present = self.present[..., self._class_index(object_class)]
         if not present.any():
             raise InputError(
                 f"no {object_class} is in the {len(present)} sampled observations; "
                 "sample more of them, or of levels that have one"
             )
-        everything = np.arange(len(present))
-        precisions = self._average_precisions(everything, column)
+        precisions = np.array([r.average_precision(present) for r in self._rankings])
         order = np.argsort(-precisions, kind="stable")
+        contenders = order[:_N_CONTENDERS].tolist()
         samples = []
         for _ in range(_N_RESAMPLES):
-            chosen = rng.integers(len(present), size=len(present))
-            if present[chosen].any():
-                samples.append(self._average_precisions(chosen, column))
+            drawn = rng.integers(len(present), size=len(present))
+            if present[drawn].any():
+                times = np.bincount(drawn, minlength=len(present))
+                samples.append(
+                    [
+                        self._rankings[k].average_precision(present, times)
+                        for k in contenders
+                    ]
+                )
         resampled = np.array(samples)
         best = int(order[0])
-        low, high = np.quantile(resampled[:, best], [0.025, 0.975])
+        excess = precisions - present.mean()
+        chosen = [
+            k
+            for k in contenders
+            if k == best or excess[k] >= WORTH_AS_MUCH * excess[best]
+        ]
+        low, high = np.quantile(resampled[:, 0], [0.025, 0.975])
         return Choice(
             object_class=object_class,
-            feature=best,
-            average_precision=float(precisions[best]),
+            features=tuple(chosen),
+            average_precisions=tuple(float(precisions[k]) for k in chosen),
             interval=(float(low), float(high)),
-            confidence=float((resampled.argmax(axis=1) == best).mean()),
+            confidence=float((resampled.argmax(axis=1) == 0).mean()),
             base_rate=float(present.mean()),
             runner_up=int(order[1]) if len(order) > 1 else None,
         )
@@ -150,22 +184,9 @@ class FeatureObjects:
             )
         return self.object_classes.index(object_class)
 
-    def _average_precisions(self, chosen: np.ndarray, column: int) -> np.ndarray:
-        return np.array(
-            [
-                self._average_precision(chosen, feature, column)
-                for feature in range(self.n_features)
-            ]
-        )
-
-    def _average_precision(
-        self, chosen: np.ndarray, feature: int, column: int
-    ) -> float:
-        present = self.present[chosen, :, column].ravel()
-        if not present.any():
-            return float("nan")
-        scores = self.responses[chosen, :, feature].ravel()
-        return float(average_precision_score(present, scores))
+    @functools.cached_property
+    def _rankings(self) -> list[Ranking]:
+        return [Ranking(self.responses[..., k]) for k in range(self.n_features)]
 
 
 def compare_with_objects(

@@ -1,187 +1,204 @@
-"""Our failure table beside the article's, and whether the edits did their work."""
+"""The article's experiments on our model, beside the article's numbers.
 
-import dataclasses
-from collections.abc import Mapping
+Results are plain values, which a file holds; the report is written from them alone, so
+that it can be written again, and checked, without playing.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.article import PublishedFailures, published_failures
+from lucid_rl.evaluation.article import (
+    PublishedFailures,
+    article_numbers,
+    published_failures,
+)
 from lucid_rl.evaluation.evaluation import Evaluation
-from lucid_rl.evaluation.statistics import Difference, Proportion, compare
+from lucid_rl.evaluation.statistics import Proportion, compare
+from lucid_rl.evaluation.verdicts import (
+    COLUMNS,
+    SIGNIFICANCE,
+    WANTED_RATIO,
+    Verdict,
+    failure_shares,
+)
+from lucid_rl.files import PathLike, atomic_open
 
-ARTICLE_CAUSES = ("buzzsaw", "enemy_moving_left", "enemy_moving_right")
-OTHER = "multiple_or_other"
-COLUMNS = (*ARTICLE_CAUSES, OTHER)
-
-# What each row of the table is expected to raise.
-TARGETS = {
-    "buzzsaw_blind": "buzzsaw",
-    "enemy_moving_left_blind": "enemy_moving_left",
-    "original_invisible_buzzsaws": "buzzsaw",
-}
-WANTED_RATIO = 10.0
-"""An edit counts as a success when it raises its cause at least this many times ..."""
-SIGNIFICANCE = 0.05
-"""... and no other cause differs at this level, shared out among the causes
-(Bonferroni)."""
+BEGIN, END = "<!-- begin results -->", "<!-- end results -->"
+"""What stands around the report in a document."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Effect:
-    """What one edit did to one cause of failure."""
-
-    cause: str
-    before: Proportion
-    after: Proportion
-    difference: Difference
-
-    @property
-    def ratio(self) -> float:
-        """How many times as frequent; infinite from nothing, NaN if never seen."""
-        if self.before.count == 0:
-            return float("inf") if self.after.count else float("nan")
-        return self.after.share / self.before.share
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """Whether a row's edit was successful and targeted."""
-
-    row: str
-    target: str
-    effects: tuple[Effect, ...]
-
-    @property
-    def target_effect(self) -> Effect:
-        """The effect on the cause that was to rise."""
-        return next(e for e in self.effects if e.cause == self.target)
-
-    @property
-    def side_effects(self) -> list[Effect]:
-        """Other causes that changed significantly."""
-        level = SIGNIFICANCE / max(len(self.effects) - 1, 1)
-        return [
-            effect
-            for effect in self.effects
-            if effect.cause != self.target and effect.difference.p_value < level
-        ]
-
-    @property
-    def success(self) -> bool:
-        """The target rose at least tenfold, surely, and nothing else changed."""
-        effect = self.target_effect
-        risen = effect.ratio >= WANTED_RATIO
-        return (
-            risen and effect.difference.p_value < SIGNIFICANCE and not self.side_effects
-        )
-
-    def __str__(self) -> str:
-        effect = self.target_effect
-        text = (
-            f"{self.row}: {self.target} went from {effect.before.share:.2%} to "
-            f"{effect.after.share:.2%} ({effect.ratio:.1f} times; p = "
-            f"{effect.difference.p_value:.2g})"
-        )
-        if self.side_effects:
-            changed = ", ".join(
-                f"{e.cause} {e.before.share:.2%} to {e.after.share:.2%} "
-                f"(p = {e.difference.p_value:.2g})"
-                for e in self.side_effects
-            )
-            text += f"; also changed: {changed}"
-        else:
-            text += "; no other cause changed significantly"
-        outcome = "successful" if self.success else "NOT successful by the stated rule"
-        return f"{text}. The edit is {outcome}."
+def failures_dict(
+    evaluations: Mapping[str, Evaluation], verdicts: Mapping[str, Verdict]
+) -> dict[str, Any]:
+    """The failure table and the verdicts as plain values."""
+    rows = {}
+    for row, evaluation in evaluations.items():
+        summary = evaluation.as_dict()
+        # Where the model lay on this machine concerns nobody.
+        path = pathlib.Path(str(summary["model"].get("path", ""))).name
+        summary["model"] = {**summary["model"], "path": path}
+        shares = failure_shares(evaluation)
+        rows[row] = {
+            "failed": {cause: share.as_dict() for cause, share in shares.items()},
+            "evaluation": summary,
+        }
+    return {
+        "rows": rows,
+        "verdicts": {row: verdict.as_dict() for row, verdict in verdicts.items()},
+    }
 
 
-def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
-    """Shares of levels failed for each of the article's causes.
+def failure_table(rows: Mapping[str, Any]) -> str:
+    """Markdown: each row's shares with intervals, the article's row below it.
 
-    Lava, time-outs and several causes at once are the article's "multiple or other".
-
-    Raises:
-        InputError: causes were not looked into.
+    Args:
+        rows: as in `failures_dict`.
     """
-    found = evaluation.failures()
-    if "failed" in found:
-        raise InputError(
-            "the evaluation did not look into the causes of failure; evaluate again "
-            "with causes"
-        )
-    n = len(evaluation.episodes)
-    nothing = Proportion(0, n)
-    shares = {cause: found.get(cause, nothing) for cause in ARTICLE_CAUSES}
-    others = sum(p.count for cause, p in found.items() if cause not in ARTICLE_CAUSES)
-    return {**shares, OTHER: Proportion(others, n)}
-
-
-def judge(row: str, before: Evaluation, after: Evaluation) -> Verdict:
-    """Compares an edited model (or game) with the original, cause by cause."""
-    old, new = failure_shares(before), failure_shares(after)
-    effects = tuple(
-        Effect(cause, old[cause], new[cause], compare(new[cause], old[cause]))
-        for cause in COLUMNS
-    )
-    return Verdict(row, TARGETS[row], effects)
-
-
-def failure_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """Markdown: each row's shares with intervals, the article's row below it."""
     published = published_failures()
     lines = [
-        "| | levels | " + " | ".join(c.replace("_", " ") for c in COLUMNS) + " |",
+        "| | levels | " + " | ".join(_words(cause) for cause in COLUMNS) + " |",
         "|---" * (len(COLUMNS) + 2) + "|",
     ]
-    for row, evaluation in evaluations.items():
-        shares = failure_shares(evaluation)
-        cells = " | ".join(str(shares[cause]) for cause in COLUMNS)
-        lines.append(f"| {_title(row)} | {len(evaluation.episodes):,} | {cells} |")
+    for row, values in rows.items():
+        lines.append(_shares_line(f"**{_words(row)}**", _shares(values)))
         if row in published:
-            lines.append(_published_line(published[row]))
+            lines.append(
+                _shares_line("the article's", _published_shares(published[row]))
+            )
     return "\n".join(lines)
 
 
-def comparison_dict(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
-    """The table and the verdicts as plain values, for a results file."""
+def difference_table(rows: Mapping[str, Any]) -> str:
+    """Markdown: by how much each row differs from the original, the article's below.
+
+    Args:
+        rows: as in `failures_dict`.
+    """
     published = published_failures()
-    rows = {}
-    for row, evaluation in evaluations.items():
-        shares = failure_shares(evaluation)
-        rows[row] = {
-            "evaluation": evaluation.as_dict(),
-            "failed": {cause: p.as_dict() for cause, p in shares.items()},
-            "article_percent": published[row].percent if row in published else None,
-        }
-    verdicts = {
-        row: {
-            "target": verdict.target,
-            "ratio": verdict.target_effect.ratio,
-            "success": verdict.success,
-            "side_effects": [e.cause for e in verdict.side_effects],
-            "effects": {e.cause: e.difference.as_dict() for e in verdict.effects},
-        }
-        for row, verdict in verdicts_of(evaluations).items()
-    }
-    return {"rows": rows, "verdicts": verdicts}
+    lines = [
+        "| | " + " | ".join(_words(cause) for cause in COLUMNS) + " |",
+        "|---" * (len(COLUMNS) + 1) + "|",
+    ]
+    before = _shares(rows["original"])
+    for row, values in rows.items():
+        if row == "original":
+            continue
+        lines.append(_difference_line(f"**{_words(row)}**", _shares(values), before))
+        if row in published:
+            theirs = _published_shares(published[row])
+            first = _published_shares(published["original"])
+            lines.append(_difference_line("the article's", theirs, first))
+    return "\n".join(lines)
 
 
-def verdicts_of(evaluations: Mapping[str, Evaluation]) -> dict[str, Verdict]:
-    """A verdict for each row but the original."""
-    original = evaluations["original"]
-    return {
-        row: judge(row, original, evaluation)
-        for row, evaluation in evaluations.items()
-        if row in TARGETS
-    }
+def report(results: Mapping[str, Any]) -> str:
+    """Markdown: table, verdicts, features removed, sparsity, one-hotness.
+
+    Args:
+        results: as `ComparisonResults.as_dict` gives them, or their file.
+    """
+    published = article_numbers()
+    sparsity = results["sparsity"]
+    hotness = ", ".join(f"{cosine:.2f}" for cosine in results["one_hotness"])
+    original = results["rows"]["original"]["evaluation"]
+    completed = Proportion(original["completed"]["count"], original["n_episodes"])
+    command = [f"`{results['command']}`", ""] if "command" in results else []
+    lines = [
+        *command,
+        f"Model `{original['model']['path']}`, engine {original['engine']}, "
+        f"{original['settings']['game']['distribution_mode']} levels, "
+        f"{original['n_episodes']:,} for each row, actions sampled. The original model "
+        f"finishes {completed} of them (article: around "
+        f"{100 - published['failure_rate']['percent']:.1f}%).",
+        "",
+        "### Levels failed, by cause",
+        "",
+        failure_table(results["rows"]),
+        "",
+        "In brackets: 95% Wilson intervals. All rows play the same levels.",
+        "",
+        "Against the original, in points of percent, with Fisher's exact test:",
+        "",
+        difference_table(results["rows"]),
+        "",
+        "### Verdicts",
+        "",
+        f"An edit is successful if it raises its cause at least {WANTED_RATIO:.0f} "
+        "times and changes no other significantly "
+        f"(p < {SIGNIFICANCE / (len(COLUMNS) - 1):.3f}).",
+        "",
+        *(f"- {verdict['text']}" for verdict in results["verdicts"].values()),
+        "",
+        "### Features removed",
+        "",
+        *(
+            f"- {row}: layer {removed['layer']}, {removed['text']}."
+            for row, removed in results["features_removed"].items()
+        ),
+        "",
+        "### Attribution",
+        "",
+        f"- Sparsity, layer {results['layer']}: the top {sparsity['n_top']} "
+        f"position-channel pairs hold {sparsity['mean']:.0%} of the total absolute "
+        f"attribution on average over {sparsity['n']} observations, and more than 80% "
+        f"in {sparsity['above_80_percent']:.0%} of them (article: more than "
+        f"{published['sparsity']['percent_more_than']:.0f}% in its one example).",
+        f"- One-hotness, layer {results['layer']}: cosine of each feature's direction "
+        f"with its nearest channel: {hotness} (article: close to one-hot).",
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _title(row: str) -> str:
-    return f"**{row.replace('_', ' ')}**"
+def around_report(document: PathLike) -> tuple[str, str]:
+    """What stands before and after the report in a document, the marks with it.
+
+    Raises:
+        InputError: the document is missing, or has not each mark once.
+    """
+    try:
+        content = pathlib.Path(document).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {document}: {error.strerror}") from error
+    if content.count(BEGIN) != 1 or content.count(END) != 1:
+        raise InputError(f"{document} must hold {BEGIN} and {END} once each")
+    return content.split(BEGIN)[0] + BEGIN, END + content.split(END)[1]
 
 
-def _published_line(row: PublishedFailures) -> str:
-    cells = " | ".join(
-        f"{Proportion(row.count(cause), row.n_levels)}" for cause in COLUMNS
-    )
-    return f"| the article's | {row.n_levels:,} | {cells} |"
+def write_into(document: PathLike, text: str) -> None:
+    """Puts a report into a document, between `BEGIN` and `END`.
+
+    Raises:
+        InputError: as in `around_report`.
+    """
+    before, after = around_report(document)
+    with atomic_open(document, "w") as stream:
+        stream.write(f"{before}\n\n{text}\n{after}")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shares(row: Mapping[str, Any]) -> list[Proportion]:
+    """A row's shares, in the order of `COLUMNS`."""
+    n = row["evaluation"]["n_episodes"]
+    return [Proportion(row["failed"][cause]["count"], n) for cause in COLUMNS]
+
+
+def _published_shares(row: PublishedFailures) -> list[Proportion]:
+    return [Proportion(row.count(cause), row.n_levels) for cause in COLUMNS]
+
+
+def _shares_line(title: str, shares: Sequence[Proportion]) -> str:
+    cells = " | ".join(map(str, shares))
+    return f"| {title} | {shares[0].n:,} | {cells} |"
+
+
+def _difference_line(
+    title: str, after: Sequence[Proportion], before: Sequence[Proportion]
+) -> str:
+    changes = [compare(new, old) for new, old in zip(after, before, strict=True)]
+    cells = [f"{c.difference:+.2%} (p = {c.p_value:.2g})" for c in changes]
+    return f"| {title} | {' | '.join(cells)} |"

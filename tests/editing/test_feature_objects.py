@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from lucid_rl.editing.feature_objects import compare_with_objects
+from lucid_rl.editing.ranking import Ranking
 from lucid_rl.errors import InputError
 
 _CLASSES = ("buzzsaw", "coin", "lava")
@@ -42,8 +44,8 @@ def test_average_precision_worked_out_by_hand():
 
 def test_the_right_feature_is_chosen_and_surely(measured, rng):
     choice = measured.choose("buzzsaw", rng)
-    assert choice.feature == 1 and choice.confidence == 1.0
-    assert choice.interval[0] <= choice.average_precision <= choice.interval[1]
+    assert choice.features == (1,) and choice.confidence == 1.0
+    assert choice.interval[0] <= choice.average_precisions[0] <= choice.interval[1]
     assert choice.base_rate == pytest.approx(0.03, abs=0.01)
     assert "feature 1 responds to buzzsaw" in str(choice)
 
@@ -52,7 +54,22 @@ def test_the_choice_is_unsure_between_equal_features(rng):
     maps = (rng.random((60, 1, 16, 16)) < 0.05).astype(np.uint8)
     responses = maps[:, 0, :, :, None] * 0.3 + rng.random((60, 16, 16, 2))
     choice = compare_with_objects(responses, maps, ("coin",)).choose("coin", rng)
-    assert 0.05 < choice.confidence < 1.0 and choice.runner_up == 1 - choice.feature
+    assert 0.05 < choice.confidence < 1.0
+    assert choice.runner_up == 1 - choice.features[0]
+
+
+def test_all_detectors_of_an_object_are_chosen_and_no_weak_one(rng):
+    maps = np.zeros((40, 1, 16, 16), np.uint8)
+    maps[:20, 0, 3, 5] = maps[20:, 0, 8, 8] = 1
+    seen = np.moveaxis(maps, 1, -1).astype(np.float32)
+    responses = np.zeros((40, 16, 16, 3), np.float32)
+    responses[..., 0] = 0.2 * rng.random((40, 16, 16))
+    responses[..., 1:] = seen
+    responses[:5, 3, 5, 2] = 0  # misses a few
+    choice = compare_with_objects(responses, maps, ("coin",)).choose("coin", rng)
+    assert choice.features == (1, 2) and choice.runner_up == 2
+    assert choice.average_precisions[0] == 1.0 > choice.average_precisions[1] > 0.8
+    assert "so does feature 2 (0.8" in str(choice)
 
 
 def test_the_same_seed_gives_the_same_choice(measured):
@@ -78,3 +95,20 @@ def test_bad_input_is_refused(measured, rng):
         compare_with_objects(np.zeros((2, 8, 8, 1)), np.zeros((3, 1, 8, 8)), ("a",))
     with pytest.raises(InputError, match="unevenly"):
         compare_with_objects(np.zeros((2, 8, 8, 1)), np.zeros((2, 1, 12, 12)), ("a",))
+
+
+@pytest.mark.parametrize("levels", [3, 10_000])
+def test_average_precision_is_scikit_learns(rng, levels):
+    """With many equal responses and with few, and with weights."""
+    responses = rng.integers(levels, size=(20, 9)).astype(np.float32)
+    present = rng.random((20, 9)) < 0.2
+    weights = rng.integers(3, size=20)
+    ranking = Ranking(responses)
+    for given in (None, weights):
+        repeated = None if given is None else given.repeat(9)
+        assert ranking.average_precision(present, given) == pytest.approx(
+            average_precision_score(
+                present.ravel(), responses.ravel(), sample_weight=repeated
+            )
+        )
+    assert np.isnan(ranking.average_precision(np.zeros((20, 9), bool)))

@@ -1,13 +1,16 @@
 """The failure table and its verdicts, on evaluations made up for the purpose."""
 
+import json
+
 import numpy as np
 import pytest
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation import comparison
+from lucid_rl.evaluation import comparison, verdicts
 from lucid_rl.evaluation.article import article_numbers, published_failures
 from lucid_rl.evaluation.episodes import COMPLETED, Episode
 from lucid_rl.evaluation.evaluation import Evaluation
+from lucid_rl.evaluation.settings import EvaluationSettings
 
 
 def _evaluation(n=10_000, **counts):
@@ -15,7 +18,25 @@ def _evaluation(n=10_000, **counts):
     outcomes += [COMPLETED] * (n - len(outcomes))
     no_actions = np.zeros(0, np.uint8)
     episodes = [Episode(i, i, no_actions, 0.0, o) for i, o in enumerate(outcomes)]
-    return Evaluation({"model": {}}, episodes)
+    header = {
+        "model": {"path": "/somewhere/small.jd", "sha256": "00"},
+        "settings": EvaluationSettings().as_dict(),
+        "engine": "procgen 0",
+    }
+    return Evaluation(header, episodes)
+
+
+def _joint(*outcomes):
+    """Three evaluations of the same levels; for each, how many of which outcomes."""
+    names = {"s": "buzzsaw", ".": COMPLETED, "l": "lava"}
+    rows = np.array([list(text) for text, n in outcomes for _ in range(n)]).T
+    no_actions = np.zeros(0, np.uint8)
+    return [
+        Evaluation(
+            {}, [Episode(i, i, no_actions, 0, names[o]) for i, o in enumerate(r)]
+        )
+        for r in rows
+    ]
 
 
 def _original():
@@ -34,7 +55,7 @@ def test_the_articles_numbers_are_as_published():
 
 
 def test_other_causes_are_added_up():
-    shares = comparison.failure_shares(
+    shares = verdicts.failure_shares(
         _evaluation(100, lava=3, timeout=2, multiple=1, buzzsaw=4)
     )
     counts = {cause: p.count for cause, p in shares.items()}
@@ -50,7 +71,7 @@ def test_the_articles_own_buzzsaw_edit_counts_as_a_success():
     edited = _evaluation(
         buzzsaw=1276, enemy_moving_left=16, enemy_moving_right=8, lava=5
     )
-    verdict = comparison.judge("buzzsaw_blind", _original(), edited)
+    verdict = verdicts.judge("buzzsaw_blind", _original(), edited)
     assert verdict.success and not verdict.side_effects
     assert verdict.target_effect.ratio == pytest.approx(1276 / 37)
     assert "successful" in str(verdict) and "NOT" not in str(verdict)
@@ -60,7 +81,7 @@ def test_the_articles_enemy_edit_is_not_targeted_by_this_strict_rule():
     edited = _evaluation(
         buzzsaw=36, enemy_moving_left=469, enemy_moving_right=97, lava=7
     )
-    verdict = comparison.judge("enemy_moving_left_blind", _original(), edited)
+    verdict = verdicts.judge("enemy_moving_left_blind", _original(), edited)
     assert [e.cause for e in verdict.side_effects] == ["enemy_moving_right"]
     assert not verdict.success and "NOT successful" in str(verdict)
 
@@ -70,28 +91,125 @@ def test_less_than_tenfold_is_no_success(n_saws):
     edited = _evaluation(
         buzzsaw=n_saws, enemy_moving_left=16, enemy_moving_right=12, lava=8
     )
-    assert not comparison.judge("buzzsaw_blind", _original(), edited).success
+    assert not verdicts.judge("buzzsaw_blind", _original(), edited).success
 
 
 def test_a_rise_from_nothing_is_judged_by_its_significance():
     nothing = _evaluation(1000)
-    few = comparison.judge("buzzsaw_blind", nothing, _evaluation(1000, buzzsaw=2))
-    many = comparison.judge("buzzsaw_blind", nothing, _evaluation(1000, buzzsaw=90))
+    few = verdicts.judge("buzzsaw_blind", nothing, _evaluation(1000, buzzsaw=2))
+    many = verdicts.judge("buzzsaw_blind", nothing, _evaluation(1000, buzzsaw=90))
     assert few.target_effect.ratio == float("inf") and not few.success
     assert many.success
 
 
+def test_blindness_worked_out_by_hand():
+    # Original 1 of 10 levels, edited 3, with invisible saws 5: (3 - 1) / (5 - 1).
+    before, after, invisible = _joint(("sss", 1), (".ss", 2), ("..s", 2), ("...", 5))
+    found = verdicts.measure_blindness("buzzsaw", before, after, invisible)
+    assert found.share == 0.5
+    assert 0 <= found.low < 0.5 < found.high <= 1
+
+
+def test_blindness_of_the_article():
+    before, after, invisible = _joint(
+        ("sss", 37), (".ss", 1239), ("..s", 1944), ("...", 6780)
+    )
+    found = verdicts.measure_blindness("buzzsaw", before, after, invisible)
+    assert found.share == pytest.approx(1239 / 3183)
+    # Two standard errors of 1239 out of 3183 either way.
+    assert found.low == pytest.approx(found.share - 0.017, abs=0.002)
+    assert found.high == pytest.approx(found.share + 0.017, abs=0.002)
+
+
+def test_no_blindness_where_invisible_objects_change_nothing():
+    same = _joint(("sss", 3), ("...", 7))
+    assert verdicts.measure_blindness("buzzsaw", *same) is None
+
+
+def test_levels_without_the_hazard_are_judged_apart():
+    before, after, _ = _joint(("lll", 2), (".l.", 6), (".s.", 30), ("...", 62))
+    # The first 50 levels hold a saw, the others none.
+    hazards = {"buzzsaw": np.arange(100) < 50}
+    spared = verdicts.judge("buzzsaw_blind", before, after, hazards=hazards).spared
+    assert (spared.before.count, spared.after.count) == (0, 0)
+    hazards = {"buzzsaw": np.arange(100) >= 50}
+    verdict = verdicts.judge("buzzsaw_blind", before, after, hazards=hazards)
+    assert (verdict.spared.before.count, verdict.spared.before.n) == (2, 50)
+    assert verdict.spared.after.count == 8 + 30 + 0 + 0
+    assert "of 50 levels without buzzsaw: failed 4.00% to 76.00%" in str(verdict)
+    nowhere = {"buzzsaw": np.ones(100, bool)}
+    assert (
+        verdicts.judge("buzzsaw_blind", before, after, hazards=nowhere).spared is None
+    )
+
+
+def _results():
+    rows = {
+        "original": _original(),
+        "buzzsaw_blind": _evaluation(buzzsaw=500),
+        "original_invisible_buzzsaws": _evaluation(buzzsaw=900),
+    }
+    found = comparison.failures_dict(rows, verdicts.verdicts_of(rows))
+    return {
+        **found,
+        "features_removed": {"buzzsaw_blind": {"layer": "2b", "text": "feature 4"}},
+        "layer": "2b",
+        "sparsity": {"n_top": 10, "n": 3, "mean": 0.5, "above_80_percent": 0.1},
+        "one_hotness": [0.99, 0.5],
+    }
+
+
 def test_the_table_stands_beside_the_articles():
-    rows = {"original": _original(), "buzzsaw_blind": _evaluation(buzzsaw=500)}
-    table = comparison.failure_table(rows).splitlines()
-    assert len(table) == 2 + 2 * 2
+    table = comparison.failure_table(_results()["rows"]).splitlines()
+    assert len(table) == 2 + 3 * 2
     assert "5.00% (4.59% to 5.44%)" in table[4]
     assert "12.76%" in table[5]
-    values = comparison.comparison_dict(rows)
-    assert values["verdicts"]["buzzsaw_blind"]["target"] == "buzzsaw"
-    assert values["rows"]["original"]["article_percent"]["buzzsaw"] == 0.37
+
+
+def test_differences_stand_beside_the_articles():
+    table = comparison.difference_table(_results()["rows"]).splitlines()
+    assert len(table) == 2 + 2 * 2
+    # 500 less 37 of 10,000, and the article's 12.76 less 0.37 %.
+    assert "| +4.63% (p = " in table[2] and "| +12.39% (p = " in table[3]
+    # Its enemies moving left were as many as before.
+    assert "| +0.00% (p = 1) |" in table[3]
+
+
+def test_tenfold_may_be_out_of_reach():
+    often = _evaluation(100, buzzsaw=11)
+    verdict = verdicts.judge("buzzsaw_blind", often, _evaluation(100, buzzsaw=99))
+    assert not verdict.success and "10 times is out of reach" in str(verdict)
+    rare = verdicts.judge("buzzsaw_blind", _original(), _evaluation(buzzsaw=1276))
+    assert "out of reach" not in str(rare)
+
+
+def test_the_report_is_written_from_what_json_holds():
+    results = json.loads(json.dumps(_results(), allow_nan=False))
+    assert results["verdicts"]["buzzsaw_blind"]["target"] == "buzzsaw"
+    assert results["verdicts"]["original_invisible_buzzsaws"]["success"] is None
+    assert results["rows"]["original"]["evaluation"]["model"]["path"] == "small.jd"
+    text = comparison.report(results)
+    assert text == comparison.report(_results())
+    for words in ("99.27%", "NOT successful", "54% (50% to 57%)", "0.99, 0.50"):
+        assert words in text, words
+
+
+def test_a_report_goes_between_the_marks_of_a_document(tmp_path):
+    document = tmp_path / "results.md"
+    document.write_text(f"above\n{comparison.BEGIN}\nold\n{comparison.END}\nbelow\n")
+    for text in ("first", "second"):
+        comparison.write_into(document, text)
+        assert document.read_text() == (
+            f"above\n{comparison.BEGIN}\n\n{text}\n{comparison.END}\nbelow\n"
+        )
+    document.write_text("no marks")
+    with pytest.raises(InputError, match="must hold"):
+        comparison.write_into(document, "text")
+    assert document.read_text() == "no marks"
+    with pytest.raises(InputError, match="cannot read"):
+        comparison.write_into(tmp_path / "missing.md", "text")
 
 
 def test_an_evaluation_without_causes_is_refused():
     with pytest.raises(InputError, match="did not look into the causes"):
-        comparison.failure_shares(_evaluation(10, failed=2))
+        verdicts.failure_shares(_evaluation(10, failed=2))

@@ -1,0 +1,60 @@
+"""Which hazards a level holds, to tell an edit's side effects from its aim."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.games.procgen_state import ENEMY, SAW, parse_state
+from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.progress import progress
+
+_TYPES = {"buzzsaw": SAW, "enemy": ENEMY}
+_N_ENVS = 64
+
+
+def levels_with(
+    settings: GameSettings, level_seeds: Sequence[int] | np.ndarray
+) -> dict[str, np.ndarray]:
+    """Finds out which levels of Procgen's CoinRun hold buzzsaws, and which enemies.
+
+    Args:
+        settings: of the game; its levels and its pictures have no effect.
+        level_seeds: n of them.
+
+    Returns:
+        bool [n] for "buzzsaw" and for "enemy".
+
+    Raises:
+        SettingsError: the game is another, or has no states.
+    """
+    if settings.name != "coinrun" or settings.use_generated_assets:
+        raise SettingsError(
+            "what levels hold is known for Procgen's coinrun without generated assets, "
+            f"not for {settings.name!r}"
+        )
+    seeds = np.asarray(level_seeds)
+    found = {name: np.zeros(len(seeds), bool) for name in _TYPES}
+    # Plain rectangles are drawn soonest.
+    plain = settings.replace(
+        n_envs=min(_N_ENVS, len(seeds) or 1),
+        n_levels=0,
+        start_level=0,
+        invisible=(),
+        isolated=False,
+        full_resolution=False,
+        use_backgrounds=False,
+        use_monochrome_assets=True,
+    )
+    with make_game(plain) as game:
+        starts = range(0, len(seeds), game.n_envs)
+        for start in progress(starts, "contents of levels"):
+            batch = seeds[start : start + game.n_envs]
+            lanes = list(range(len(batch)))
+            game.start_levels(lanes, batch.tolist())
+            game.act(np.zeros(game.n_envs, np.int32))
+            for lane, state in enumerate(game.get_states(lanes)):
+                entities = parse_state(state)
+                for name, kind in _TYPES.items():
+                    found[name][start + lane] = len(entities.entities_of_type(kind)) > 0
+    return found

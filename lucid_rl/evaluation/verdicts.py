@@ -1,0 +1,342 @@
+"""Whether an edit did its work: what it changed, on whom, and how far it blinds.
+
+The verdict follows a rule stated beforehand. Where many levels are failed it errs on
+the strict side: who dies of a buzzsaw cannot die of an enemy further on, so that other
+causes fall where the target rises. Levels without the hazard are free of that.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import InputError
+from lucid_rl.evaluation.evaluation import Evaluation
+from lucid_rl.evaluation.statistics import Difference, Proportion, compare
+
+ARTICLE_CAUSES = ("buzzsaw", "enemy_moving_left", "enemy_moving_right")
+OTHER = "multiple_or_other"
+COLUMNS = (*ARTICLE_CAUSES, OTHER)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a row of the table changes against the original.
+
+    Attributes:
+        target: the cause of failure that is expected to rise.
+        hazard: what the agent is not to see; levels without it should be played as
+            before.
+        object_class: whose features are edited away; None where the game does not
+            draw the hazard instead.
+    """
+
+    target: str
+    hazard: str
+    object_class: str | None = None
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether the model is changed, and not the game."""
+        return self.object_class is not None
+
+
+ROWS = {
+    "buzzsaw_blind": Row("buzzsaw", "buzzsaw", "buzzsaw"),
+    "enemy_moving_left_blind": Row("enemy_moving_left", "enemy", "enemy_left"),
+    "original_invisible_buzzsaws": Row("buzzsaw", "buzzsaw"),
+    "original_invisible_enemies": Row("enemy_moving_left", "enemy"),
+}
+"""The table's rows but the original; the last one is not the article's."""
+
+WANTED_RATIO = 10.0
+"""An edit counts as a success when it raises its cause at least this many times ..."""
+SIGNIFICANCE = 0.05
+"""... and no other cause differs at this level, shared out among the causes
+(Bonferroni)."""
+_N_RESAMPLES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Effect:
+    """What one edit did to one cause of failure."""
+
+    cause: str
+    before: Proportion
+    after: Proportion
+    difference: Difference
+
+    @property
+    def ratio(self) -> float:
+        """How many times as frequent; infinite from nothing, NaN if never seen."""
+        if self.before.count == 0:
+            return float("inf") if self.after.count else float("nan")
+        return self.after.share / self.before.share
+
+    def as_dict(self) -> dict[str, Any]:
+        """Both shares and their difference, for a results file."""
+        return {
+            "before": self.before.as_dict(),
+            "after": self.after.as_dict(),
+            "difference": self.difference.as_dict(),
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cause} {self.before.share:.2%} to {self.after.share:.2%} "
+            f"(p = {self.difference.p_value:.2g})"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Blindness:
+    """How blind an edit makes, as a share of not drawing the object at all.
+
+    The article's measure: of the rise in the target's share that invisible objects
+    cause, the part that the edit causes.
+
+    Attributes:
+        share: 0 for no effect, 1 for complete blindness.
+        low: lower end of a 95 % interval, a bootstrap over the levels.
+        high: its upper end.
+    """
+
+    share: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.share:.0%} ({self.low:.0%} to {self.high:.0%})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Whether a row's edit was successful and targeted.
+
+    Attributes:
+        row: its name.
+        effects: on each cause.
+        spared: failures of any kind in levels without the hazard; None if it is not
+            known which these are, or there are none.
+        blindness: None if the row with invisible objects was not played.
+    """
+
+    row: str
+    effects: tuple[Effect, ...]
+    spared: Effect | None = None
+    blindness: Blindness | None = None
+
+    @property
+    def target(self) -> str:
+        """The cause that was to rise."""
+        return ROWS[self.row].target
+
+    @property
+    def target_effect(self) -> Effect:
+        """The effect on the cause that was to rise."""
+        return next(e for e in self.effects if e.cause == self.target)
+
+    @property
+    def side_effects(self) -> list[Effect]:
+        """Other causes that changed significantly."""
+        level = SIGNIFICANCE / max(len(self.effects) - 1, 1)
+        return [
+            effect
+            for effect in self.effects
+            if effect.cause != self.target and effect.difference.p_value < level
+        ]
+
+    @property
+    def success(self) -> bool:
+        """The target rose at least tenfold, surely, and nothing else changed."""
+        effect = self.target_effect
+        risen = effect.ratio >= WANTED_RATIO
+        return (
+            risen and effect.difference.p_value < SIGNIFICANCE and not self.side_effects
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain values, for a results file."""
+        spared, blindness = self.spared, self.blindness
+        ratio = self.target_effect.ratio
+        return {
+            "text": str(self),
+            "target": self.target,
+            # JSON knows no infinity.
+            "ratio": ratio if np.isfinite(ratio) else None,
+            "success": self.success if ROWS[self.row].is_edit else None,
+            "side_effects": [e.cause for e in self.side_effects],
+            "effects": {e.cause: e.difference.as_dict() for e in self.effects},
+            "levels_without_hazard": None if spared is None else spared.as_dict(),
+            "blindness": None if blindness is None else dataclasses.asdict(blindness),
+        }
+
+    def __str__(self) -> str:
+        effect = self.target_effect
+        parts = [
+            f"{self.row}: {self.target} went from {effect.before.share:.2%} to "
+            f"{effect.after.share:.2%} ({effect.ratio:.1f} times; p = "
+            f"{effect.difference.p_value:.2g})"
+        ]
+        changed = ", ".join(str(effect) for effect in self.side_effects)
+        parts.append(
+            f"also changed: {changed}"
+            if changed
+            else "no other cause changed significantly"
+        )
+        if ROWS[self.row].is_edit and effect.before.share * WANTED_RATIO > 1:
+            parts.append(
+                f"{WANTED_RATIO:.0f} times is out of reach, as that is more than all "
+                "levels"
+            )
+        if self.spared is not None:
+            parts.append(f"of {self.spared.before.n:,} {self.spared}")
+        if self.blindness is not None and ROWS[self.row].is_edit:
+            parts.append(
+                "blindness by the article's measure, as a share of what invisible "
+                f"objects do: {self.blindness}"
+            )
+        text = "; ".join(parts)
+        if not ROWS[self.row].is_edit:
+            return f"{text}."
+        outcome = "successful" if self.success else "NOT successful by the stated rule"
+        return f"{text}. The edit is {outcome}."
+
+
+def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
+    """Shares of levels failed for each of the article's causes.
+
+    Lava, time-outs and several causes at once are the article's "multiple or other".
+
+    Raises:
+        InputError: causes were not looked into.
+    """
+    found = evaluation.failures()
+    if "failed" in found:
+        raise InputError(
+            "the evaluation did not look into the causes of failure; evaluate again "
+            "with causes"
+        )
+    n = len(evaluation.episodes)
+    nothing = Proportion(0, n)
+    shares = {cause: found.get(cause, nothing) for cause in ARTICLE_CAUSES}
+    others = sum(p.count for cause, p in found.items() if cause not in ARTICLE_CAUSES)
+    return {**shares, OTHER: Proportion(others, n)}
+
+
+def judge(
+    row: str,
+    before: Evaluation,
+    after: Evaluation,
+    invisible: Evaluation | None = None,
+    hazards: Mapping[str, np.ndarray] | None = None,
+) -> Verdict:
+    """Compares an edited model (or game) with the original, cause by cause.
+
+    Args:
+        row: one of `ROWS`.
+        before: the original's evaluation.
+        after: the row's, on the same levels.
+        invisible: the original's where the object is not drawn, on the same levels.
+        hazards: which levels hold which, as `levels_with` tells, in the episodes'
+            order.
+
+    Raises:
+        InputError: causes were not looked into.
+    """
+    old, new = failure_shares(before), failure_shares(after)
+    effects = tuple(
+        Effect(cause, old[cause], new[cause], compare(new[cause], old[cause]))
+        for cause in COLUMNS
+    )
+    spared, blindness = None, None
+    if hazards is not None:
+        spared = _on_levels_without(ROWS[row].hazard, hazards, before, after)
+    if invisible is not None:
+        blindness = measure_blindness(ROWS[row].target, before, after, invisible)
+    return Verdict(row, effects, spared, blindness)
+
+
+def measure_blindness(
+    target: str, before: Evaluation, after: Evaluation, invisible: Evaluation
+) -> Blindness | None:
+    """The article's measure of an edit's blindness; see `Blindness`.
+
+    Args:
+        target: the cause of failure.
+        before: the original's evaluation.
+        after: the edited model's, on the same levels.
+        invisible: the original's with the object not drawn, on the same levels.
+
+    Returns:
+        The measure; None where invisible objects do not raise the cause at all.
+    """
+    # Each level has one of 8 outcomes: failed so by original, edited, blindfolded.
+    outcomes = sum(
+        weight * np.array([e.outcome == target for e in evaluation.episodes])
+        for weight, evaluation in ((1, before), (2, after), (4, invisible))
+    )
+    counts = np.bincount(outcomes, minlength=8)
+    rng = np.random.default_rng(0)
+    samples = rng.multinomial(counts.sum(), counts / counts.sum(), _N_RESAMPLES)
+    share = _blindness(counts[None])[0]
+    if not np.isfinite(share):
+        return None
+    resampled = _blindness(samples)
+    low, high = np.quantile(resampled[np.isfinite(resampled)], [0.025, 0.975])
+    return Blindness(float(share), float(low), float(high))
+
+
+def _blindness(counts: np.ndarray) -> np.ndarray:
+    """From counts [n, 8] of the joint outcomes; NaN where nothing rises."""
+    failed = (np.arange(8)[:, None] >> np.arange(3)) & 1  # [8, (old, new, invisible)]
+    old, new, blindfolded = (counts @ failed).T
+    rise = np.where(blindfolded > old, blindfolded - old, np.nan)
+    return (new - old) / rise
+
+
+def _on_levels_without(
+    hazard: str,
+    hazards: Mapping[str, np.ndarray],
+    before: Evaluation,
+    after: Evaluation,
+) -> Effect | None:
+    chosen = np.flatnonzero(~hazards[hazard])
+    if not len(chosen):
+        return None
+    old, new = (
+        Proportion(
+            sum(not evaluation.episodes[i].completed for i in chosen), len(chosen)
+        )
+        for evaluation in (before, after)
+    )
+    return Effect(f"levels without {hazard}: failed", old, new, compare(new, old))
+
+
+def verdicts_of(
+    evaluations: Mapping[str, Evaluation],
+    hazards: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Verdict]:
+    """A verdict for each row but the original; see `judge`."""
+    original = evaluations["original"]
+    return {
+        row: judge(
+            row,
+            original,
+            evaluation,
+            evaluations.get(_invisible_row(row)),
+            hazards,
+        )
+        for row, evaluation in evaluations.items()
+        if row in ROWS
+    }
+
+
+def _invisible_row(row: str) -> str:
+    """The row in which a row's hazard is not drawn."""
+    return next(
+        name
+        for name, other in ROWS.items()
+        if not other.is_edit and other.hazard == ROWS[row].hazard
+    )
