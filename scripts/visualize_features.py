@@ -276,6 +276,10 @@ def _presets(base: VisualizationSettings) -> dict[str, Preset]:
     unknown = [name for name in names if name not in PRESETS]
     if unknown:
         raise SettingsError(f"no preset {unknown[0]!r}; there are {', '.join(PRESETS)}")
+    if not names and own is None:
+        raise SettingsError(
+            "nothing to do: choose --presets, --objective or --examples"
+        )
     presets = {name: PRESETS[name](base) for name in names}
     if own is not None:
         presets["own"] = own

@@ -69,13 +69,15 @@ def as_lucid_model(
     graph_def: tf.GraphDef,
     input_name: str = "Placeholder",
     image_shape: Sequence[int] = (64, 64, 3),
+    image_value_range: tuple[float, float] = (0.0, 1.0),
 ) -> Any:
     """Makes a frozen network a model that Lucid's functions take.
 
     Args:
         graph_def: a frozen graph such as `GraphModel.graph_def` gives.
-        input_name: the Placeholder of the observations, in [0, 1].
+        input_name: the Placeholder of the observations.
         image_shape: (height, width, channels) of one observation.
+        image_value_range: what the Placeholder takes for black and for white.
 
     Returns:
         An instance of Lucid's `Model`, of whichever version is installed.
@@ -85,7 +87,7 @@ def as_lucid_model(
         "model_path": None,
         "input_name": input_name,
         "image_shape": list(image_shape),
-        "image_value_range": (0.0, 1.0),
+        "image_value_range": tuple(image_value_range),
         "layers": [],
     }
     model = type("FrozenNetwork", (model_class,), attributes)()
@@ -102,7 +104,7 @@ def load_model(path: str | os.PathLike) -> Any:
         FileFormatError: the file is no frozen network, or not a safe one.
     """
     graph_def, metadata = lucid_model.read_model_and_metadata(path)
-    return as_lucid_model(graph_def, metadata.input_name, metadata.image_shape)
+    return as_lucid_model(graph_def, *metadata)
 
 
 def __getattr__(name: str) -> Any:

@@ -22,9 +22,9 @@ from lucid_rl.files import atomic_open
 METADATA_NAME = "lucid_metadata_json"
 
 _ARITHMETIC = """
-    Add AddN AddV2 AvgPool BiasAdd Cast ConcatV2 Const Conv2D
+    Add AddN AddV2 AvgPool BiasAdd Cast Concat ConcatV2 Const Conv2D
     DepthwiseConv2dNative Elu Exp ExpandDims FusedBatchNorm FusedBatchNormV2
-    FusedBatchNormV3 GatherV2 Identity LeakyRelu LogSoftmax MatMul Max MaxPool
+    FusedBatchNormV3 GatherV2 Identity LRN LeakyRelu LogSoftmax MatMul Max MaxPool
     Maximum Mean Min Minimum Mul Neg NoOp Pack Pad PadV2 Placeholder Pow Prod
     RealDiv Relu Relu6 Reshape Rsqrt Selu Shape Sigmoid Slice Softmax Softplus
     Softsign Split SplitV Sqrt Square Squeeze StridedSlice Sub Sum Tanh Tile

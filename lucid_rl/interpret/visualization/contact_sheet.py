@@ -215,7 +215,10 @@ class ContactSheet:
             tag = "td" if i else "th"
             cells = "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in row)
             lines.append(f"<tr>{cells}</tr>")
-        return f"<h2>Measurements</h2><p>{LEGEND}</p><table>{''.join(lines)}</table>"
+        return (
+            f"<h2>Measurements</h2><p>{LEGEND}</p>"
+            f"<div class=wide><table>{''.join(lines)}</table></div>"
+        )
 
     def _row_html(self, row: dict[str, Any]) -> str:
         settings = "; ".join(f"{k} {v}" for k, v in row["settings"].items())
@@ -336,6 +339,7 @@ p { max-width: 46rem; margin: .3rem 0; }
 .settings { opacity: .75; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; }
 th, td { padding: .15rem .7rem .15rem 0; text-align: left; }
 th:nth-child(n+4), td:nth-child(n+4) { text-align: right; }

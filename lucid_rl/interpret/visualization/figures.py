@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +38,7 @@ from lucid_rl.progress import progress
 
 _LOSS_POINTS = 48  # of a loss curve that is kept
 _CHUNK_OBSERVATIONS = 256  # whose activations are held at once
+_BATCH = 32  # images optimized at once
 _ARTICLE_LAYER = "2b"
 _OF_TWO_MODELS = ("difference", "layer_difference")
 
@@ -231,7 +233,32 @@ def _gradient_row(row: GradientRow, subject: Subject) -> FigureRow:
                 settings.parametrization, statistics=subject.statistics
             ),
         )
-    objective, labels = _objective(row, layer, subject)
+    chosen = _targets(row, subject)
+    parts = []
+    # Images do not depend on each other, so memory need not grow with their number.
+    for start in range(0, len(chosen), _BATCH):
+        part = chosen[start : start + _BATCH]
+        parts.append(_visualized(row, layer, part, settings, subject))
+    labels, images, numbers, losses = zip(*parts, strict=True)
+    return FigureRow(
+        row.title,
+        tuple(itertools.chain.from_iterable(labels)),
+        np.concatenate(images),
+        _described(row, layer, settings),
+        {name: np.concatenate([n[name] for n in numbers]) for name in numbers[0]},
+        np.concatenate(losses),
+    )
+
+
+def _visualized(
+    row: GradientRow,
+    layer: str,
+    chosen: list[int],
+    settings: VisualizationSettings,
+    subject: Subject,
+) -> tuple[tuple[str, ...], np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Labels, images, numbers and loss curves of some of a row's targets."""
+    objective, labels = _objective(row, layer, chosen, subject)
     found = visualize(
         subject.model,
         objective,
@@ -247,23 +274,15 @@ def _gradient_row(row: GradientRow, subject: Subject) -> FigureRow:
         numbers["extremal share"] = extremal_share(window.crop(found.images))
     if found.dataset_maxima is not None:
         numbers["dataset maximum"] = found.dataset_maxima
-    return FigureRow(
-        row.title,
-        labels,
-        found.images,
-        _described(row, layer, settings),
-        numbers,
-        _thinned(found.losses),
-    )
+    return labels, found.images, numbers, _thinned(found.losses)
 
 
 def _objective(
-    row: GradientRow, layer: str, subject: Subject
+    row: GradientRow, layer: str, chosen: list[int], subject: Subject
 ) -> tuple[objectives.Objective, tuple[str, ...]]:
     position: Any = "all" if row.objective == "channel" else row.position
     if row.objective == "layer_difference":
         return objectives.activation_difference(layer), ("all channels",)
-    chosen = _targets(row, subject)
     if row.objective == "direction":
         vectors = subject.features(layer).directions[chosen]
         objective = objectives.directions(layer, vectors, position, row.cosine_power)
@@ -379,10 +398,13 @@ def _targets(row: Row, subject: Subject) -> list[int]:
             targets, what, n = row.features, "feature", subject.nmf.n_features
         elif row.objective == "direction":
             targets, what, n = row.targets, "feature", subject.nmf.n_features
+        elif row.objective == "layer_difference":
+            return [0]  # the layer as a whole
         elif row.objective == "caricature":
             targets, what, n = row.targets, "observation", len(subject.observations)
         else:
-            targets, what, n = row.targets, "channel", shape[-1]
+            n = shape[-1] if shape else 1
+            targets, what = row.targets, "channel"
     wrong = [i for i in targets if not 0 <= i < n]
     if wrong:
         raise InputError(f"no {what} {wrong[0]}: there are {n}, 0 to {n - 1}")

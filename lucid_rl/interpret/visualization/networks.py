@@ -85,6 +85,8 @@ def connect(
         found = graph.get_tensor_by_name(f"{scope}/{node}:0")
         if window is not None:
             return window.restore(node, found)
+        if found.shape.rank == 1:  # a single number for each image
+            found = found[:, None]
         if found.shape.rank != 4 and not same_size:
             raise SettingsError(
                 f"{name!r} lies behind a layer that takes images of one size: set "

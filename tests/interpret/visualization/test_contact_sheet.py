@@ -2,18 +2,21 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lucid_rl.errors import FileFormatError, InputError
+from lucid_rl.errors import FileFormatError, InputError, LucidRLError, ModelError
 from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.interpret.visualization import figures
 from lucid_rl.interpret.visualization import run as run_module
 from lucid_rl.interpret.visualization.contact_sheet import ContactSheet
 from lucid_rl.interpret.visualization.figures import (
     ImagenetNetwork,
     Subject,
+    check_row,
     make_row,
     observation_numbers,
 )
@@ -26,7 +29,9 @@ from lucid_rl.interpret.visualization.presets import (
 )
 from lucid_rl.interpret.visualization.report import write_report
 from lucid_rl.interpret.visualization.run import run_presets
+from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
+from tests.interpret.visualization.networks import colour_network
 
 QUICK = VisualizationSettings(steps=2)
 ABOUT = {"title": "A <model>"}
@@ -148,6 +153,91 @@ def test_another_network_beside(model_a, subject):
     row = GradientRow("Difference", "difference", settings=QUICK)
     same = dataclasses.replace(subject, compare_to=model_a)
     np.testing.assert_array_equal(make_row(row, same).numbers["reached"], 0)
+
+
+def test_many_targets_in_parts_are_the_same(subject, monkeypatch):
+    row = GradientRow("All", "direction", "1a", targets=(), settings=QUICK)
+    whole = make_row(row, subject)
+    monkeypatch.setattr(figures, "_BATCH", 2)
+    parts = make_row(row, subject)
+    assert parts.labels == whole.labels == ("feature 0", "feature 1", "feature 2")
+    np.testing.assert_allclose(parts.images, whole.images, atol=1e-4)
+    np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-4)
+    for name, numbers in whole.numbers.items():
+        np.testing.assert_allclose(parts.numbers[name], numbers, rtol=1e-3)
+
+
+def test_layers_without_positions_and_a_whole_layers_difference(subject, model_a):
+    flat = Transformations(jitter=0)
+    settings = dataclasses.replace(QUICK, transformations=flat)
+    row = GradientRow("", "channel", "value", targets=(), settings=settings)
+    assert make_row(row, subject).labels == ("channel 0",)
+    row = GradientRow("", "caricature", "logits", (1,), settings=settings)
+    assert make_row(row, subject).images.shape == (1, 64, 64, 3)
+    row = GradientRow("", "layer_difference", "4a", settings=settings)
+    found = make_row(row, dataclasses.replace(subject, compare_to=model_a))
+    assert found.labels == ("all channels",)
+    np.testing.assert_array_equal(found.numbers["dataset maximum"], [0])
+
+
+def test_attribution_based_features(model_a, golden):
+    subject = Subject(
+        model_a,
+        golden["obs_u8"][:16],
+        features_of="attribution",
+        nmf=NMFSettings(n_features=1),
+    )
+    found = make_row(DatasetRow("", "3a", side=3, max_per_position=1), subject)
+    assert found.labels == ("feature 0",)
+    assert found.settings["features"] == "1, NMF of attributions"
+    assert found.settings["from one position"] == "at most 1"
+    assert found.images.shape == (1, 3 * 24, 3 * 24, 4)
+    assert found.images[..., 3].min() > 0 and found.images[..., 3].max() == 1
+
+
+def test_rows_are_checked_before_any_is_made(subject, model_a, presets, tmp_path):
+    compared = dataclasses.replace(subject, compare_to=model_a)
+    for row, error, message in (
+        (GradientRow("", layer="9z"), ModelError, "9z"),
+        (GradientRow("", targets=(32,)), InputError, "no channel 32: there are 32"),
+        (GradientRow("", "difference", targets=(99,)), InputError, "no channel 99"),
+        (DatasetRow("", "logits"), InputError, "needs? a layer with positions"),
+        (DatasetRow("", features=(7,)), InputError, "no feature 7: there are 3"),
+    ):
+        both = {"some": Preset("", "", (*presets["some"].rows, row))}
+        with pytest.raises(error, match=message):
+            run_presets(both, compared, tmp_path, ABOUT)
+    assert not list(tmp_path.iterdir())
+    other = dataclasses.replace(subject, compare_to=colour_network(64))
+    row = GradientRow("", "difference", "input")
+    with pytest.raises(LucidRLError):
+        check_row(GradientRow("", "difference", "1a"), other)
+    check_row(row, other)
+
+
+def test_another_models_figures_do_not_stay(folder, subject, presets, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    row = Preset("Others", "", (ObservationRow("Observations"),))
+    run_presets({"others": row}, subject, tmp_path, ABOUT)
+    figures = json.loads((tmp_path / "results.json").read_text())["figures"]
+    assert list(figures) == ["some", "others"]
+    run_presets({"others": row}, subject, tmp_path, {"title": "Another model"})
+    figures = json.loads((tmp_path / "results.json").read_text())["figures"]
+    assert list(figures) == ["others"]
+
+
+@pytest.mark.browser
+def test_the_page_in_a_browser(folder, chromium):
+    page = chromium.new_page(viewport={"width": 400, "height": 800})
+    problems = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((folder / "index.html").as_uri())
+    widths = page.eval_on_selector_all("img", "all => all.map(i => i.naturalWidth)")
+    assert len(widths) == len(list(folder.glob("some/*.png"))) and all(widths)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert problems == []
+    page.close()
 
 
 def test_bad_input(subject, model_a, tmp_path):
