@@ -1,14 +1,19 @@
 """The main job from end to end: processor time by stage, memory, bytes and files.
 
-    python -m benchmarks.interface --output=benchmarks/results/interface.json
-    python -m benchmarks.interface --policy_layer=2b --output=...
+    python -m benchmarks.interface --folder=outputs/bench \
+        --output=benchmarks/results/interface.json
+    python -m benchmarks.interface --folder=outputs/bench --policy_layer=2b \
+        --output=benchmarks/results/interface_policy.json
 
-Everything is made anew in a temporary folder. Times are of the processor, all
-threads together, so that other work on the machine shows little; on a machine whose
-cores are busy they still come out larger. Prints a table and writes JSON.
+Everything is made anew, in a temporary folder or in an empty one that is kept; the
+second command takes the stages of the first and adds the attributions of every
+action. Times are of the processor, all threads together, so that other work on the
+machine shows little; on a machine whose cores are busy they still come out larger.
+Prints a table and writes JSON.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -36,12 +41,18 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
+def peak_gb() -> float:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
 class TimedStages(StageCache):
-    """Notes how long each stage took, without those it called for."""
+    """Notes how long each stage took, without those it called for, and the peaks."""
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
         self.seconds: dict[str, float] = {}
+        self.peaks: dict[str, float] = {}
 
     def get(
         self, name: str, inputs: Mapping[str, Any], make: Callable[[], Part]
@@ -51,12 +62,14 @@ class TimedStages(StageCache):
         part = super().get(name, inputs, make)
         nested = sum(self.seconds.values()) - inner
         self.seconds[name] = cpu_seconds() - start - nested
+        self.peaks[name] = peak_gb()
         return part
 
 
-def measure(settings: InterfaceSettings) -> dict[str, Any]:
-    """Makes an interface in a temporary folder and measures it."""
-    with tempfile.TemporaryDirectory() as folder:
+def measure(settings: InterfaceSettings, kept: str | None) -> dict[str, Any]:
+    """Makes an interface in a folder, or in a temporary one, and measures it."""
+    with contextlib.ExitStack() as stack:
+        folder = kept or stack.enter_context(tempfile.TemporaryDirectory())
         settings = dataclasses.replace(
             settings, output_dir=pathlib.Path(folder) / "page"
         )
@@ -77,10 +90,12 @@ def measure(settings: InterfaceSettings) -> dict[str, Any]:
     return {
         "cpu_seconds": total,
         "wall_seconds": wall,
-        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_memory_gb": peak_gb(),
         "bytes": sum(files.values()),
         "n_files": len(files),
         "stages_cpu_seconds": stages,
+        "peak_gb_after_stage": _named(cache.peaks),
+        "stages_reused": cache.reused,
         "files": files,
     }
 
@@ -99,6 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--policy_layer", help="add attributions of every action")
+    parser.add_argument("--folder", help="where page and stages go, to be kept")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output", help="JSON file to write")
     arguments = parser.parse_args()
@@ -110,7 +126,7 @@ def main() -> None:
     if arguments.quick:
         settings = settings.quick()
     load = os.getloadavg()[0]
-    result = measure(settings)
+    result = measure(settings, arguments.folder)
     result["command"] = " ".join(["python -m benchmarks.interface", *sys.argv[1:]])
     result["machine"] = {
         "processors": os.cpu_count(),

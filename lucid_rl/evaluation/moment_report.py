@@ -16,9 +16,9 @@ from lucid_rl.evaluation.players import describe_model
 from lucid_rl.evaluation.replay import Replay, replay_episodes
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interface import InterfaceSettings, make_interface
-from lucid_rl.interface.layers import fit_features
 from lucid_rl.interface.names import read_names
 from lucid_rl.interface.sources import ModelSource, open_source
+from lucid_rl.interpret.features import fit_features
 from lucid_rl.progress import progress
 
 TABLE_FILE = "moments.md"
@@ -129,11 +129,11 @@ def report_moments(
     interface = settings.interface
     factorization = fit_features(
         source.model,
-        settings.layer,
         observations,
-        interface.attribution,
-        interface.nmf,
-        interface.fit_positions,
+        settings.layer,
+        nmf=interface.nmf,
+        attribution=interface.attribution,
+        positions=interface.fit_positions,
     )
     places = {episode.index: place for place, episode in enumerate(episodes)}
     wanted = list(dict.fromkeys(places[moment.episode] for moment in moments))

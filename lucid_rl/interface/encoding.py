@@ -102,7 +102,8 @@ def encode_array(array: np.ndarray, codec: str) -> tuple[dict[str, Any], bytes]:
     """Writes one array.
 
     Args:
-        array: of a type in `DTYPES`; uint8 [N, H, W, 3] for pictures.
+        array: of a type in `DTYPES`; for the codecs of pictures uint8 [N, H, W, 3],
+            or for "webp" and "png" int8 [M, N, H, W], M maps of N frames.
         codec: "gzip", "none", "webp", "png" (lossless) or "webp_lossy".
 
     Returns:
@@ -125,7 +126,7 @@ def encode_array(array: np.ndarray, codec: str) -> tuple[dict[str, Any], bytes]:
         return entry, gzip.compress(raw, 9, mtime=0)
     if codec not in CODECS:
         raise InputError(f"codec is one of {CODECS}, not {codec!r}")
-    sheet, columns = _to_sheet(array)
+    sheet, columns = _to_sheet(_maps_to_pictures(array) if dtype == "i8" else array)
     stream = io.BytesIO()
     image = Image.fromarray(sheet)
     if codec == "png":
@@ -162,8 +163,11 @@ def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
                 raise ValueError(f"{len(raw)} bytes do not fill shape {shape}")
             return np.frombuffer(raw, dtype).reshape(shape)
         if codec in ("webp", "png"):
+            maps = entry["dtype"] == "i8"
             with Image.open(io.BytesIO(data), formats=[codec.upper()]) as image:
-                return _from_sheet(image, shape, int(entry["columns"]))
+                pictures = _pictures_shape(shape) if maps else shape
+                array = _from_sheet(image, pictures, int(entry["columns"]))
+            return _pictures_to_maps(array, shape) if maps else array
         raise ValueError(f"unknown codec {codec!r}")
     except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
         raise BundleError(
@@ -191,6 +195,34 @@ def _gunzip(data: bytes, expected: int) -> bytes:
     """Decompresses no more than is expected: a small file cannot fill memory."""
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
         return stream.read(expected + 1)
+
+
+def _pictures_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the pictures that hold maps of shape [M, N, H, W], three to a picture."""
+    n_maps, n_frames, height, width = shape
+    return (math.ceil(n_maps / 3) * n_frames, height, width, 3)
+
+
+def _maps_to_pictures(maps: np.ndarray) -> np.ndarray:
+    """Maps int8 [M, N, H, W] as colours: three of them to a picture, 128 added.
+
+    Neighbouring numbers are alike, which picture codecs make use of, and every
+    browser has a fast decoder for them.
+    """
+    if maps.ndim != 4:
+        raise InputError(f"maps as pictures are int8 [M, N, H, W], not {maps.shape}")
+    shape = _pictures_shape(maps.shape)
+    colours = np.full((math.ceil(len(maps) / 3) * 3, *maps.shape[1:]), 128, np.uint8)
+    colours[: len(maps)] = maps.view(np.uint8) ^ 128
+    groups = colours.reshape(-1, 3, *maps.shape[1:])
+    return np.moveaxis(groups, 1, -1).reshape(shape)
+
+
+def _pictures_to_maps(pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Reads what `_maps_to_pictures` made."""
+    groups = pictures.reshape(-1, *shape[1:], 3)
+    colours = np.moveaxis(groups, -1, 1).reshape(-1, *shape[1:])[: shape[0]]
+    return (colours ^ 128).view(np.int8)
 
 
 def _to_sheet(array: np.ndarray) -> tuple[np.ndarray, int]:

@@ -1,7 +1,6 @@
 """One layer's part of an interface: attributions of every frame, and its legend."""
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,55 +16,14 @@ from lucid_rl.interpret.attribution import (
     logit,
     value,
 )
-from lucid_rl.interpret.nmf import Factorization, NMFSettings, fit_nmf
+from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.progress import progress
 
-# Numbers of attribution held at once, in float32.
-_CHUNK_NUMBERS = 32_000_000
-
-
-def fit_features(
-    model: GraphModel,
-    layer: str,
-    observations: np.ndarray,
-    attribution: AttributionSettings,
-    nmf: NMFSettings,
-    positions: int,
-) -> Factorization:
-    """Finds the features of a layer by NMF of value attributions.
-
-    Article, "Dimensionality reduction for reinforcement learning models". NMF fits a
-    sample of positions, so attributions are computed for no more of them than that
-    takes; the observations that these lie in are spread evenly.
-
-    Args:
-        model: the network.
-        layer: a layer's short name.
-        observations: u8 [N, H, W, 3].
-        attribution: how attributions are computed.
-        nmf: how features are found; with fewer channels than features, there are
-            as many features as channels.
-        positions: positions (of the layer, over all observations) to attribute.
-
-    Returns:
-        The features' directions.
-    """
-    height, width, channels = model.layer_shape(layer)
-    wanted = min(len(observations), -(-positions // (height * width)))
-    chosen = np.linspace(0, len(observations) - 1, wanted).round().astype(int)
-    nmf = dataclasses.replace(nmf, n_features=min(nmf.n_features, channels))
-
-    def chunks() -> Iterator[np.ndarray]:
-        size = _chunk_frames(model, layer, 1)
-        starts = range(0, len(chosen), size)
-        for start in progress(starts, f"{layer}: attributions for features"):
-            rows = chosen[start : start + size]
-            yield attribute(
-                model, observations[rows], layer, settings=attribution
-            ).values
-
-    return fit_nmf(chunks(), nmf, layer=layer)
+# Numbers of attribution held at once, in float32; some copies come on top.
+_CHUNK_NUMBERS = 8_000_000
+# Frames that the page decodes together, at most.
+_PIECE_FRAMES = 256
 
 
 def layer_part(
@@ -125,10 +83,15 @@ def layer_part(
         largest[rows] = np.abs(features).max(axis=(0, 1, 3, 4))
     arrays: dict[str, np.ndarray] = {"frame_scale": scales}
     layouts: dict[str, Layout] = {}
+    pieces = tuple(
+        min(_PIECE_FRAMES, length - start)
+        for length in lengths
+        for start in range(0, length, _PIECE_FRAMES)
+    )
     for i in range(len(outputs)):
         key = "attribution" if n_actions is None else f"attribution/{i}"
         arrays[key] = codes[i]
-        layouts[key] = Layout("gzip", 1, tuple(lengths))
+        layouts[key] = Layout("webp", 1, pieces)
     arrays["totals"] = totals[0] if n_actions is None else totals
     meta: dict[str, Any] = {
         "layer": layer,
@@ -187,8 +150,7 @@ def _gradients(
         for output, shape in zip(outputs, function.target_shapes(), strict=True)
     ]
     batch = model.float_observations(model.check_observations(frames))
-    one = np.ones(1)
-    gradients = function.ray_gradients(batch, one, one, seeds, batch)
+    gradients = function.gradients(batch, seeds, batch)
     return np.stack([np.moveaxis(gradient, -1, 0) for gradient in gradients])
 
 

@@ -16,7 +16,7 @@ from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.progress import progress
 
 # Observations whose activations are held at once.
-_CHUNK_OBSERVATIONS = 256
+_CHUNK_OBSERVATIONS = 64
 
 
 def legend_arrays(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import ModelError
-from lucid_rl.interface.layers import fit_features, layer_part
+from lucid_rl.interface.layers import layer_part
 from lucid_rl.interface.manifest import LayerResults, ModelResults, manifest_part
 from lucid_rl.interface.names import read_names
 from lucid_rl.interface.page import template, write_page
@@ -19,7 +19,8 @@ from lucid_rl.interface.samples import Samples, get_samples, observations_part
 from lucid_rl.interface.settings import INPUT_LAYER, InterfaceSettings
 from lucid_rl.interface.sources import ModelSource, mostly_equal, open_source
 from lucid_rl.interface.stages import StageCache
-from lucid_rl.interpret.nmf import Factorization
+from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.features import fit_features
 
 FIRST, SECOND = "model", "compared"
 """Ids of the models in a bundle."""
@@ -170,22 +171,25 @@ class _Job:
 
     def _features(self, source: ModelSource, layer: str) -> Factorization:
         settings = self.settings
+        n_channels = source.model.layer_shape(layer)[-1]
+        n_features = min(settings.nmf.n_features, n_channels)
+        nmf = dataclasses.replace(settings.nmf, n_features=n_features)
         inputs = {
             "model": source.digest,
             "observations": self.samples.observations_digest,
             "attribution": settings.attribution,
-            "nmf": settings.nmf,
+            "nmf": nmf,
             "positions": settings.fit_positions,
         }
 
         def make() -> Part:
             found = fit_features(
                 source.model,
-                layer,
                 self.samples.observations,
-                settings.attribution,
-                settings.nmf,
-                settings.fit_positions,
+                layer,
+                nmf=nmf,
+                attribution=settings.attribution,
+                positions=settings.fit_positions,
             )
             meta = {"explained": found.explained, "fit": found.fit}
             return Part.encode(

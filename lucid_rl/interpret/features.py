@@ -26,6 +26,7 @@ def fit_features(
     nmf: NMFSettings | None = None,
     attribution: AttributionSettings | None = None,
     model_name: str = "",
+    positions: int | None = None,
 ) -> Factorization:
     """Finds feature directions of a layer from sampled observations.
 
@@ -39,6 +40,8 @@ def fit_features(
         nmf: number of features, seed and the fit's bounds.
         attribution: quadrature of the attributions.
         model_name: noted in the result.
+        positions: use only as many observations, spread evenly, as hold this many
+            positions of the layer; NMF fits a sample of positions anyhow.
 
     Returns:
         The features. Memory is bounded whatever the number of observations.
@@ -47,6 +50,11 @@ def fit_features(
         InputError: observations that do not fit, or nothing but zeros at the layer.
         ModelError: no such layer.
     """
+    if positions is not None:
+        height, width, _ = model.layer_shape(layer)
+        wanted = min(len(observations), -(-positions // (height * width)))
+        chosen = np.linspace(0, len(observations) - 1, wanted).round().astype(int)
+        observations = observations[chosen]
 
     def chunks() -> Iterator[np.ndarray]:
         starts = range(0, len(observations), _CHUNK)

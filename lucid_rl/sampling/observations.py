@@ -2,7 +2,7 @@
 
 Observations that lie close together in time resemble each other, so one is kept
 of each environment every so many steps (article, "Dimensionality reduction for
-reinforcement learning models").
+attribution").
 """
 
 import dataclasses

@@ -17,6 +17,8 @@ from lucid_rl.interface.quantization import dequantize, frame_scales, quantize
 SIDE = 64
 FULL_SIDE = 128
 LENGTHS = (280, 80, 40)
+PIECES = (200, 80, 80, 40)
+"""Frames that the page decodes together; the first trajectory takes two pieces."""
 N_FRAMES = sum(LENGTHS)
 N_EXAMPLES = 48
 MODELS = ("model", "edited")
@@ -274,7 +276,7 @@ def _attribution_part(m, name, side, k, rng) -> tuple[Layer, Part]:
         )
         meta["maps"].append({"multiple": multiple, "rows": rows, "columns": rows})
     part = Part.encode(
-        f"{m}/{name}", meta, arrays, {"attribution": Layout("gzip", 1, LENGTHS)}
+        f"{m}/{name}", meta, arrays, {"attribution": Layout("webp", 1, PIECES)}
     )
     return Layer(scale, decoded, totals), part
 
@@ -292,7 +294,7 @@ def _gradient_part(m, rng) -> tuple[Layer, Part]:
         "scale": scale,
     }
     arrays = {"attribution": codes, "frame_scale": scales, "totals": totals}
-    layouts = {"attribution": Layout("gzip", 1, LENGTHS)}
+    layouts = {"attribution": Layout("webp", 1, PIECES)}
     return Layer(scale, decoded, totals), Part.encode(
         f"{m}/input", meta, arrays, layouts
     )

@@ -1,9 +1,12 @@
 """Arrays to bytes to text and back, and what happens to damaged ones."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from lucid_rl.errors import BundleError, InputError
 from lucid_rl.interface import encoding
@@ -69,6 +72,28 @@ def test_pictures_read_back_without_loss(codec, shape):
     np.testing.assert_array_equal(encoding.decode_array(entry, data), array)
 
 
+@pytest.mark.parametrize("codec", ["webp", "png"])
+@pytest.mark.parametrize("shape", [(1, 4, 6, 5), (3, 7, 5, 3), (9, 40, 16, 16)])
+def test_maps_read_back_from_pictures(codec, shape):
+    rng = np.random.default_rng(1)
+    maps = rng.integers(-128, 128, shape).astype(np.int8)
+    entry, data = encoding.encode_array(maps, codec)
+    assert (entry["dtype"], entry["shape"]) == ("i8", list(shape))
+    np.testing.assert_array_equal(encoding.decode_array(entry, data), maps)
+
+
+def test_three_maps_are_the_colours_of_a_picture():
+    maps = np.arange(-6, 6, dtype=np.int8).reshape(4, 1, 1, 3)
+    shifted = 128 + maps.astype(int)
+    entry, data = encoding.encode_array(maps, "png")
+    assert entry["columns"] == 1
+    sheet = np.asarray(Image.open(io.BytesIO(data)))
+    expected = np.full((2, 3, 3), 128)
+    expected[0] = shifted[:3, 0, 0].T
+    expected[1, :, 0] = shifted[3, 0, 0]
+    np.testing.assert_array_equal(sheet, expected)
+
+
 def test_sheets_stay_within_what_browsers_draw():
     entry, _ = encoding.encode_array(np.zeros((40, 4096, 8, 3), np.uint8), "png")
     rows = -(-40 // entry["columns"])
@@ -93,6 +118,7 @@ def test_lossy_pictures_are_close():
         (np.zeros(3, np.uint8), "zip", "codec is one of"),
         (np.zeros((2, 3), np.uint8), "webp", "pictures are uint8"),
         (np.zeros((0, 2, 2, 3), np.uint8), "png", "do not fit"),
+        (np.zeros((2, 3), np.int8), "webp", "maps as pictures"),
     ],
 )
 def test_what_cannot_be_written_is_refused(array, codec, message):

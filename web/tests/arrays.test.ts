@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decodeNumbers, gunzip } from '../src/bundle/arrays';
+import { decodeNumbers, gunzip, readMaps } from '../src/bundle/arrays';
 import { Cache } from '../src/bundle/cache';
 import { Segments } from '../src/bundle/segments';
 import type { ArrayEntry } from '../src/bundle/types';
@@ -48,6 +48,23 @@ describe('numbers', () => {
     bytes[12]! ^= 255;
     await expect(decodeNumbers(entry({}), bytes)).rejects.toThrow();
   });
+});
+
+test('maps are read from the colours of pictures', () => {
+  // Four maps of two frames, 1 x 2: maps 0 to 2 in pictures 0 and 1, map 3 in 2 and 3.
+  const shape = [4, 2, 1, 2];
+  const maps = Int8Array.from({ length: 16 }, (_, i) => 15 * i - 127);
+  const at = (map: number, frame: number, x: number) => maps[(map * 2 + frame) * 2 + x] ?? 0;
+  const out = new Int8Array(16);
+  for (let row = 0; row < 2; row++) {
+    const colours = [0, 1].flatMap((frame) =>
+      [0, 1].flatMap((x) => [...[0, 1, 2].map((c) => at(3 * row + c, frame, x) + 128), 255]),
+    );
+    const rgba = Uint8ClampedArray.from(colours);
+    for (let column = 0; column < 2; column++)
+      readMaps(rgba, 4, column, 2 * row + column, shape, out);
+  }
+  expect(out).toEqual(maps);
 });
 
 describe('segments', () => {

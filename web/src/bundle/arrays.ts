@@ -40,11 +40,13 @@ export async function gunzip(
   return out;
 }
 
-/** Decodes an entry of codec "none" or "gzip". Hosts are little endian, as the format is. */
+/** Decodes an entry of numbers. Hosts are little endian, as the format is. */
 export async function decodeNumbers(
   entry: ArrayEntry,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<Typed> {
+  if (entry.dtype === 'i8' && (entry.codec === 'webp' || entry.codec === 'png'))
+    return decodeMaps(entry, bytes);
   const Constructor = CONSTRUCTORS[entry.dtype];
   if (!Constructor) throw new Error(`unknown type ${JSON.stringify(entry.dtype)}`);
   const expected = size(entry.shape) * Constructor.BYTES_PER_ELEMENT;
@@ -56,6 +58,57 @@ export async function decodeNumbers(
   return new Constructor(raw.buffer);
 }
 
+/** Decodes maps i8 [M, N, H, W] that stand as colours, three to a picture. */
+async function decodeMaps(
+  entry: ArrayEntry,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<Int8Array<ArrayBuffer>> {
+  if (entry.shape.length !== 4)
+    throw new Error(`maps are [M, N, H, W], not [${entry.shape.join(', ')}]`);
+  const [nMaps, frames, height, width] = entry.shape as [number, number, number, number];
+  const n = Math.ceil(nMaps / 3) * frames;
+  const { bitmap, columns } = await decodeSheet(entry, bytes, n, height, width);
+  const context = new OffscreenCanvas(bitmap.width, height).getContext('2d', {
+    willReadFrequently: true,
+  })!;
+  const maps = new Int8Array(size(entry.shape));
+  for (let first = 0; first < n; first += columns) {
+    const top = (first / columns) * height;
+    context.drawImage(bitmap, 0, -top);
+    const { data } = context.getImageData(0, 0, bitmap.width, height);
+    for (let picture = first; picture < Math.min(first + columns, n); picture++)
+      readMaps(data, bitmap.width, picture - first, picture, entry.shape, maps);
+  }
+  bitmap.close();
+  return maps;
+}
+
+/**
+ * Copies one picture's colours to the maps they stand for.
+ *
+ * `row`: RGBA of a row of pictures; `column`: the picture's place in it; `picture`: its
+ * number g N + n, which holds maps 3 g, 3 g + 1 and 3 g + 2 of frame n.
+ */
+export function readMaps(
+  row: Uint8ClampedArray,
+  rowWidth: number,
+  column: number,
+  picture: number,
+  [nMaps, frames, height, width]: readonly number[],
+  out: Int8Array,
+): void {
+  const area = height! * width!;
+  const first = 3 * Math.floor(picture / frames!);
+  const frame = picture % frames!;
+  for (let colour = 0; colour < Math.min(3, nMaps! - first); colour++) {
+    let to = ((first + colour) * frames! + frame) * area;
+    for (let y = 0; y < height!; y++) {
+      let from = (y * rowWidth + column * width!) * 4 + colour;
+      for (let x = 0; x < width!; x++, from += 4) out[to++] = row[from]! - 128;
+    }
+  }
+}
+
 /** N pictures of one size in a sheet, row-major. */
 export interface Sheet {
   bitmap: ImageBitmap;
@@ -63,6 +116,24 @@ export interface Sheet {
   height: number;
   width: number;
   columns: number;
+}
+
+async function decodeSheet(
+  entry: ArrayEntry,
+  bytes: Uint8Array<ArrayBuffer>,
+  n: number,
+  height: number,
+  width: number,
+): Promise<{ bitmap: ImageBitmap; columns: number }> {
+  const columns = entry.columns ?? 1;
+  const blob = new Blob([bytes], { type: `image/${entry.codec}` });
+  const bitmap = await createImageBitmap(blob, {
+    colorSpaceConversion: 'none',
+    premultiplyAlpha: 'none',
+  });
+  if (bitmap.width !== columns * width || bitmap.height < Math.ceil(n / columns) * height)
+    throw new Error(`a sheet of ${bitmap.width}x${bitmap.height} px cannot hold ${n} pictures`);
+  return { bitmap, columns };
 }
 
 /** Decodes an entry that holds pictures, u8 [N, H, W, 3]. */
@@ -74,14 +145,7 @@ export async function decodePictures(
   if (entry.dtype !== 'u8' || entry.shape.length !== 4 || channels !== 3)
     throw new Error(`pictures are u8 [N, H, W, 3], not ${entry.dtype} [${entry.shape.join(', ')}]`);
   if (entry.codec === 'webp' || entry.codec === 'png') {
-    const columns = entry.columns ?? 1;
-    const blob = new Blob([bytes], { type: `image/${entry.codec}` });
-    const bitmap = await createImageBitmap(blob, {
-      colorSpaceConversion: 'none',
-      premultiplyAlpha: 'none',
-    });
-    if (bitmap.width !== columns * width || bitmap.height < Math.ceil(n / columns) * height)
-      throw new Error(`a sheet of ${bitmap.width}x${bitmap.height} px cannot hold ${n} pictures`);
+    const { bitmap, columns } = await decodeSheet(entry, bytes, n, height, width);
     return { bitmap, n, height, width, columns };
   }
   const rgb = (await decodeNumbers(entry, bytes)) as Uint8Array;

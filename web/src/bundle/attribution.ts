@@ -57,7 +57,7 @@ export class Attribution {
     return this.codes.every((c) => this.cache.peek(this.#key(c, c.find(s).segment)));
   }
 
-  /** Decodes what frame s needs. */
+  /** Decodes what frame s needs, so that it is there when its turn comes. */
   async load(s: number): Promise<void> {
     await Promise.all(
       this.codes.map((c) => {
