@@ -99,7 +99,9 @@ def test_the_library_needs_what_setup_py_installs():
 
 
 def test_the_lock_meets_setup_py():
-    texts = setup_list("_INSTALL_REQUIRES") + setup_list("_EXTRAS_REQUIRE")["dev"]
+    extras = setup_list("_EXTRAS_REQUIRE")
+    texts = setup_list("_INSTALL_REQUIRES")
+    texts += extras["dev"] + extras["jax"] + extras["ray"]
     for requirement in map(Requirement, texts):
         marker = requirement.marker
         if marker is None or marker.evaluate({"python_version": "3.11"}):
