@@ -10,13 +10,11 @@ stages that an earlier one finished.
 """
 
 import dataclasses
-import sys
 
-from absl import app, flags
+from absl import flags
 
-from lucid_rl.errors import LucidRLError
 from lucid_rl.interface import InterfaceSettings, make_interface
-from scripts import game_flags
+from scripts import game_flags, program
 
 _DEFAULT = InterfaceSettings()
 flags.adopt_module_key_flags(game_flags)
@@ -144,18 +142,11 @@ def _settings() -> InterfaceSettings:
     return settings.quick() if _QUICK.value else settings
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Makes the interface that the flags describe."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
     game_flags.use_game_flags()
-    try:
-        page = make_interface(_settings())
-    except LucidRLError as error:
-        print(f"make_interface: {error}", file=sys.stderr)
-        sys.exit(1)
-    print(page)
+    print(make_interface(_settings()))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, "stopped; the same command goes on with what is finished")
