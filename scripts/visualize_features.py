@@ -317,9 +317,8 @@ def _run() -> tuple[ContactSheet, pathlib.Path]:
     if compare_to is not None:
         about["compared to"] = f"{compare_to.name}, {compare_to.digest}"
     if imagenet is not None:
-        about["ImageNet"] = (
-            f"{imagenet.model}: {imagenet.first}, {imagenet.intermediate}"
-        )
+        name = pathlib.Path(imagenet.model).name
+        about["ImageNet"] = f"{name}: {imagenet.first}, {imagenet.intermediate}"
     return run_presets(presets, subject, _OUTPUT_DIR.value, about)
 
 

