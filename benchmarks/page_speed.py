@@ -248,7 +248,7 @@ def _layer_part(name: str, side: int, lengths: tuple, rng: np.random.Generator) 
         "thumbnail": {"rows": 4, "columns": 4},
         "maps": [],
     }
-    layouts = {"attribution": Layout("gzip", 1, lengths)}
+    layouts = {"attribution": Layout("webp", 1, lengths)}
     return Part.encode(f"model/{name}", meta, arrays, layouts)
 
 

@@ -1,7 +1,16 @@
 """Accessibility by axe-core, sizes that fit, and pictures for a person to look at."""
 
-import pytest
+import pathlib
+import subprocess
+import sys
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import PATIENCE
+
+ROOT = pathlib.Path(__file__).parents[3]
 pytestmark = pytest.mark.browser
 
 VIEWS = {
@@ -69,3 +78,19 @@ def test_screenshots_for_people(open_page, site, screenshots, scheme, size):
     viewer.get("map").click()
     viewer.page.screenshot(path=screenshots / f"popup_{mark}")
     assert len(list(screenshots.glob(f"*_{mark}"))) == 4
+
+
+def test_one_command_takes_a_picture(site, tmp_path, chromium):
+    path = tmp_path / "picture.png"
+    command = [sys.executable, "-m", "scripts.picture_interface"]
+    flags = [f"--page={site}", f"--output={path}", "--height=720", "--theme=dark"]
+    done = subprocess.run(
+        [*command, *flags], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    assert picture.shape == (720, 1280, 3)
+    assert picture[:40].mean() < 60  # dark
+    # The first bookmark's observation: its sky, above the middle of the pictures.
+    blue = picture[..., 2] - picture[..., 0] > 40
+    assert blue[430:470, 220:800].mean() > 0.1

@@ -17,7 +17,7 @@ from tests.interface.page_fixture import FULL_SIDE, LENGTHS, SIDE, Layer
 
 pytestmark = pytest.mark.browser
 
-PLACES = [(0, 0), (0, 123), (1, 40), (2, 39)]
+PLACES = [(0, 0), (0, 123), (0, 250), (1, 40), (2, 39)]
 
 
 @pytest.mark.parametrize("layer", ["2b", "4a", "input"])
