@@ -15,15 +15,15 @@ import pathlib
 import shlex
 import sys
 
-from absl import app, flags
+from absl import flags
 
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.errors import LucidRLError
 from lucid_rl.evaluation.article_experiments import repeat_experiments
 from lucid_rl.evaluation.comparison import around_report, report, write_into
 from lucid_rl.evaluation.comparison_settings import ALL_ROWS, ComparisonSettings
 from lucid_rl.files import atomic_open
 from lucid_rl.interpret.nmf import NMFSettings
+from scripts import program
 
 _DEFAULT = ComparisonSettings()
 
@@ -88,27 +88,22 @@ def _command() -> str:
     return shlex.join(["python", "-m", "scripts.compare_to_article", *sys.argv[1:]])
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Runs the experiments that the flags describe."""
-    try:
-        if _DOCUMENT.value:
-            around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
-        model = resolve_model(_MODEL.value)
-        found = repeat_experiments(model, _settings(), _OUTPUT_DIR.value)
-        results = {"command": _command(), **found.as_dict()}
-        if _RESULTS_FILE.value:
-            with atomic_open(_RESULTS_FILE.value, "w") as stream:
-                json.dump(results, stream, indent=1)
-                stream.write("\n")
-        if _DOCUMENT.value:
-            write_into(_DOCUMENT.value, report(results))
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; what was played is kept, and the same command goes on")
+    if _DOCUMENT.value:
+        around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
+    model = resolve_model(_MODEL.value)
+    found = repeat_experiments(model, _settings(), _OUTPUT_DIR.value)
+    results = {"command": _command(), **found.as_dict()}
+    if _RESULTS_FILE.value:
+        with atomic_open(_RESULTS_FILE.value, "w") as stream:
+            json.dump(results, stream, indent=1)
+            stream.write("\n")
+    if _DOCUMENT.value:
+        write_into(_DOCUMENT.value, report(results))
     print(report(results))
     print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, "stopped; what was played is kept, and the same command goes on")

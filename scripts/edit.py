@@ -9,11 +9,10 @@ Examples:
 
 import dataclasses
 import pathlib
-import sys
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from lucid_rl import load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
@@ -27,7 +26,7 @@ from lucid_rl.editing.feature_naming import (
     measure_features,
     sample_labelled_observations,
 )
-from lucid_rl.errors import InputError, LucidRLError
+from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES
 from lucid_rl.interpret.factorization import (
     Factorization,
@@ -38,6 +37,7 @@ from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.sampling.observations import Observations, ObservationSettings
+from scripts import program
 
 _DEFAULT = EditSettings()
 _SAMPLING = ObservationSettings(n_per_env=16)
@@ -173,13 +173,13 @@ def _feature_numbers() -> list[int]:
         ) from error
 
 
-def main(_: list[str]) -> None:
-    """Runs the edit that the flags describe."""
-    try:
-        _list() if _LIST.value else _edit()
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
+def main() -> None:
+    """Lists features, or edits, as the flags say."""
+    if _LIST.value:
+        _list()
+    else:
+        _edit()
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -11,20 +11,19 @@ there are several models. A second run goes on where an interrupted one stopped.
 """
 
 import pathlib
-import sys
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from lucid_rl import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.errors import InputError, LucidRLError
+from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import Evaluation, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE, evaluate_into, evaluate_many
 from lucid_rl.evaluation.replay import FORMATS, replay_frames, write_film
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
 from lucid_rl.games.vector_game import GameSettings, settings_from_args
-from scripts import game_flags
+from scripts import game_flags, program
 
 _DEFAULT = EvaluationSettings()
 flags.adopt_module_key_flags(game_flags)
@@ -165,19 +164,14 @@ def _replay() -> None:
         print(f"{episodes[number].outcome}: {path.resolve()}")
 
 
-def main(_: list[str]) -> None:
-    """Does what the flags describe."""
+def main() -> None:
+    """Plays levels, or films episodes, as the flags say."""
     game_flags.use_game_flags()
-    try:
-        if _REPLAY.value:
-            _replay()
-        else:
-            _evaluate()
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; what was played is kept, and the same command goes on")
+    if _REPLAY.value:
+        _replay()
+    else:
+        _evaluate()
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, "stopped; what was played is kept, and the same command goes on")

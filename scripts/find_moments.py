@@ -10,18 +10,21 @@ the interface restricted to the moments, moments.md and moments.json to --output
 
 import dataclasses
 import pathlib
-import sys
 
-from absl import app, flags
+from absl import flags
 
 from lucid_rl import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.errors import LucidRLError
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE
-from lucid_rl.evaluation.moment_report import ReportSettings, report_moments
+from lucid_rl.evaluation.moment_report import (
+    ReportSettings,
+    check_layer,
+    report_moments,
+)
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.vector_game import settings_from_args
+from scripts import program
 
 _DEFAULT = ReportSettings()
 
@@ -93,17 +96,15 @@ def _settings() -> ReportSettings:
     return ReportSettings(_N_EPISODES.value, moments, _N_OBSERVATIONS.value, interface)
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Finds the moments that the flags describe."""
-    try:
-        settings = _settings()
-        evaluation = _evaluation(resolve_model(_MODEL.value))
-        report = report_moments(_MODEL.value, evaluation, _OUTPUT_DIR.value, settings)
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
+    settings = _settings()
+    check_layer(_MODEL.value, settings)  # a wrong one shows before anything is played
+    evaluation = _evaluation(resolve_model(_MODEL.value))
+    report = report_moments(_MODEL.value, evaluation, _OUTPUT_DIR.value, settings)
     print(report.table)
     print(report.page.resolve())
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, "stopped; what was played is kept, and the same command goes on")

@@ -5,43 +5,46 @@ scripts may share a name, so that a test's own process cannot import them.
 """
 
 import json
+import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
 
 _CASES = """
-import importlib, json, sys
+import contextlib, importlib, io, json, sys
 from absl import flags
+from scripts import program
 script = importlib.import_module(sys.argv[1])
 said = []
 for case in json.load(sys.stdin):
-    flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
+    sys.argv[1:] = case
+    output, line = io.StringIO(), None
     try:
-        flags.FLAGS([sys.argv[1], *case])
-        script.main([])
-        said.append(None)
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            program.run(script.main)
     except SystemExit as exit:
-        said.append(str(exit.code))
-    except flags.Error as error:
-        said.append(f"error: {error}")
+        # absl itself prints what is wrong with a flag, and the usage.
+        line = exit.code if isinstance(exit.code, str) else output.getvalue()
+    said.append(line or None)
 print(json.dumps(said))
 """
 
 
 def errors_of(script: str, cases: Sequence[Sequence[str]]) -> list[str | None]:
-    """The line that each case's flags end a script with; None where it succeeds.
+    """What each case's flags end a script with; None where it succeeds.
 
     Raises:
-        AssertionError: a case ended in anything but one clear line.
+        AssertionError: a case ended in an exception.
     """
     done = subprocess.run(
         [sys.executable, "-c", _CASES, f"scripts.{script}"],
+        cwd=pathlib.Path(__file__).parents[1],
         input=json.dumps(cases),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,25 +1,15 @@
-"""What the value function would be without a feature, on given observations.
-
-An edited model acts as if a direction had been taken out of a layer's activations
-(`projection`). Where only a few values are asked for, they are taken out of the
-activations themselves and no model is made.
-"""
+"""What the value function would be without a feature, on given observations."""
 
 import numpy as np
 
-from lucid_rl.editing.projection import orthonormal_basis
-from lucid_rl.errors import InputError
-from lucid_rl.interpret.outputs import value
-from lucid_rl.model.batching import batch_slices
+from lucid_rl.editing.edit import EditSettings, edit_model
 from lucid_rl.model.graph_model import GraphModel
-
-_BATCH = 64
 
 
 def values_without(
     model: GraphModel, observations: np.ndarray, layer: str, directions: np.ndarray
 ) -> np.ndarray:
-    """The value function with each direction alone projected out of a layer.
+    """The value functions of models from each of which one direction is removed.
 
     Args:
         model: the network.
@@ -33,25 +23,11 @@ def values_without(
 
     Raises:
         InputError: directions of another width, or not finite.
-        ModelError: the layer does not exist.
+        ModelError: the layer does not exist, or no kernel reads it.
     """
-    directions = np.atleast_2d(np.asarray(directions))
-    function = model.layer_function(layer, [value().target])
-    if directions.shape[1:] != function.shape[-1:]:
-        raise InputError(
-            f"directions have shape {directions.shape}; layer {layer!r} has "
-            f"{function.shape[-1]} channels"
-        )
-    observations = model.check_observations(observations)
-    found = np.empty((len(observations), len(directions)), np.float32)
-    for rows in batch_slices(len(observations), _BATCH):
-        batch = model.float_observations(observations[rows], first=rows.start)
-        points = model.activations(batch, [layer])[layer]
-        for k, direction in enumerate(directions):
-            left = points
-            if direction.any():
-                (unit,) = orthonormal_basis(direction).astype(np.float32)
-                left = points - (points @ unit)[..., None] * unit
-            (values,) = function.values(left, batch)
-            found[rows, k] = values.reshape(-1)
-    return found
+    settings = EditSettings(layer)
+    values = []
+    for direction in np.atleast_2d(np.asarray(directions)):
+        edited = edit_model(model, direction, settings) if direction.any() else model
+        values.append(edited.policy(observations)[1])
+    return np.stack(values, axis=1)

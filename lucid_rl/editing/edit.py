@@ -109,6 +109,31 @@ def edit_checkpoint(
     return checkpoint.replace_params(changes, args={EDITS_ARG: [*earlier, record]})
 
 
+def edit_model(
+    model: GraphModel, directions: np.ndarray, settings: EditSettings | None = None
+) -> GraphModel:
+    """Edits a network in memory as `edit_checkpoint` edits a checkpoint.
+
+    Args:
+        model: the network; it is not changed.
+        directions: [C] or [k, C] in the layer's channels.
+        settings: layer and strength.
+
+    Raises:
+        InputError: as `edit_checkpoint`.
+        ModelError: as `edit_checkpoint`.
+    """
+    settings = settings or EditSettings()
+    kernels = _kernels(model, directions, settings)
+    graph_def = model.graph_def()
+    for node in graph_def.node:
+        if node.name in kernels:
+            kernel = tf.make_ndarray(node.attr["value"].tensor)
+            edited = project_out(kernel, directions, settings.strength)
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(edited))
+    return GraphModel(graph_def)
+
+
 def edit_model_pb(
     source: str | os.PathLike,
     target: str | os.PathLike,
@@ -128,15 +153,8 @@ def edit_model_pb(
     """
     settings = settings or EditSettings()
     model = GraphModel.from_model_pb(source)
-    kernels = _kernels(model, directions, settings)
-    graph_def = model.graph_def()
-    for node in graph_def.node:
-        if node.name in kernels:
-            kernel = tf.make_ndarray(node.attr["value"].tensor)
-            edited = project_out(kernel, directions, settings.strength)
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(edited))
-    GraphModel(graph_def).save_model_pb(target)
-    return kernels
+    edit_model(model, directions, settings).save_model_pb(target)
+    return _kernels(model, directions, settings)
 
 
 def _kernels(

@@ -21,8 +21,8 @@ class FeatureChange:
         feature: its number, from 0.
         attribution: of the value function at the moment, summed over positions.
         reference_attribution: the same at the other frame.
-        value_without: the counterfactual: the value at the moment with the feature
-            projected out of the activations.
+        value_without: the counterfactual: the value at the moment by the model with
+            the feature edited out.
         reference_value_without: the same at the other frame.
     """
 

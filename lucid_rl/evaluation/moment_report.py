@@ -100,8 +100,9 @@ def report_moments(
     """
     settings = settings or ReportSettings()
     folder = pathlib.Path(folder)
-    source = open_source(model)
-    _check(source, evaluation, settings)
+    source = check_layer(model, settings)
+    _check_player(source, evaluation)
+    names = read_names(settings.interface.names) if settings.interface.names else {}
     episodes = evaluation.episodes[: settings.n_episodes or None]
     game = evaluation.settings.game
 
@@ -149,7 +150,6 @@ def report_moments(
         factorization,
         interface.attribution,
     )
-    names = read_names(interface.names) if interface.names else {}
     titles = names.get(settings.layer, {})
     page = make_interface(
         dataclasses.replace(
@@ -179,6 +179,20 @@ def report_moments(
     return Report(explanations, page, table)
 
 
+def check_layer(model: str, settings: ReportSettings) -> ModelSource:
+    """Opens a model, and raises `ModelError` if it lacks the layer to be explained.
+
+    A script can call it before it plays.
+    """
+    source = open_source(model)
+    if settings.layer not in source.model.layers:
+        raise ModelError(
+            f"{source.name} has no layer {settings.layer!r} with features; its layers "
+            f"are {', '.join(source.model.layers)}"
+        )
+    return source
+
+
 class _Spread:
     """Observations taken evenly from episodes that come one after the other."""
 
@@ -202,9 +216,7 @@ class _Spread:
         return np.concatenate(self._taken)
 
 
-def _check(
-    source: ModelSource, evaluation: Evaluation, settings: ReportSettings
-) -> None:
+def _check_player(source: ModelSource, evaluation: Evaluation) -> None:
     if not evaluation.episodes:
         raise InputError("the evaluation holds no episodes: play some first")
     played = evaluation.header.get("model", {}).get("sha256")
@@ -215,9 +227,4 @@ def _check(
         raise InputError(
             f"{source.name} did not play these episodes, {path} did: give that model, "
             "or evaluate this one"
-        )
-    if settings.layer not in source.model.layers:
-        raise ModelError(
-            f"{source.name} has no layer {settings.layer!r} with features; its layers "
-            f"are {', '.join(source.model.layers)}"
         )

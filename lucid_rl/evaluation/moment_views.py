@@ -101,8 +101,8 @@ def moments_table(
         "",
         f"Features of layer {layer}, numbered as on the page, from 1. A feature comes "
         "with the change of its attribution between the two frames and, in brackets, "
-        "with a counterfactual: the values of both frames with the feature projected "
-        "out of the activations.",
+        "with a counterfactual: the values of both frames by the model with the "
+        "feature edited out.",
         "",
     ]
     for kind, heading in KINDS.items():

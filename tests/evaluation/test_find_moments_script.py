@@ -1,0 +1,84 @@
+"""scripts/find_moments.py: from episodes to a table, a file and a page."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from lucid_rl import bundled_checkpoint_path
+from lucid_rl.evaluation.evaluation import evaluate
+from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.games.vector_game import GameSettings
+from tests.script_errors import errors_of
+
+_GOLDEN = pathlib.Path(__file__).parents[1] / "data" / "golden_A"
+_TINY = ("--n_episodes=6", "--n_of_each=1", "--n_observations=40", "--n_features=3")
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """Episodes of the bundled model, and the folder that holds them."""
+    folder = tmp_path_factory.mktemp("played")
+    settings = EvaluationSettings(n_episodes=6, game=GameSettings(n_envs=6), seed=3)
+    path = folder / "episodes.npz"
+    return evaluate(bundled_checkpoint_path(), settings, path).episodes, folder
+
+
+def test_moments_of_an_evaluation(played, tmp_path):
+    episodes, folder = played
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "scripts.find_moments", *_TINY),
+            *(f"--episodes={folder}", f"--output_dir={tmp_path}"),
+        ],
+        cwd=_GOLDEN.parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "page" / "index.html"
+    assert str(page) in done.stdout and page.stat().st_size > 10_000
+    assert (tmp_path / "moments.md").read_text() in done.stdout
+    results = json.loads((tmp_path / "moments.json").read_text())
+    assert results["layer"] == "2b" and len(results["directions"]) == 3
+    moments = {moment["kind"]: moment for moment in results["moments"]}
+    # No two of a kind were asked for, and every episode has steps that went better
+    # and steps that went worse than expected.
+    assert len(moments) == len(results["moments"])
+    assert {"advantage_low", "advantage_high"} <= set(moments)
+    failed = [episode for episode in episodes if not episode.completed]
+    assert ("failure" in moments) == bool(failed)
+    if failed:
+        [ended] = [e for e in failed if e.index == moments["failure"]["episode"]]
+        assert moments["failure"]["step"] == len(ended.actions) - 1
+        assert ended.outcome.replace("_", " ") in moments["failure"]["text"]
+    manifest = (tmp_path / "page" / "data" / "manifest.js").read_text()
+    for moment in moments.values():
+        assert moment["kind"] in manifest
+        [level] = {e.level_seed for e in episodes if e.index == moment["episode"]}
+        assert f"Level {level}" in manifest
+        assert {f["feature"] for f in moment["features"]} == {0, 1, 2}
+
+
+def test_bad_input_is_one_clear_line(played, tmp_path):
+    _, folder = played
+    names = tmp_path / "names.json"
+    names.write_text("[")
+    cases = {
+        "did not play these episodes": [
+            f"--model={_GOLDEN / 'checkpoint_A.jd'}",
+            f"--episodes={folder}",
+        ],
+        "has no layer '9z'": ["--layers=9z"],
+        "spike_height=0.0": ["--spike_height=0"],
+        "nowhere.jd": ["--model=nowhere.jd"],
+        "episodes.npz": [f"--episodes={tmp_path / 'nowhere'}"],
+        "names.json": [f"--episodes={folder}", f"--names={names}"],
+        "0 is not integer": ["--n_episodes=0"],
+    }
+    flags = [[f"--output_dir={tmp_path}", *case] for case in cases.values()]
+    for words, line in zip(cases, errors_of("find_moments", flags), strict=True):
+        assert line is not None and words in line, (words, line)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["names.json"]
