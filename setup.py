@@ -48,6 +48,7 @@ _EXTRAS_REQUIRE = {
         "ipykernel>=6.29",
         "mypy>=1.10",
         "nbclient>=0.10",
+        "nbformat>=5.9",
         "playwright>=1.45",
         "pytest>=8",
         "pytest-xdist>=3.5",

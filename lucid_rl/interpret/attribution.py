@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lucid_rl import notebook
 from lucid_rl.errors import SettingsError
 from lucid_rl.interpret.occlusion import FeatureSet, Occluder
 from lucid_rl.interpret.outputs import (
@@ -50,6 +51,7 @@ METHODS = (
     "occlusion",
 )
 RULES = ("secant", *NODE_RULES)
+_N_SHOWN = 6  # observations of an attribution in a notebook
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +137,31 @@ class Attribution:
         if self.gap is None:
             raise SettingsError("only attributions that add up have a gap.")
         return np.abs(self.gap).mean(axis=-1) / np.abs(self.totals).mean(axis=-1)
+
+    def __repr__(self) -> str:
+        return notebook.summary(self)
+
+    def _repr_html_(self) -> str:
+        several = self.totals.ndim == 2
+        values = self.values if several else self.values[None]
+        totals = np.atleast_2d(self.totals)
+        gaps = None if self.gap is None else np.atleast_2d(self.gap)
+        parts = [
+            notebook.text(f"Attribution to layer {self.layer}, {values.shape[1:]}")
+        ]
+        for i, name in enumerate(self.outputs):
+            figures = []
+            for n, total in enumerate(totals[i, :_N_SHOWN]):
+                caption = f"observation {n}\ntotal {total:+.3f}"
+                if gaps is not None:
+                    caption += f", gap {gaps[i, n]:+.1e}"
+                if values.ndim < 5:  # a layer without positions
+                    figures.append(notebook.text(caption))
+                    continue
+                positions = values[i, n].sum(axis=-1)
+                figures.append(notebook.picture(_two_colours(positions), caption))
+            parts.append(notebook.row(figures, f"of {name} (blue for, orange against)"))
+        return "".join(parts)
 
 
 def attribute(
@@ -312,6 +339,13 @@ def _method(function, settings, features, observations):
         return _Gradients(function, settings.method == "gradient_x_activation")
     rule = _Quotients if settings.rule == "secant" else _NodeSums
     return rule(function, settings)
+
+
+def _two_colours(positions: np.ndarray) -> np.ndarray:
+    """Attribution [h, w]: white where there is none, blue for, orange against."""
+    share = positions / max(float(np.abs(positions).max()), 1e-30)
+    blue, orange = np.maximum(share, 0), np.maximum(-share, 0)
+    return np.stack([1 - blue, 1 - 0.6 * np.abs(share), 1 - orange], axis=-1)
 
 
 def _changes(seeds, starts, ends):

@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
+from lucid_rl import notebook
 from lucid_rl.errors import FileFormatError, SettingsError
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import FULL_RESOLUTION_SIZE, VectorGame
+from lucid_rl.notebook import Film
 from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
 from lucid_rl.sampling.array_files import read_arrays, write_arrays
@@ -21,6 +23,8 @@ _OPTIONAL = {
     "last_observations": "u1",
     "last_firsts": "?",
 }
+# Of trajectories in a notebook: how many are shown, and frames of each.
+_N_SHOWN, _N_FRAMES = 8, 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +91,32 @@ class Trajectories:
 
     def __len__(self) -> int:
         return len(self.observations)
+
+    def film(self, trajectory: int, start: int = 0, stop: int | None = None) -> Film:
+        """Steps of one trajectory, to be watched in a notebook."""
+        seen = self.observations if self.frames is None else self.frames
+        title = f"trajectory {trajectory}, from step {start}"
+        return Film(seen[trajectory, start:stop], title=title)
+
+    def __repr__(self) -> str:
+        return notebook.summary(self)
+
+    def _repr_html_(self) -> str:
+        n, n_steps = self.actions.shape
+        steps = np.linspace(0, n_steps - 1, min(_N_FRAMES, n_steps)).round().astype(int)
+        rows = []
+        for i in range(min(n, _N_SHOWN)):
+            strip = np.concatenate(list(self.observations[i, steps]), axis=1)
+            ended = int(self.firsts[i, 1:].sum())
+            if self.last_firsts is not None:
+                ended += int(self.last_firsts[i])
+            rewarded = int((self.rewards[i] > 0).sum())
+            film = notebook.picture(strip, width=64 * len(steps))
+            rows.append((i, ended, rewarded, film))
+        header = ("trajectory", "episodes ended", "rewards", f"{len(steps)} frames")
+        return notebook.text(f"{n} trajectories of {n_steps} steps") + notebook.table(
+            header, rows
+        )
 
 
 def sample_trajectories(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.visualization.networks import Tensors, connect
 from lucid_rl.interpret.visualization.objectives import (
@@ -106,6 +107,18 @@ class Visualization:
     activations: np.ndarray
     dataset_maxima: np.ndarray | None
     settings: VisualizationSettings
+
+    def __repr__(self) -> str:
+        return notebook.summary(self)
+
+    def _repr_html_(self) -> str:
+        figures = []
+        for k, image in enumerate(self.images):
+            caption = f"reached {self.activations[k]:.3g}"
+            if self.dataset_maxima is not None:
+                caption += f"\nobservations {self.dataset_maxima[k]:.3g}"
+            figures.append(notebook.picture(image, caption))
+        return notebook.row(figures)
 
 
 def visualize(

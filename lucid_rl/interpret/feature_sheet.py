@@ -1,0 +1,138 @@
+"""Features of a layer with the observations that they respond to most.
+
+Article, sections "Dataset example-based feature visualization" and "Spatially-aware
+feature visualization".
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from lucid_rl import notebook
+from lucid_rl.errors import InputError
+from lucid_rl.interpret.colour import feature_colours, html_codes
+from lucid_rl.interpret.dataset_examples import diverse_examples, spatial_examples
+from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.patches import render_examples, rescale_opacity
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.progress import progress
+
+_CHUNK = 256  # observations whose activations are in memory at once
+_WIDTH = 160
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FeatureSheet:
+    """What each feature looks for, as pictures.
+
+    Attributes:
+        factorization: the features.
+        images: f32 RGBA [K, H, W, 4] in [0, 1]; the weaker a response, the more
+            transparent its patch.
+        responses: f32 [N, h, w, K], how strongly each position of the observations
+            responds.
+        names: K names.
+    """
+
+    factorization: Factorization
+    images: np.ndarray
+    responses: np.ndarray
+    names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return notebook.summary(self)
+
+    def _repr_html_(self) -> str:
+        found = self.factorization
+        colours = html_codes(feature_colours(found.n_features), brightest=True)
+        figures = []
+        for k, image in enumerate(self.images):
+            caption = _caption(found, k)
+            label = notebook.swatch(colours[k], self.names[k])
+            figures.append(
+                f"<div>{label}{notebook.picture(image, caption, _WIDTH)}</div>"
+            )
+        title = f"{found.n_features} features of layer {found.layer}"
+        return notebook.row(figures, title)
+
+
+def feature_sheet(
+    model: GraphModel,
+    observations: np.ndarray,
+    factorization: Factorization,
+    *,
+    names: Sequence[str] = (),
+    side: int = 4,
+    patch_positions: float = 6.0,
+    spatial: bool = False,
+) -> FeatureSheet:
+    """Finds examples of each feature and draws them.
+
+    Args:
+        model: the network.
+        observations: u8 [N, H, W, 3], sampled infrequently.
+        factorization: features of one of its layers.
+        names: names of the features; by default their numbers.
+        side: examples along each side of a picture, if there are observations enough.
+        patch_positions: side of a patch, in positions of the layer.
+        spatial: show a spatially-aware map instead: for every position the
+            observation that responds most there.
+
+    Raises:
+        InputError: observations or names that do not fit.
+        ModelError: the factorization's layer does not exist.
+    """
+    names = tuple(names) or tuple(
+        f"feature {k}" for k in range(factorization.n_features)
+    )
+    if len(names) != factorization.n_features:
+        raise InputError(f"{len(names)} names for {factorization.n_features} features")
+    responses = feature_responses(model, observations, factorization)
+    pixels = np.array(observations.shape[1:3]) / responses.shape[1:3]
+    side = min(side, int(len(observations) ** 0.5))
+    # Patches of a map have half a cell for each position, and tile it.
+    size = np.rint(pixels * (2 if spatial else patch_positions)).astype(int)
+    images = []
+    for weights in np.moveaxis(responses, -1, 0):
+        grid = (
+            spatial_examples(weights, 0.5)
+            if spatial
+            else diverse_examples(weights, side)
+        )
+        images.append(render_examples(grid, observations, tuple(np.maximum(size, 1))))
+    return FeatureSheet(
+        factorization, rescale_opacity(np.stack(images)), responses, names
+    )
+
+
+def feature_responses(
+    model: GraphModel, observations: np.ndarray, factorization: Factorization
+) -> np.ndarray:
+    """How strongly each position responds to each feature.
+
+    Args:
+        model: the network.
+        observations: uint8 or floats in [0, 1], [N, H, W, 3].
+        factorization: features of one of its layers.
+
+    Returns:
+        f32 [N, h, w, K] >= 0: the layer's activations in terms of the features.
+    """
+    layer = factorization.layer
+    found = []
+    starts = range(0, len(observations), _CHUNK)
+    for start in progress(starts, f"{layer}: responses to observations"):
+        batch = observations[start : start + _CHUNK]
+        activations = model.activations(batch, [layer])[layer]
+        found.append(factorization.transform(activations))
+    return np.concatenate(found)
+
+
+def _caption(factorization: Factorization, k: int) -> str:
+    direction = factorization.directions[k]
+    length = float(np.linalg.norm(direction))
+    if not length:
+        return "empty"
+    channel = int(direction.argmax())
+    return f"channel {channel} (cosine {direction[channel] / length:.2f})"

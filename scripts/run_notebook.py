@@ -1,0 +1,52 @@
+r"""Executes a notebook from start to end and writes it with its outputs.
+
+    python -m scripts.run_notebook
+    python -m scripts.run_notebook --set=MODEL=released:coinrun \
+        --output=outputs/released_coinrun.ipynb
+
+The first one makes the outputs that docs/notebooks/understanding_rl_vision.ipynb is
+committed with. --set changes a value of the notebook's cell of parameters.
+"""
+
+import ast
+import pathlib
+
+from absl import app, flags
+
+from lucid_rl.notebook_run import run_notebook
+from scripts import program
+
+_NOTEBOOK = flags.DEFINE_string(
+    "notebook", "docs/notebooks/understanding_rl_vision.ipynb", "What to execute."
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Where the result goes; by default the notebook itself."
+)
+_SET = flags.DEFINE_multi_string(
+    "set", [], "A parameter, as in N_LEVELS=100 or MODEL=released:coinrun; repeatable."
+)
+
+
+def _parameters() -> dict[str, object]:
+    found: dict[str, object] = {}
+    for text in _SET.value:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise app.UsageError(f"--set={text}: expected NAME=value")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            # A word, such as a model's name.
+            found[name] = value
+    return found
+
+
+def main() -> None:
+    """Executes what the flags describe."""
+    output = pathlib.Path(_OUTPUT.value or _NOTEBOOK.value)
+    run_notebook(_NOTEBOOK.value, output, _parameters())
+    print(f"{output.resolve()}: {output.stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    program.run(main)

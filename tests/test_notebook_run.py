@@ -1,0 +1,173 @@
+"""The runner of notebooks, and the notebook of the article."""
+
+import ast
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from lucid_rl.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from lucid_rl.checkpoints.jd_format import read_jd, write_jd
+from lucid_rl.errors import InputError, ProcessError
+from lucid_rl.notebook_run import PARAMETERS_TAG, run_notebook
+from tests.checkpoints.released_server import released_files, serving
+
+ROOT = pathlib.Path(__file__).parents[1]
+NOTEBOOK = ROOT / "docs" / "notebooks" / "understanding_rl_vision.ipynb"
+SMALL = {
+    "N_OBSERVATIONS": 64,
+    "N_TRAJECTORIES": 2,
+    "N_STEPS": 96,
+    "N_LEVELS": 6,
+    "VISUALIZATION_STEPS": 2,
+}
+SECTIONS = (
+    "Our CoinRun model",
+    "Model analysis",
+    "Dissecting failure",
+    "Hallucinations",
+    "Model editing",
+    "The diversity hypothesis",
+    "Feature visualization",
+    "Attribution",
+)
+
+
+def _written(path, *sources, tag=None):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    if tag:
+        cells[0].metadata["tags"] = [tag]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def _outputs(path):
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell.outputs for cell in cells if cell.cell_type == "code"]
+
+
+def test_cells_run_in_order_with_the_parameters_given(tmp_path):
+    path = _written(
+        tmp_path / "n.ipynb",
+        "N = 2\nWORD = 'a'",
+        "import sys\nprint(WORD * N)\nprint('noise', file=sys.stderr)",
+        "N + 1",
+        tag=PARAMETERS_TAG,
+    )
+    output = tmp_path / "out" / "done.ipynb"
+    run_notebook(path, output, {"N": 3, "WORD": "b'c"})
+    first, second, third = _outputs(output)
+    assert first == [] and [o.text for o in second] == ["b'cb'cb'c\n"]
+    assert third[0].data["text/plain"] == "4"
+    cells = nbformat.read(output, as_version=4).cells
+    # What was set from outside is no part of it, nor when it ran.
+    assert cells[0].source == "N = 2\nWORD = 'a'"
+    assert [cell.execution_count for cell in cells] == [1, 2, 3]
+    assert "execution" not in cells[1].metadata
+
+
+def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path):
+    path = _written(tmp_path / "n.ipynb", "N = 2", "1 / 0", tag=PARAMETERS_TAG)
+    output = tmp_path / "out.ipynb"
+    with pytest.raises(ProcessError, match=r"cell 1.*\n(.*\n)*.*ZeroDivisionError"):
+        run_notebook(path, output)
+    with pytest.raises(InputError, match="no parameter 'M'; it has N"):
+        run_notebook(path, output, {"M": 1})
+    untagged = _written(tmp_path / "untagged.ipynb", "N = 2")
+    with pytest.raises(InputError, match="no cell tagged"):
+        run_notebook(untagged, output, {"N": 1})
+    (tmp_path / "bad.ipynb").write_text("{")
+    for name in ("bad.ipynb", "none.ipynb"):
+        with pytest.raises(InputError, match="cannot read the notebook"):
+            run_notebook(tmp_path / name, output)
+    assert not output.exists()
+
+
+def test_the_articles_notebook_is_whole_and_opens_quickly():
+    document = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(document)
+    assert NOTEBOOK.stat().st_size <= 3 * 2**20
+    headings = [
+        line.removeprefix("## ")
+        for cell in document.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+        if line.startswith("## ")
+    ]
+    assert headings == list(SECTIONS)
+    code = [cell for cell in document.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    kinds = {o.output_type for cell in code for o in cell.outputs}
+    assert "error" not in kinds
+    streams = {o.name for cell in code for o in cell.outputs if "name" in o}
+    assert streams == {"stdout"}
+    # Nothing of the machine that it ran on.
+    assert str(ROOT) not in NOTEBOOK.read_text(encoding="utf-8")
+    (settings,) = [c for c in code if PARAMETERS_TAG in c.metadata.get("tags", [])]
+    names = {node.targets[0].id for node in ast.parse(settings.source).body}
+    assert set(SMALL) < names and "MODEL" in names
+
+
+def _execute(output, environment, **parameters):
+    """Runs the program as a user does; the executed notebook's text by cell."""
+    sets = {**SMALL, "FOLDER": str(output.parent / "files"), **parameters}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "scripts.run_notebook", f"--output={output}"),
+            *(f"--set={name}={value}" for name, value in sets.items()),
+        ],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.dumps([[dict(o) for o in outputs] for outputs in _outputs(output)])
+
+
+@pytest.mark.slow
+def test_the_articles_notebook_runs_from_start_to_end(tmp_path):
+    text = _execute(tmp_path / "out.ipynb", {})
+    assert "played by procgen" in text
+    for shown in (
+        *("trajectories of 96 steps", "srcdoc=", "features of layer 2b"),
+        *("frames with a spike", "removed:", "failed because of", "one-hotness"),
+        *("reached", "Attribution to layer 2b", "of logit_"),
+    ):
+        assert shown in text, shown
+
+
+@pytest.mark.slow
+def test_it_runs_on_a_released_model_without_a_game(checkpoint_a, tmp_path):
+    contents = released_files(tmp_path)
+    heads = {
+        name: checkpoint_a.params[name][..., :9]
+        for name in ("ppo2_model/pi/w:0", "ppo2_model/pi/b:0")
+    }
+    path = tmp_path / "nine.jd"
+    params = {**checkpoint_a.params, **heads}
+    save_checkpoint(Checkpoint(params, {"env_name": "coinrun_old"}), path)
+    contents["coinrun.jd"] = path.read_bytes()
+    for key, keys in (("metadata", "action_combos"), ("trajectories", "actions")):
+        address = f"rl-clarity/coinrun.{key}.jd"
+        path.write_bytes(contents[address])
+        value = read_jd(path)
+        value[keys] = value[keys][:9] if key == "metadata" else value[keys] % 9
+        write_jd(value, path)
+        contents[address] = path.read_bytes()
+    with serving(contents) as server:
+        environment = {
+            "LUCID_RL_CACHE": str(tmp_path / "cache"),
+            "LUCID_RL_RELEASED_URL": server.url,
+            "NO_PROXY": "127.0.0.1",
+        }
+        text = _execute(
+            tmp_path / "out.ipynb", environment, MODEL="released:coinrun", FEATURE=2
+        )
+    assert "Nobody plays here: coinrun_original needs the engine's library" in text
+    assert "srcdoc=" in text and "removed: ['feature 2']" in text
+    assert "nobody plays without the game" in text
