@@ -265,6 +265,33 @@ def totals(results: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def several_outputs(
+    model: GraphModel, observations: np.ndarray, layer: str, repeats: int
+) -> list[dict[str, float]]:
+    """Milliseconds an observation for one logit, and for each further one.
+
+    Outputs share the passes forward and take turns backward. Were it faster to send
+    them backward in one batch, larger batches of observations would be, too.
+    """
+    logits = [logit(i) for i in range(model.n_actions)]
+    rows = []
+    for n in (1, 4, 16, 64):
+        one, all_of_them = (
+            least([timed(call)[1] for call in [call] * (repeats * 16 // n + 2)])
+            for call in (
+                functools.partial(attribute, model, observations[:n], layer, outputs)
+                for outputs in (logits[:1], logits)
+            )
+        )
+        row: dict[str, float] = {"observations": n}
+        for unit in UNITS:
+            further = (all_of_them[unit] - one[unit]) / (len(logits) - 1)
+            row[f"one_{unit}"] = one[unit] / n
+            row[f"further_{unit}"] = further / n
+        rows.append(row)
+    return rows
+
+
 def memory(model: GraphModel, files: list[str], layers: list[str]) -> dict[str, Any]:
     """Peaks of memory in MB, of processes of their own.
 
@@ -326,6 +353,18 @@ def print_results(result: dict[str, Any]) -> None:
     )
     print()
     print_table(
+        ["2b, CPU-ms an observation: at once", "one logit", "each further"],
+        [
+            [
+                row["observations"],
+                1e3 * row["one_cpu_seconds"],
+                1e3 * row["further_cpu_seconds"],
+            ]
+            for row in result["several_outputs"]
+        ],
+    )
+    print()
+    print_table(
         ["MB at 4,096", "Lucid", "ours", "share", "ours, whole", "share"],
         [
             [
@@ -370,6 +409,9 @@ def main() -> None:
             "errors": found_errors,
             "speed": speed(
                 model, files, chosen.observations, chosen.repeats, found_errors
+            ),
+            "several_outputs": several_outputs(
+                model, observations, "2b", chosen.repeats
             ),
             "memory": memory(model, files, chosen.memory_layers.split(",")),
         }

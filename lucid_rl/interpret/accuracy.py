@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lucid_rl.errors import SettingsError
+from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.outputs import Output
@@ -25,7 +25,7 @@ def total_error(
     """Error of what attributions say each channel or feature does in all.
 
     Args:
-        values: attributions f32 [..., N, H, W, C].
+        values: attributions f32 [..., N, *positions, C].
         reference: the same, exact.
         totals: F(a) - F(0), f32 [..., N].
         features: reduces both to features and a residual; None for channels.
@@ -35,15 +35,13 @@ def total_error(
         relative to the mean |F(a) - F(0)|; of several outputs the worst.
     """
     errors = values - reference
-    if features is None:
-        sums = errors.sum(axis=(-3, -2))
-    else:
+    if features is not None:
         # Reducing is not linear.
         (found, rest), (exact, exact_rest) = (
             features.reduce_attribution(v) for v in (values, reference)
         )
-        parts = np.concatenate([found - exact, (rest - exact_rest)[..., None]], -1)
-        sums = parts.sum(axis=(-3, -2))
+        errors = np.concatenate([found - exact, (rest - exact_rest)[..., None]], -1)
+    sums = errors.sum(axis=tuple(range(totals.ndim, errors.ndim - 1)))
     largest = np.abs(sums).max(axis=-1).mean(axis=-1)
     change = np.abs(totals).mean(axis=-1)
     return float(np.max(largest / np.maximum(change, np.finfo(np.float32).tiny)))
@@ -64,7 +62,7 @@ def settings_within(
         stated_error: bound of `total_error`, such as 0.01.
         model: the network.
         observations: a few that are typical, uint8 or floats in [0, 1].
-        layer: name of the layer, a spatial one.
+        layer: name of the layer.
         outputs: as in `attribute`.
         settings: rule and memory; its number of nodes is what is looked for.
         features: what errors are measured on; None for channels.
@@ -76,10 +74,12 @@ def settings_within(
     Raises:
         SettingsError: the stated error is not positive, or the method integrates
             nothing.
-        InputError: as in `attribute`.
+        InputError: as in `attribute`, or there are no observations.
         ModelError: as in `attribute`.
     """
     settings = settings or AttributionSettings()
+    if not len(observations):
+        raise InputError("an error is measured on observations: there are none.")
     if not stated_error > 0:
         raise SettingsError(f"stated_error is {stated_error}: expected more than 0.")
     if settings.method != "integrated_gradients":

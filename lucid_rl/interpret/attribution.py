@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lucid_rl import notebook
-from lucid_rl.errors import SettingsError
+from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.occlusion import FeatureSet, Occluder
 from lucid_rl.interpret.outputs import (
     Output,
@@ -21,6 +21,7 @@ from lucid_rl.interpret.outputs import (
     direction,
     logit,
     logit_group,
+    output_list,
     value,
 )
 from lucid_rl.interpret.quadrature import RULES as NODE_RULES
@@ -93,9 +94,10 @@ class AttributionSettings:
                 )
         for name in ("n_nodes", "memory_bytes", "batch_size"):
             number = getattr(self, name)
-            if number is not None and (number != int(number) or number < 1):
+            whole = isinstance(number, int | np.integer) and number >= 1
+            if number is not None and not whole:
                 raise SettingsError(
-                    f"{name} is {number}: expected a whole number of at least 1."
+                    f"{name} is {number!r}: expected a whole number of at least 1."
                 )
 
 
@@ -222,9 +224,10 @@ def attribute_layers(
         ModelError: as in `attribute`.
     """
     settings = settings or AttributionSettings()
-    outputs = value() if outputs is None else outputs
-    single = isinstance(outputs, Output)
-    chosen = [outputs] if isinstance(outputs, Output) else list(outputs)
+    chosen = output_list(outputs)
+    single = outputs is None or isinstance(outputs, Output)
+    if not layers:
+        raise InputError("there is no layer to attribute to: expected one or more.")
     targets = [output.target for output in chosen]
     functions = {layer: model.layer_function(layer, targets) for layer in layers}
     observations = model.check_observations(observations)

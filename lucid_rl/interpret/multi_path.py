@@ -15,7 +15,7 @@ import numpy as np
 from lucid_rl.errors import SettingsError
 from lucid_rl.interpret.attribution import Attribution
 from lucid_rl.interpret.occlusion import FeatureSet
-from lucid_rl.interpret.outputs import Output, value
+from lucid_rl.interpret.outputs import Output, output_list
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.graph_model import GraphModel
 
@@ -112,9 +112,8 @@ def attribute_along_paths(
         SettingsError: there are fewer than two features.
     """
     settings = settings or MultiPathSettings()
-    outputs = value() if outputs is None else outputs
-    single = isinstance(outputs, Output)
-    chosen = [outputs] if isinstance(outputs, Output) else list(outputs)
+    chosen = output_list(outputs)
+    single = outputs is None or isinstance(outputs, Output)
     function = model.layer_function(layer, [output.target for output in chosen])
     observations = model.check_observations(observations)
     leads = leading_halves(len(features.directions), settings.max_paths, rng)

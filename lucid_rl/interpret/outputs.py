@@ -32,6 +32,24 @@ class Output:
         return self.seed(rows, shape)
 
 
+def output_list(outputs: Output | Sequence[Output] | None) -> list[Output]:
+    """One or several outputs as a list; the value function for None.
+
+    Raises:
+        InputError: there are none, or something else is among them.
+    """
+    if outputs is None:
+        return [value()]
+    found = [outputs] if isinstance(outputs, Output) else list(outputs)
+    wrong = [output for output in found if not isinstance(output, Output)]
+    if wrong or not found:
+        raise InputError(
+            f"outputs are {outputs!r}: expected one or more of value(), logit(i), "
+            "logit_group(actions), direction(...) and custom(...)."
+        )
+    return found
+
+
 def value() -> Output:
     """The value function."""
     return Output("value", Target("value"))
@@ -43,8 +61,14 @@ def logit(action: int) -> Output:
 
 
 def logit_group(actions: Sequence[int]) -> Output:
-    """The sum of the logits of several actions."""
+    """The sum of the logits of several actions.
+
+    Raises:
+        InputError: there are none.
+    """
     actions = tuple(int(action) for action in actions)
+    if not actions:
+        raise InputError("a group of logits needs at least one action.")
 
     def seed(rows, shape):
         (n_actions,) = shape
@@ -76,8 +100,13 @@ def direction(
     Returns:
         The output; where it is used, InputError is raised if the vector or positions
         do not fit the layer.
+
+    Raises:
+        InputError: the vector is not finite.
     """
     vector = np.asarray(vector, np.float32)
+    if not np.isfinite(vector).all():
+        raise InputError("the direction holds NaN or infinity.")
     if positions is not None:
         positions = np.asarray(positions)
 
@@ -131,7 +160,8 @@ def custom(
         target: name of a layer, output or tensor.
         score: takes the tensor, [B, ...], and returns scores, [B] or [B, ...],
             which are summed; None sums the tensor itself. Pass the same function
-            object again to reuse its graph.
+            object again to reuse its graph. Where it reduces the batch, too,
+            InputError is raised when the output is used.
         name: for tables and legends.
     """
     return Output(name or target, Target(target, score))

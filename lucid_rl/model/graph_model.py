@@ -158,8 +158,17 @@ class GraphModel:
         return node
 
     def layer_shape(self, layer: str) -> tuple[int, ...]:
-        """Shape of one observation's activation, (H, W, C) for spatial layers."""
+        """Shape of one observation's activation, (H, W, C) for spatial layers.
+
+        Raises:
+            ModelError: there is no such layer, or it has no row for each observation.
+        """
         shape = self.graph.get_tensor_by_name(self.tensor_name(layer)).shape
+        if not shape.rank or tf.dimension_value(shape[0]) is not None:
+            raise ModelError(
+                f"{layer!r} has shape {shape}: expected a tensor with a row for each "
+                "observation."
+            )
         return tuple(int(size) for size in shape[1:])
 
     def activations(

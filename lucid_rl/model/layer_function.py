@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from lucid_rl.errors import InputError
 from lucid_rl.model.path_quotients import PathQuotients
 from lucid_rl.model.ray_gradients import RayGradients
 from lucid_rl.model.ray_quotients import RayQuotients
@@ -71,6 +72,11 @@ class LayerFunction:
             tensor = tensors[self.model.node_name(target.name)]
             if target.transform is not None:
                 tensor = target.transform(tensor)
+                if not getattr(getattr(tensor, "shape", None), "rank", 0):
+                    raise InputError(
+                        f"the score of {target.name!r} returned {tensor!r}: expected a "
+                        "tensor with a row for each observation, [B, ...]."
+                    )
             results.append(tensor)
         return results
 

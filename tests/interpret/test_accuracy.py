@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lucid_rl.errors import SettingsError
+from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.accuracy import settings_within, total_error
 from lucid_rl.interpret.attribution import (
     AttributionSettings,
@@ -91,6 +91,10 @@ class TestSettingsWithin:
     def test_no_error(self, model_a, observations, stated):
         with pytest.raises(SettingsError, match="stated_error"):
             settings_within(stated, model_a, observations, "4a")
+
+    def test_no_observations(self, model_a, observations):
+        with pytest.raises(InputError, match="there are none"):
+            settings_within(0.1, model_a, observations[:0], "4a")
 
     def test_methods_without_nodes(self, model_a, observations):
         settings = AttributionSettings(method="gradient")

@@ -272,6 +272,39 @@ class TestBadInput:
         with pytest.raises(InputError, match="0 to 14"):
             attribute(model_a, observations[:2], "2b", logit(15))
 
+    @pytest.mark.parametrize("outputs", [[], "value", ["value"], [value(), 3]])
+    def test_what_is_no_output(self, model_a, observations, outputs):
+        with pytest.raises(InputError, match=r"value\(\), logit\(i\)"):
+            attribute(model_a, observations[:2], "2b", outputs)
+
+    def test_no_layers(self, model_a, observations):
+        with pytest.raises(InputError, match="no layer"):
+            attribute_layers(model_a, observations[:2], ())
+
+    def test_a_tensor_without_rows_for_observations(self, model_a, observations):
+        kernel = "ppo2_model/pi/2a/conv2d/kernel"
+        with pytest.raises(ModelError, match=r"\(5, 5, 16, 32\)"):
+            attribute(model_a, observations[:2], kernel)
+        with pytest.raises(ModelError, match="row for each"):
+            model_a.activations(observations[:2], [kernel])
+
+    @pytest.mark.parametrize("score", [lambda t: 3, lambda t: t[0, 0]])
+    def test_scores_that_lose_the_batch(self, model_a, observations, score):
+        with pytest.raises(InputError, match="row for each observation"):
+            attribute(model_a, observations[:2], "2b", custom("logits", score))
+
+    def test_an_empty_group(self):
+        with pytest.raises(InputError, match="at least one"):
+            logit_group(())
+
+    def test_a_direction_that_is_not_finite(self):
+        with pytest.raises(InputError, match="NaN"):
+            direction("3a", np.full(32, np.nan))
+
+    def test_ragged_observations(self, model_a):
+        with pytest.raises(InputError, match="no array"):
+            attribute(model_a, [[1, 2], [3]], "2b")
+
     def test_direction_of_another_length(self, model_a, observations):
         with pytest.raises(InputError, match="32 channels"):
             attribute(model_a, observations[:2], "2b", direction("3a", np.ones(16)))
@@ -289,6 +322,7 @@ class TestBadInput:
         [
             {"n_nodes": 0},
             {"n_nodes": 2.5},
+            {"n_nodes": "4"},
             {"batch_size": 0},
             {"memory_bytes": 0},
             {"rule": "simpson"},
