@@ -200,5 +200,5 @@ def _difference_line(
     title: str, after: Sequence[Proportion], before: Sequence[Proportion]
 ) -> str:
     changes = [compare(new, old) for new, old in zip(after, before, strict=True)]
-    cells = [f"{c.difference:+.2%} (p = {c.p_value:.2g})" for c in changes]
+    cells = [f"{c.difference:+.2%} ({c.p_text})" for c in changes]
     return f"| {title} | {' | '.join(cells)} |"

@@ -7,6 +7,8 @@ from lucid_rl.errors import InputError
 
 CONFIDENCE = 0.95
 
+_LEAST_P = 1e-9  # less than this is not worth telling apart
+
 
 @dataclasses.dataclass(frozen=True)
 class Proportion:
@@ -73,6 +75,13 @@ class Difference:
     low: float
     high: float
     p_value: float
+
+    @property
+    def p_text(self) -> str:
+        """The p-value in words, such as "p = 0.03"."""
+        if self.p_value < _LEAST_P:
+            return f"p < {_LEAST_P:.0g}"
+        return f"p = {self.p_value:.2g}"
 
     def as_dict(self) -> dict[str, float]:
         """The fields, for a results file."""

@@ -85,7 +85,7 @@ class Effect:
     def __str__(self) -> str:
         return (
             f"{self.cause} {self.before.share:.2%} to {self.after.share:.2%} "
-            f"(p = {self.difference.p_value:.2g})"
+            f"({self.difference.p_text})"
         )
 
 
@@ -176,8 +176,8 @@ class Verdict:
         effect = self.target_effect
         parts = [
             f"{self.row}: {self.target} went from {effect.before.share:.2%} to "
-            f"{effect.after.share:.2%} ({effect.ratio:.1f} times; p = "
-            f"{effect.difference.p_value:.2g})"
+            f"{effect.after.share:.2%} ({effect.ratio:.1f} times; "
+            f"{effect.difference.p_text})"
         ]
         changed = ", ".join(str(effect) for effect in self.side_effects)
         parts.append(
@@ -199,7 +199,12 @@ class Verdict:
             )
         text = "; ".join(parts)
         if not ROWS[self.row].is_edit:
-            return f"{text}."
+            if effect.difference.p_value < SIGNIFICANCE:
+                return f"{text}."
+            return (
+                f"{text}. Not drawing them makes no measurable difference to this "
+                "model: there is nothing for an edit to blind."
+            )
         outcome = "successful" if self.success else "NOT successful by the stated rule"
         return f"{text}. The edit is {outcome}."
 

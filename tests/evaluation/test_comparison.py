@@ -1,6 +1,7 @@
 """The failure table and its verdicts, on evaluations made up for the purpose."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -170,9 +171,17 @@ def test_differences_stand_beside_the_articles():
     table = comparison.difference_table(_results()["rows"]).splitlines()
     assert len(table) == 2 + 2 * 2
     # 500 less 37 of 10,000, and the article's 12.76 less 0.37 %.
-    assert "| +4.63% (p = " in table[2] and "| +12.39% (p = " in table[3]
+    assert "| +4.63% (p < 1e-09) " in table[2] and "| +12.39% (p < " in table[3]
     # Its enemies moving left were as many as before.
     assert "| +0.00% (p = 1) |" in table[3]
+
+
+def test_who_does_not_see_cannot_be_blinded():
+    row = "original_invisible_enemies"
+    same = verdicts.judge(row, _original(), _original())
+    assert "nothing for an edit to blind" in str(same)
+    changed = verdicts.judge(row, _original(), _evaluation(enemy_moving_left=90))
+    assert "nothing for an edit to blind" not in str(changed)
 
 
 def test_tenfold_may_be_out_of_reach():
@@ -208,6 +217,12 @@ def test_a_report_goes_between_the_marks_of_a_document(tmp_path):
     assert document.read_text() == "no marks"
     with pytest.raises(InputError, match="cannot read"):
         comparison.write_into(tmp_path / "missing.md", "text")
+
+
+def test_the_committed_document_says_what_the_committed_results_say():
+    root = pathlib.Path(__file__).parents[2]
+    results = json.loads((root / "benchmarks/results/comparison.json").read_text())
+    assert comparison.report(results) in (root / "docs/results.md").read_text()
 
 
 def test_an_evaluation_without_causes_is_refused():

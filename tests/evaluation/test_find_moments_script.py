@@ -11,6 +11,7 @@ from lucid_rl import bundled_checkpoint_path
 from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.interface.bundle import read_bundle
 from tests.script_errors import errors_of
 
 _GOLDEN = pathlib.Path(__file__).parents[1] / "data" / "golden_A"
@@ -54,11 +55,18 @@ def test_moments_of_an_evaluation(played, tmp_path):
         [ended] = [e for e in failed if e.index == moments["failure"]["episode"]]
         assert moments["failure"]["step"] == len(ended.actions) - 1
         assert ended.outcome.replace("_", " ") in moments["failure"]["text"]
-    manifest = (tmp_path / "page" / "data" / "manifest.js").read_text()
-    for moment in moments.values():
-        assert moment["kind"] in manifest
-        [level] = {e.level_seed for e in episodes if e.index == moment["episode"]}
-        assert f"Level {level}" in manifest
+    bundle = read_bundle(tmp_path / "page")
+    shown = {moment["kind"]: moment for moment in bundle.manifest["moments"]}
+    assert set(shown) == set(moments)
+    for kind, moment in moments.items():
+        [episode] = [e for e in episodes if e.index == moment["episode"]]
+        clip = bundle.manifest["trajectories"][shown[kind]["trajectory"]]
+        assert f"Level {episode.level_seed}" in clip["title"]
+        # A clip goes on to its episode's end.
+        to_the_end = len(episode.actions) - moment["step"]
+        assert clip["length"] - shown[kind]["frame"] == to_the_end
+        frame = bundle.frames(shown[kind]["trajectory"]).start + shown[kind]["frame"]
+        assert bundle.values()[frame] == pytest.approx(moment["value"], abs=0.01)
         assert {f["feature"] for f in moment["features"]} == {0, 1, 2}
 
 
@@ -76,7 +84,7 @@ def test_bad_input_is_one_clear_line(played, tmp_path):
         "nowhere.jd": ["--model=nowhere.jd"],
         "episodes.npz": [f"--episodes={tmp_path / 'nowhere'}"],
         "names.json": [f"--episodes={folder}", f"--names={names}"],
-        "0 is not integer": ["--n_episodes=0"],
+        "0 is not a positive integer": ["--n_episodes=0"],
     }
     flags = [[f"--output_dir={tmp_path}", *case] for case in cases.values()]
     for words, line in zip(cases, errors_of("find_moments", flags), strict=True):

@@ -79,3 +79,9 @@ def test_texts_and_dictionaries():
     assert str(share) == "0.50% (0.21% to 1.17%)"
     assert share.as_dict()["count"] == 5
     assert set(share.as_dict()) == {"count", "share", "low", "high"}
+
+
+def test_p_values_in_words():
+    half = compare(Proportion(5, 10), Proportion(5, 10))
+    assert half.p_text == "p = 1"
+    assert compare(Proportion(999, 1000), Proportion(1, 1000)).p_text == "p < 1e-09"
