@@ -225,6 +225,29 @@ class TestBatches:
         expected = attribute(model_a, observations[:2], "2b", settings=ARTICLE)
         assert_close(found.values, expected.values, 1e-5)
 
+    @pytest.mark.parametrize(
+        "change",
+        [{}, {"rule": "midpoint", "n_nodes": 10}, {"method": "occlusion"}],
+    )
+    def test_passes_do_not_grow_with_the_observations(
+        self, model_a, observations, monkeypatch, change
+    ):
+        fed = []
+        run = model_a.session.run
+
+        def noting(fetches, feed):
+            fed.append(max(np.size(array) for array in feed.values()))
+            return run(fetches, feed)
+
+        monkeypatch.setattr(model_a.session, "run", noting)
+        settings = AttributionSettings(memory_bytes=2**22, **change)
+        largest = []
+        for n in (24, 64):
+            fed.clear()
+            attribute(model_a, observations[:n], "4a", settings=settings)
+            largest.append(max(fed))
+        assert largest[0] == largest[1] < 2**22 / 4
+
     def test_no_observations(self, model_a, observations):
         found = attribute(model_a, observations[:0], "2b")
         assert found.values.shape == (0, 32, 32, 32)
