@@ -1,0 +1,51 @@
+"""scripts/compare_to_article.py: wrong input shows before anything is played."""
+
+import dataclasses
+
+import pytest
+
+from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from tests.script_errors import errors_of
+
+
+@pytest.fixture
+def nine_actions(golden_folder, tmp_path):
+    """A model of nine actions, as the article's, which Procgen's games are not for."""
+    checkpoint = load_checkpoint(golden_folder / "checkpoint_A.jd")
+    params = {
+        name: value[..., :9] if value.shape[-1:] == (15,) else value
+        for name, value in checkpoint.params.items()
+    }
+    path = tmp_path / "nine.jd"
+    save_checkpoint(dataclasses.replace(checkpoint, params=params), path)
+    assert load_checkpoint(path).n_actions == 9
+    return path
+
+
+def test_bad_input_is_one_clear_line(nine_actions, tmp_path):
+    unmarked = tmp_path / "unmarked.md"
+    unmarked.write_text("no marks")
+    output = tmp_path / "output"
+    cases = {
+        "must hold <!-- begin results -->": [f"--document={unmarked}"],
+        "cannot read nowhere.md": ["--document=nowhere.md"],
+        "nowhere.jd": ["--model=nowhere.jd"],
+        "no layer or output '9z'": ["--layers=2b,9z"],
+        "no layers given": ["--layers="],
+        "--rows=moon_blind": ["--rows=moon_blind"],
+        "0 is not a positive integer": ["--n_levels=0"],
+        "the model has 9 actions, coinrun has 15": [f"--model={nine_actions}"],
+        "unexpected argument 'bundled'": ["bundled"],
+    }
+    flags = [[f"--output_dir={output}", *case] for case in cases.values()]
+    for words, line in zip(cases, errors_of("compare_to_article", flags), strict=True):
+        assert line is not None and words in line, (words, line)
+    assert not output.exists()
+    assert unmarked.read_text() == "no marks"
+
+
+def test_a_model_of_other_actions_evaluates_nothing(nine_actions, tmp_path):
+    cases = [[f"--model={nine_actions}", f"--output_dir={tmp_path}", "--n_episodes=2"]]
+    [line] = errors_of("evaluate", cases)
+    assert line is not None
+    assert "9 actions cannot play coinrun, which has 15" in line
