@@ -29,6 +29,8 @@ from lucid_rl.interpret.visualization.contact_sheet import ContactSheet
 from lucid_rl.interpret.visualization.figures import ImagenetNetwork, Subject
 from lucid_rl.interpret.visualization.parametrizations import KINDS, Parametrization
 from lucid_rl.interpret.visualization.presets import (
+    DIFFERENT,
+    INTERMEDIATE,
     OBJECTIVES,
     PRESETS,
     DatasetRow,
@@ -83,7 +85,10 @@ _PRESETS = flags.DEFINE_list(
     f"Figures to make, of {', '.join(PRESETS)}; by default all, or only one's own.",
 )
 _LAYER = flags.DEFINE_string(
-    "layer", "", "The intermediate layer; by default 2b, or the middle one."
+    "layer",
+    "",
+    "The intermediate layer; by default 2b, or the middle one; for a difference the "
+    "first that differs.",
 )
 _N_FEATURES = flags.DEFINE_integer(
     "n_features", 16, "NMF directions of the layer.", lower_bound=1
@@ -228,9 +233,11 @@ def _gradient_row(
         penalty=_PENALTY.value,
         total_variation=_TOTAL_VARIATION.value,
     )
+    of_two = objective in _OF_TWO_MODELS and not _LAYER.value
     return GradientRow(
         objective.replace("_", " ").capitalize(),
         objective,
+        DIFFERENT if of_two else INTERMEDIATE,
         targets=targets,
         position=position,
         cosine_power=_COSINE_POWER.value,

@@ -22,6 +22,7 @@ from lucid_rl.interpret.visualization.image_statistics import (
 )
 from lucid_rl.interpret.visualization.networks import objective_window
 from lucid_rl.interpret.visualization.presets import (
+    DIFFERENT,
     FIRST,
     INTERMEDIATE,
     DatasetRow,
@@ -39,6 +40,7 @@ from lucid_rl.progress import progress
 _LOSS_POINTS = 48  # of a loss curve that is kept
 _CHUNK_OBSERVATIONS = 256  # whose activations are held at once
 _BATCH = 32  # images optimized at once
+_FEW_OBSERVATIONS = 32  # that tell two models apart
 _ARTICLE_LAYER = "2b"
 _OF_TWO_MODELS = ("difference", "layer_difference")
 
@@ -96,11 +98,14 @@ class Subject:
         self._features: dict[str, Factorization] = {}
 
     def layer_name(self, layer: str) -> str:
-        """The layer that "first", "intermediate" or a name stands for.
+        """The layer that "first", "intermediate", "different" or a name stands for.
 
         Raises:
+            InputError: there is no layer where the two models differ.
             ModelError: the model has no such layer.
         """
+        if layer == DIFFERENT:
+            return self.different_layer
         found = {FIRST: self.first_layer, INTERMEDIATE: self.layer}.get(layer, layer)
         self.model.layer_shape(found)
         return found
@@ -120,6 +125,22 @@ class Subject:
     def statistics(self) -> ImageStatistics:
         """Colours and spectrum of the observations."""
         return measure_statistics(self.observations)
+
+    @functools.cached_property
+    def different_layer(self) -> str:
+        """The first layer where the models' activations of observations differ."""
+        assert self.compare_to is not None
+        few = self.observations[:_FEW_OBSERVATIONS]
+        for layer in self.model.layers:
+            ours, theirs = (
+                model.activations(few, [layer])[layer]
+                for model in (self.model, self.compare_to)
+            )
+            if ours.shape != theirs.shape or (ours != theirs).any():
+                return layer
+        raise InputError(
+            "the two models compute the same at every layer; compare to another model"
+        )
 
     def features(self, layer: str) -> Factorization:
         """NMF directions of a layer, fitted once."""

@@ -20,6 +20,7 @@ Network = Literal["model", "imagenet"]
 
 FIRST = "first"
 INTERMEDIATE = "intermediate"
+DIFFERENT = "different"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,8 @@ class GradientRow:
             "caricature" of an observation, the "difference" of a neuron between two
             models, or the "layer_difference" between all that they compute at the
             layer.
-        layer: "first", "intermediate" or a layer's name.
+        layer: "first", "intermediate", "different" (the first one where two models
+            compute different things) or a layer's name.
         targets: channels, features or observations, by number; empty for all. A
             layer's difference has none.
         position: "centre", "all" or (row, column).
@@ -273,14 +275,15 @@ def differences(base: VisualizationSettings) -> Preset:
     """What one model sees and another does not."""
     return Preset(
         "Difference between two models",
-        "Pictures that maximize a neuron of the model minus the same neuron of the "
-        "model it is compared to; and the distance between the two models' activations "
-        "at the layer.",
+        "At the first layer where the two models compute different things: pictures "
+        "that maximize a neuron of the model minus the same neuron of the other; and "
+        "the distance between the activations of the two.",
         (
-            GradientRow("Neurons", "difference", settings=_settings(base)),
+            GradientRow("Neurons", "difference", DIFFERENT, settings=_settings(base)),
             GradientRow(
                 "The whole layer",
                 "layer_difference",
+                DIFFERENT,
                 targets=(),
                 position="all",
                 settings=_settings(base),

@@ -21,6 +21,7 @@ from lucid_rl.interpret.visualization.figures import (
     observation_numbers,
 )
 from lucid_rl.interpret.visualization.presets import (
+    DIFFERENT,
     PRESETS,
     DatasetRow,
     GradientRow,
@@ -31,6 +32,7 @@ from lucid_rl.interpret.visualization.report import write_report
 from lucid_rl.interpret.visualization.run import run_presets
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
+from lucid_rl.model.graph_model import GraphModel
 from tests.interpret.visualization.networks import colour_network
 
 QUICK = VisualizationSettings(steps=2)
@@ -180,6 +182,25 @@ def test_layers_without_positions_and_a_whole_layers_difference(subject, model_a
     np.testing.assert_array_equal(found.numbers["dataset maximum"], [0])
 
 
+def test_an_edited_model_differs_behind_what_it_no_longer_sees(
+    subject, checkpoint_a, model_a
+):
+    name = "ppo2_model/pi/3a/conv2d/kernel:0"
+    blind = checkpoint_a.params[name].copy()
+    blind[:, :, 5] = 0  # what 3a reads of channel 5 of 2b
+    edited = GraphModel.from_checkpoint(checkpoint_a.replace_params({name: blind}))
+    compared = dataclasses.replace(subject, compare_to=edited)
+    row = GradientRow("", "difference", DIFFERENT, targets=(), settings=QUICK)
+    found = make_row(row, compared)
+    assert found.settings["layer"] == "3a"
+    centre = [
+        model.activations(subject.observations, ["3a"])["3a"][:, 8, 8]
+        for model in (model_a, edited)
+    ]
+    largest = (centre[0] - centre[1]).max(axis=0)
+    np.testing.assert_allclose(found.numbers["dataset maximum"], largest, atol=1e-4)
+
+
 def test_attribution_based_features(model_a, golden):
     subject = Subject(
         model_a,
@@ -208,6 +229,8 @@ def test_rows_are_checked_before_any_is_made(subject, model_a, presets, tmp_path
         with pytest.raises(error, match=message):
             run_presets(both, compared, tmp_path, ABOUT)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="the same at every layer"):
+        check_row(GradientRow("", "difference", DIFFERENT), compared)
     other = dataclasses.replace(subject, compare_to=colour_network(64))
     row = GradientRow("", "difference", "input")
     with pytest.raises(LucidRLError):

@@ -4,24 +4,48 @@ import json
 import subprocess
 import sys
 
-import pytest
+from lucid_rl.checkpoints.checkpoint import save_checkpoint
 
-pytestmark = pytest.mark.slow
+# One process for many command lines: TensorFlow takes long to start.
+_MANY = """
+import json, sys
+from absl import flags
+from scripts import visualize_features
+
+for arguments in json.load(sys.stdin):
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    flags.FLAGS(["visualize_features", *arguments])
+    try:
+        visualize_features.main(["visualize_features"])
+    except SystemExit as error:
+        print(json.dumps(str(error)))
+    else:
+        print(json.dumps("no error"))
+"""
 
 
-def _run(*arguments):
+def _run(*arguments, module="visualize_features"):
     return subprocess.run(
-        [sys.executable, "-m", "scripts.visualize_features", *arguments],
+        [sys.executable, "-m", f"scripts.{module}", *arguments],
         capture_output=True,
         text=True,
     )
 
 
-def test_from_flags_to_files(tmp_path):
-    result = _run(
+def test_from_flags_to_files(tmp_path, golden_folder, checkpoint_a):
+    other = tmp_path / "other.jd"
+    halves = {name: values / 2 for name, values in checkpoint_a.params.items()}
+    save_checkpoint(checkpoint_a.replace_params(halves), other)
+    arguments = (
         f"--output_dir={tmp_path / 'out'}",
         f"--report={tmp_path / 'report.md'}",
-        "--presets=layers,spatial",
+        f"--model={golden_folder / 'checkpoint_A.jd'}",
+        f"--compare_to={other}",
+        f"--imagenet_model={golden_folder / 'checkpoint_A.model.pb'}",
+        "--imagenet_layers=ppo2_model/pi/1a/Relu,ppo2_model/pi/2b/Relu",
+        "--presets=layers,spatial,differences",
         "--n_observations=40",
         "--n_features=3",
         "--steps=2",
@@ -31,15 +55,27 @@ def test_from_flags_to_files(tmp_path):
         "--parametrization=maco",
         "--game_statistics",
         "--penalty=0.1",
+        "--jitter=20",
+        "--examples=grid",
+        "--side=2",
+        "--max_per_position=1",
     )
+    result = _run(*arguments)
     assert result.returncode == 0, result.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert list(results["figures"]) == ["layers", "spatial", "own"]
-    (own,) = results["figures"]["own"]["rows"]
-    assert own["labels"] == ["feature 2", "feature 0"]
+    figures = results["figures"]
+    assert list(figures) == ["layers", "spatial", "differences", "own"]
+    own, examples = figures["own"]["rows"]
+    assert own["labels"] == examples["labels"] == ["feature 2", "feature 0"]
     assert own["settings"]["position"] == "(3, 4)"
     assert own["settings"]["penalty"] == "0.1 at 1a"
+    assert own["settings"]["jitter"] == "20"
+    assert examples["settings"]["from one position"] == "at most 1"
+    assert len(figures["spatial"]["rows"][0]["files"]) == 3
+    beside = [row["title"] for row in figures["layers"]["rows"]]
+    assert beside[:2] == ["ImageNet, first layer", "ImageNet, intermediate layer"]
     assert results["about"]["observations"] == "40"
+    assert "checkpoint_A.model.pb" in results["about"]["ImageNet"]
     lines = result.stdout.strip().splitlines()
     assert lines[-2:] == [
         str(tmp_path / "out" / "index.html"),
@@ -48,18 +84,48 @@ def test_from_flags_to_files(tmp_path):
     assert "extremal" in lines[0]
 
 
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--presets=clouds", "no preset 'clouds'"),
-        ("--presets=", "nothing to do"),
-        ("--steps=0", "steps=0: expected at least 1"),
-        ("--model=nothing.jd", "nothing.jd"),
-    ],
-)
-def test_bad_input_is_one_line(tmp_path, flag, message):
-    result = _run(f"--output_dir={tmp_path}", flag)
+def test_bad_input_is_one_line(tmp_path, golden_folder):
+    own = ("--objective=neuron", "--n_observations=2")
+    cases = [
+        (("--presets=clouds",), "no preset 'clouds'"),
+        (("--presets=",), "nothing to do"),
+        (("--steps=0",), "steps=0: expected at least 1"),
+        (("--model=nothing.jd",), "nothing.jd"),
+        (("--compare_to=nothing.jd",), "nothing.jd"),
+        (("--observations=nothing.jd",), "nothing.jd"),
+        (("--imagenet_model=a.model.pb", "--imagenet_layers=a"), "two names"),
+        (("--objective=difference",), "--compare_to"),
+        (("--objective=neuron", "--targets=a,b"), "--targets=a,b"),
+        (("--objective=neuron", "--position=middle"), "--position=middle"),
+        (("--objective=neuron", "--jitter=-1"), "jitter=-1"),
+        (("--objective=neuron", "--penalty=-1"), "penalty=-1"),
+        ((*own, "--layer=9z"), "no layer or output '9z'"),
+        ((*own, "--targets=999"), "no channel 999: there are"),
+        ((*own, "--position=999,0"), "position (999, 0) lies outside"),
+        ((*own, "--jitter=64"), "leaves nothing"),
+        ((*own, "--objective=caricature", "--targets=2"), "no observation 2"),
+        ((*own, "--objective=channel", "--layer=logits"), "keep_size"),
+        (("--examples=map", "--layer=value", "--n_observations=2"), "positions"),
+    ]
+    model = f"--model={golden_folder / 'checkpoint_A.jd'}"
+    lines = [(f"--output_dir={tmp_path / 'out'}", model, *c) for c, _ in cases]
+    result = subprocess.run(
+        [sys.executable, "-c", _MANY],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+    )
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(found) == len(cases), result.stderr
+    for (arguments, expected), message in zip(cases, found, strict=True):
+        assert message.startswith("error: ") and expected in message, arguments
+        assert "\n" not in message
+    assert not list(tmp_path.glob("out/*/*"))
+
+
+def test_the_network_to_compare_with_needs_its_weights(tmp_path):
+    weights, output = f"--weights={tmp_path / 'a.pth'}", f"--output={tmp_path / 'b'}"
+    result = _run(weights, output, module="imagenet_model")
     assert result.returncode == 1
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+    assert "error: cannot read" in result.stderr and "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
