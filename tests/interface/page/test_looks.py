@@ -48,10 +48,12 @@ def test_axe_finds_nothing(open_page, site, scheme):
     assert _audit(viewer) == []
 
 
+@pytest.mark.parametrize("layer", ["2b", "4a"])  # of four and of eight features
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
-def test_everything_fits(open_page, site, size):
+def test_everything_fits(open_page, site, size, layer):
     viewport = dict(zip(("width", "height"), size, strict=True))
-    viewer = open_page(site, VIEWS["main"], viewport=viewport)
+    address = f"#trajectory=1&frame=124&layer={layer}"
+    viewer = open_page(site, address, viewport=viewport)
     viewer.settle()
     scrolled = viewer.page.evaluate(
         """() => ['html', '.centre', '.rail', '.legend'].filter((selector) => {
