@@ -31,6 +31,7 @@ from lucid_rl.interpret.visualization.presets import (
     Row,
 )
 from lucid_rl.interpret.visualization.visualize import (
+    Visualization,
     VisualizationSettings,
     visualize,
 )
@@ -288,13 +289,7 @@ def _visualized(
         compare_to=subject.compare_to if row.objective in _OF_TWO_MODELS else None,
         description=row.title,
     )
-    numbers = _measures(found.images) | {"reached": found.activations}
-    window = objective_window(subject.model, objective, found.images.shape[1:3])
-    if window is not None:
-        # What lies around it has little reason to change.
-        numbers["extremal share"] = extremal_share(window.crop(found.images))
-    if found.dataset_maxima is not None:
-        numbers["dataset maximum"] = found.dataset_maxima
+    numbers = _numbers(subject.model, objective, found)
     return labels, found.images, numbers, _thinned(found.losses)
 
 
@@ -361,7 +356,7 @@ def _imagenet_row(row: GradientRow, subject: Subject) -> FigureRow:
         tuple(f"channel {i}" for i in row.targets),
         found.images,
         _described(row, layer, settings),
-        _measures(found.images) | {"reached": found.activations},
+        _numbers(network.model, objective, found),
         _thinned(found.losses),
     )
 
@@ -394,6 +389,21 @@ def _described(
     found["learning rate"] = f"{settings.learning_rate:g}"
     found["seed"] = str(settings.seed)
     return found
+
+
+def _numbers(
+    model: Any, objective: objectives.Objective, found: Visualization
+) -> dict[str, np.ndarray]:
+    """Measurements of optimized images and of how far they got."""
+    numbers = _measures(found.images) | {"reached": found.activations}
+    height, width = found.images.shape[1:3]
+    window = objective_window(model, objective, (height, width))
+    if window is not None:
+        # What lies around it has little reason to change.
+        numbers["extremal share"] = extremal_share(window.crop(found.images))
+    if found.dataset_maxima is not None:
+        numbers["dataset maximum"] = found.dataset_maxima
+    return numbers
 
 
 def _measures(images: np.ndarray) -> dict[str, np.ndarray]:
