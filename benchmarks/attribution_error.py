@@ -39,7 +39,7 @@ from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.multi_path import MultiPathSettings, attribute_along_paths
 from lucid_rl.model.graph_model import GraphModel
 
-NODES = (1, 2, 3, 4, 5, 6, 8, 10, 16, 20)
+NODES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 MORE_NODES = (*NODES, 40, 80)
 """For the rules that converge slowly."""
 STATED_ERROR = 0.01

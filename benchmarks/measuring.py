@@ -126,6 +126,7 @@ def write_result(name: str, result: dict[str, Any]) -> pathlib.Path:
         "command": f"python -m benchmarks.{name} {' '.join(sys.argv[1:])}".strip(),
         "version": lucid_rl.__version__,
         "processors": os.cpu_count(),
+        "load_average": os.getloadavg()[1],
         **result,
     }
     path.write_text(json.dumps(result, indent=1) + "\n")

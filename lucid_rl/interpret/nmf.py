@@ -45,8 +45,8 @@ class NMFSettings:
     """Number of directions; at most the number of channels."""
     max_rows: int = 300_000
     """Rows fitted. With more rows than this a weighted sample stands for all:
-    directions then lie within a cosine of 0.9999 of those of every row (measured by
-    benchmarks/nmf.py); below 100,000 they may not."""
+    directions then lie within a cosine of 0.999 of those of every row (measured by
+    benchmarks/nmf.py); below 100,000 they may be others altogether."""
     seed: int = 0
     """Draws the sample; without effect when every row is kept."""
     tolerance: float = 1e-4
