@@ -1,6 +1,9 @@
 """The script as a user runs it, on the bundled model and real games."""
 
 import json
+import pathlib
+import re
+import shlex
 import subprocess
 import sys
 
@@ -24,6 +27,19 @@ for arguments in json.load(sys.stdin):
     else:
         print(json.dumps("no error"))
 """
+
+
+_PARSED = """
+import json, sys
+from absl import flags
+from scripts import visualize_features
+
+for arguments in json.load(sys.stdin):
+    assert flags.FLAGS(["visualize_features", *arguments])[1:] == []
+    flags.FLAGS.unparse_flags()
+print("parsed")
+"""
+_DOCUMENT = pathlib.Path(__file__).parents[3] / "docs" / "feature_visualization.md"
 
 
 def _run(*arguments, module="visualize_features"):
@@ -121,6 +137,33 @@ def test_bad_input_is_one_line(tmp_path, golden_folder):
         assert message.startswith("error: ") and expected in message, arguments
         assert "\n" not in message
     assert not list(tmp_path.glob("out/*/*"))
+
+
+def test_the_documents_commands_and_pictures_exist():
+    text = _DOCUMENT.read_text()
+    commands = re.findall(
+        r"^python -m scripts\.visualize_features(.*)$", _joined(text), re.M
+    )
+    assert len(commands) >= 7
+    lines = [shlex.split(command, comments=True) for command in commands]
+    result = subprocess.run(
+        [sys.executable, "-c", _PARSED],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.strip() == "parsed", result.stderr
+    results = _DOCUMENT.with_name("feature_visualization_results.md").read_text()
+    (made_by,) = re.findall(r"^Made by `(.*)`\.$", results, re.M)
+    assert made_by.split() == ["python", "-m", "scripts.visualize_features", *lines[-1]]
+    for page in (text, results):
+        pictures = re.findall(r"!\[.*?\]\((.*?)\)", page)
+        assert pictures
+        assert all((_DOCUMENT.parent / picture).is_file() for picture in pictures)
+
+
+def _joined(text):
+    return text.replace("\\\n", " ")
 
 
 def test_the_network_to_compare_with_needs_its_weights(tmp_path):
