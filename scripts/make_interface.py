@@ -65,10 +65,18 @@ _OBSERVATION_INTERVAL = flags.DEFINE_integer(
     "Steps between two observations of one environment.",
     lower_bound=1,
 )
+_STATED_ERROR = flags.DEFINE_float(
+    "stated_error",
+    _DEFAULT.stated_error,
+    "Error of features' totals, relative to the output's mean change, that each "
+    "layer's attributions take as many cells as they need for.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 _N_NODES = flags.DEFINE_integer(
     "n_nodes",
-    _DEFAULT.attribution.n_nodes,
-    "Gradients averaged for each attribution.",
+    None,
+    "Cells of the quadrature at every layer, whatever their error.",
     lower_bound=1,
 )
 _GAME = flags.DEFINE_string(
@@ -134,7 +142,11 @@ def _settings() -> InterfaceSettings:
             n_envs=_N_TRAJECTORIES.value,
             n_steps=_N_STEPS.value,
         ),
-        attribution=dataclasses.replace(_DEFAULT.attribution, n_nodes=_N_NODES.value),
+        attribution=dataclasses.replace(
+            _DEFAULT.attribution,
+            n_nodes=_N_NODES.value or _DEFAULT.attribution.n_nodes,
+        ),
+        stated_error=0 if _N_NODES.value else _STATED_ERROR.value,
         nmf=dataclasses.replace(
             _DEFAULT.nmf, n_features=_N_FEATURES.value, seed=_SEED.value
         ),

@@ -35,6 +35,7 @@ def layer_part(
     settings: AttributionSettings,
     *,
     factorization: Factorization | None,
+    error: float | None = None,
     n_actions: int | None = None,
     examples: tuple[np.ndarray, ExampleSettings] | None = None,
 ) -> Part:
@@ -48,6 +49,7 @@ def layer_part(
         lengths: frames in each trajectory.
         settings: how attributions are computed.
         factorization: the features; None for gradients by channel.
+        error: of features' totals, if it is known; see `interpret.accuracy`.
         n_actions: attribute each action's logit instead of the value function.
         examples: observations u8 [N, H, W, 3] and settings, to add a legend.
 
@@ -106,6 +108,7 @@ def layer_part(
         meta["quadrature"] = {
             "rule": settings.rule,
             "n_nodes": settings.n_nodes,
+            "error": error,
             "mean_gap": float(gaps.mean()),
             "mean_total": float(np.abs(completeness[..., 1]).mean()),
         }

@@ -19,9 +19,13 @@ from lucid_rl.interface.samples import Samples, get_samples, observations_part
 from lucid_rl.interface.settings import INPUT_LAYER, InterfaceSettings
 from lucid_rl.interface.sources import ModelSource, mostly_equal, open_source
 from lucid_rl.interface.stages import StageCache
+from lucid_rl.interpret.accuracy import settings_within
+from lucid_rl.interpret.attribution import AttributionSettings
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 
+# Frames on which the number of cells is chosen.
+_JUDGED_FRAMES = 16
 FIRST, SECOND = "model", "compared"
 """Ids of the models in a bundle."""
 
@@ -204,15 +208,50 @@ class _Job:
             fit=part.meta["fit"],
         )
 
+    def _quadrature(
+        self, key: str, source: ModelSource, factorization: Factorization
+    ) -> tuple[AttributionSettings, float | None]:
+        """How a layer's attributions are computed, and their error if it is known."""
+        settings = self.settings
+        if not settings.stated_error:
+            return settings.attribution, None
+        layer = factorization.layer
+        inputs = {
+            "model": source.digest,
+            "frames": self.samples.frames_digest,
+            "directions": factorization.directions.tolist(),
+            "attribution": settings.attribution,
+            "stated_error": settings.stated_error,
+        }
+        name = f"quadrature/{key}/{layer}"
+
+        def make() -> Part:
+            n = min(_JUDGED_FRAMES, len(self.frames))
+            rows = np.linspace(0, len(self.frames) - 1, n).round().astype(int)
+            found, error = settings_within(
+                settings.stated_error,
+                source.model,
+                self.frames[rows],
+                layer,
+                settings=settings.attribution,
+                features=factorization,
+            )
+            return Part.encode(name, {"n_nodes": found.n_nodes, "error": error}, {})
+
+        found = self.cache.get(name, inputs, make).meta
+        chosen = dataclasses.replace(settings.attribution, n_nodes=found["n_nodes"])
+        return chosen, found["error"]
+
     def _layer(
         self, key: str, source: ModelSource, features_of: ModelSource, layer: str
     ) -> LayerResults:
         settings = self.settings
-        factorization = None
+        factorization, attribution, error = None, settings.attribution, None
         if layer != INPUT_LAYER:
             if not _fits(features_of, source, layer):
                 features_of = source
             factorization = self._features(features_of, layer)
+            attribution, error = self._quadrature(key, source, factorization)
         inputs: dict[str, Any] = {
             "model": source.digest,
             "frames": self.samples.frames_digest,
@@ -220,7 +259,7 @@ class _Job:
             "directions": None
             if factorization is None
             else factorization.directions.tolist(),
-            "attribution": None if factorization is None else settings.attribution,
+            "attribution": None if factorization is None else attribution,
         }
         with_legend = inputs | {
             "observations": self.samples.observations_digest,
@@ -236,8 +275,9 @@ class _Job:
                 layer,
                 self.frames,
                 self.lengths,
-                settings.attribution,
+                attribution,
                 factorization=factorization,
+                error=error,
                 examples=(self.samples.observations, settings.examples),
             ),
         )
@@ -252,7 +292,7 @@ class _Job:
                     layer,
                     self.frames,
                     self.lengths,
-                    settings.attribution,
+                    attribution,
                     factorization=factorization,
                     n_actions=source.model.n_actions,
                 ),

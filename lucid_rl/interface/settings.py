@@ -64,6 +64,9 @@ class InterfaceSettings:
         observations: how observations for features and examples are sampled.
         trajectories: how trajectories are sampled.
         attribution: how attributions are computed.
+        stated_error: error of features' totals, relative to the output's mean change,
+            that each layer's attributions take as many cells as they need for; 0:
+            `attribution.n_nodes` cells.
         nmf: how features are found.
         fit_positions: positions whose attributions features are fitted to, at most;
             NMF itself samples `nmf.max_rows` of them.
@@ -102,6 +105,7 @@ class InterfaceSettings:
     attribution: AttributionSettings = dataclasses.field(
         default_factory=AttributionSettings
     )
+    stated_error: float = 0.01
     nmf: NMFSettings = dataclasses.field(
         default_factory=lambda: NMFSettings(order="share")
     )
@@ -112,6 +116,10 @@ class InterfaceSettings:
         if self.encoding not in ("utf16", "base64"):
             raise SettingsError(
                 f'encoding is "utf16" or "base64", not {self.encoding!r}'
+            )
+        if not 0 <= self.stated_error < 1:
+            raise SettingsError(
+                f"stated_error={self.stated_error}: expected a share of 0 to 1"
             )
         if self.fit_positions < 1:
             raise SettingsError(
@@ -137,5 +145,6 @@ class InterfaceSettings:
             ),
             trajectories=dataclasses.replace(self.trajectories, n_envs=2, n_steps=64),
             attribution=dataclasses.replace(self.attribution, n_nodes=2),
+            stated_error=0,
             fit_positions=100_000,
         )

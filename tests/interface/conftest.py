@@ -39,6 +39,7 @@ def small_settings(own_samples, tmp_path_factory):
         layers=("2b", "4a"),
         policy_layers=("4a",),
         attribution=AttributionSettings(n_nodes=2),
+        stated_error=0,
         nmf=NMFSettings(n_features=3, order="share"),
     )
 

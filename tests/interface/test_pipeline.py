@@ -259,6 +259,23 @@ def test_two_models_in_a_single_file_with_names(
         assert [feature["name"] for feature in features] == [None, "enemy", None]
 
 
+def test_as_many_cells_as_the_stated_error_asks_for(small_settings, tmp_path):
+    found = {}
+    for stated in (0.1, 0.02):
+        settings = dataclasses.replace(
+            small_settings,
+            output_dir=tmp_path / "page",
+            layers=("4a",),
+            policy_layers=(),
+            input_gradients=False,
+            stated_error=stated,
+        )
+        bundle = read_bundle(make_interface(settings).parent)
+        found[stated] = bundle.part("model/4a").meta["quadrature"]
+        assert found[stated]["error"] <= stated
+    assert found[0.02]["n_nodes"] > found[0.1]["n_nodes"]
+
+
 def test_layers_that_are_not_there_are_named(small_settings):
     with pytest.raises(ModelError, match="no layer '5c'; its layers are input, 1a"):
         make_interface(dataclasses.replace(small_settings, layers=("5c",)))
