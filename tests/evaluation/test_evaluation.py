@@ -245,3 +245,21 @@ def test_processes_change_nothing(tmp_path):
     alone = evaluate(checkpoint, settings, n_workers=1)
     for model in (checkpoint, tmp_path / "model.pb"):
         assert_same(alone.episodes, evaluate(model, settings, n_workers=2).episodes)
+
+
+@pytest.mark.slow
+def test_ray_changes_nothing(tmp_path):
+    ray = pytest.importorskip("ray", reason="an optional extra")
+    model = load_checkpoint(bundled_checkpoint_path())
+    models = {
+        name: (model, EvaluationSettings(n_episodes=3, game=GameSettings(), seed=seed))
+        for seed, name in enumerate(("first", "second"))
+    }
+    try:
+        found = evaluate_many(models, tmp_path, ray_address="local")
+    finally:
+        ray.shutdown()
+    for name, (_, settings) in models.items():
+        expected = evaluate(model, settings, n_workers=1)
+        assert_same(found[name].episodes, expected.episodes)
+        assert (tmp_path / name / "evaluation.json").exists()
