@@ -24,7 +24,9 @@ from lucid_rl.evaluation.moment_report import (
 )
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.vector_game import settings_from_args
-from scripts import program
+from scripts import game_flags, program
+
+flags.adopt_module_key_flags(game_flags)
 
 _DEFAULT = ReportSettings()
 
@@ -70,10 +72,11 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the levels played, and of the featur
 def _evaluation(path: str) -> Evaluation:
     if _EPISODES.value:
         return read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
-    args = {} if path.endswith(".pb") else load_checkpoint(path).args
-    settings = EvaluationSettings(
-        _N_EPISODES.value, settings_from_args(args), _SEED.value
-    )
+    game = settings_from_args({})
+    if not path.endswith(".pb"):
+        checkpoint = load_checkpoint(path)
+        game = settings_from_args(checkpoint.args, checkpoint.n_actions)
+    settings = EvaluationSettings(_N_EPISODES.value, game, _SEED.value)
     return evaluate(path, settings, pathlib.Path(_OUTPUT_DIR.value, EPISODES_FILE))
 
 
@@ -98,6 +101,7 @@ def _settings() -> ReportSettings:
 
 def main() -> None:
     """Finds the moments that the flags describe."""
+    game_flags.use_game_flags()
     settings = _settings()
     check_layer(_MODEL.value, settings)  # a wrong one shows before anything is played
     evaluation = _evaluation(resolve_model(_MODEL.value))
