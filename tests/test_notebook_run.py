@@ -129,7 +129,6 @@ def _execute(output, environment, **parameters):
     return json.dumps([[dict(o) for o in outputs] for outputs in _outputs(output)])
 
 
-@pytest.mark.slow
 def test_the_articles_notebook_runs_from_start_to_end(tmp_path):
     text = _execute(tmp_path / "out.ipynb", {})
     assert "played by procgen" in text
