@@ -99,7 +99,10 @@ _GAME_THREADS = flags.DEFINE_integer(
 )
 
 _STEPS = flags.DEFINE_integer(
-    "steps", _RUN.n_total_steps, "Environment steps in all.", lower_bound=1
+    "steps",
+    _RUN.n_total_steps,
+    "Environment steps in all; 0: the warm-up alone.",
+    lower_bound=0,
 )
 _NUM_STEPS = flags.DEFINE_integer(
     "num_steps", _RUN.n_steps, "Steps of each environment between updates."

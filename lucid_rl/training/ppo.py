@@ -215,7 +215,8 @@ def train(settings: TrainSettings, max_seconds: float | None = None) -> Checkpoi
             time=time.time(),
         )
         save_checkpoint(model, settings.folder / MODEL_NAME)
-        if warm_up.n_updates_done < settings.warm_up.n_updates:
+        finished = warm_up.n_updates_done >= settings.warm_up.n_updates
+        if not finished or settings.n_total_steps == 0:
             return model
     if max_seconds is not None:
         max_seconds -= time.monotonic() - start

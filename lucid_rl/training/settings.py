@@ -24,7 +24,8 @@ class TrainSettings:
         game: what is played, with how many environments. The article has 1,024
             (16 workers of 64).
         architecture: "clear" (the article's own), "impala" or "nature".
-        n_total_steps: environment steps in all; the article took 2 billion.
+        n_total_steps: environment steps in all; the article took 2 billion. 0 ends
+            the run after its warm-up.
         n_steps: steps of each environment between updates.
         n_minibatches: minibatches in each pass over these steps.
         n_epochs: passes.
@@ -92,7 +93,14 @@ class TrainSettings:
         _require_one_of(
             "learning_rate_schedule", self.learning_rate_schedule, SCHEDULES
         )
-        for name in ("n_total_steps", "n_steps", "n_minibatches", "n_epochs"):
+        least = 0 if self.warm_up.n_updates else 1
+        _require(
+            self.n_total_steps >= least,
+            "n_total_steps",
+            self,
+            "at least 1, or 0 for a warm-up alone",
+        )
+        for name in ("n_steps", "n_minibatches", "n_epochs"):
             _require(getattr(self, name) >= 1, name, self, "at least 1")
         for name in ("gamma", "lam"):
             _require(0 <= getattr(self, name) <= 1, name, self, "between 0 and 1")

@@ -220,6 +220,17 @@ def test_a_warm_up_goes_on_from_its_save_and_ppo_from_the_warm_up(tmp_path):
     assert model.args["lucid_rl"]["warm_up"]["n_updates"] == 3
 
 
+def test_no_steps_end_a_run_after_its_warm_up(tmp_path):
+    warm_up = WarmUpSettings(
+        n_updates=2, minibatch_size=8, buffer_size=32, n_envs=8, n_steps=2
+    )
+    model = train(tiny(tmp_path, warm_up=warm_up, n_total_steps=0))
+    assert model.args["steps_done"] == 0 and read_save(tmp_path) is None
+    assert read_save(tmp_path, WARM_UP_SAVE)["n_updates_done"] == 2
+    with pytest.raises(SettingsError, match="or 0 for a warm-up alone"):
+        tiny(tmp_path, n_total_steps=0)
+
+
 def test_a_warm_up_without_labels_is_refused(tmp_path):
     warm_up = WarmUpSettings(n_updates=1)
     other = GameSettings(name="bigfish", n_envs=4)
