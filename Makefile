@@ -59,11 +59,13 @@ format: venv
 web: web/node_modules/.package-lock.json
 	cd web && npm run --silent build
 
-# Without Node a test still compares the sources' hash with that of the build.
+# Without Node or its registry a test still compares the sources' hash with that of the build.
 web-check:
 	@if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; \
 	then echo "no Node of version 20 or newer: web-check skipped"; exit 0; fi; \
-	set -e; $(MAKE) --no-print-directory web/node_modules/.package-lock.json; cd web; \
+	$(MAKE) --no-print-directory web/node_modules/.package-lock.json || \
+	{ echo "the page's tools cannot be installed: web-check skipped"; exit 0; }; \
+	set -e; cd web; \
 	npm run --silent check; npm run --silent test; \
 	npm run --silent build -- --outDir node_modules/.built --logLevel warn; \
 	diff -r node_modules/.built ../lucid_rl/interface/static \
