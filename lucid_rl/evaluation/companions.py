@@ -64,7 +64,9 @@ class CompanionSettings:
     n_observations: int = 2048
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
     sampling: ObservationSettings = dataclasses.field(
-        default_factory=lambda: ObservationSettings(n_per_env=64)
+        default_factory=lambda: ObservationSettings(
+            n_envs=128, n_per_env=16, interval=32
+        )
     )
     seed: int = 0
     bfloat16: bool = False

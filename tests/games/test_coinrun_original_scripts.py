@@ -1,6 +1,7 @@
 """The programs on the test's own engine, as they are used on Procgen."""
 
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from lucid_rl.checkpoints.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from lucid_rl.checkpoints.jd_format import write_jd
+from lucid_rl.editing.edit import edit_checkpoint
 from lucid_rl.evaluation.evaluation import read_evaluation
 from lucid_rl.interface import read_bundle
 from lucid_rl.training.initialization import initial_parameters
@@ -73,6 +76,34 @@ def test_a_page_is_made(engine, nine, tmp_path):
     run("make_interface", f"--model={nine}", *sizes, *engine)
     manifest = read_bundle(page).manifest
     assert manifest["environment"]["name"] == "coinrun_original"
+
+
+def test_moments_are_found(engine, nine, tmp_path):
+    sizes = ["--n_episodes=8", "--n_observations=32", "--n_features=2", "--layers=2b"]
+    printed = run(
+        "find_moments", f"--model={nine}", f"--output_dir={tmp_path}", *sizes, *engine
+    )
+    page = pathlib.Path(printed.splitlines()[-1])
+    assert page.is_file()
+    manifest = read_bundle(page.parent).manifest
+    assert manifest["environment"]["name"] == "coinrun_original"
+
+
+def test_companions_are_compared(engine, nine, tmp_path):
+    original = load_checkpoint(nine)
+    blind = tmp_path / "blind.jd"
+    save_checkpoint(edit_checkpoint(original, np.eye(32)[5]), blind)
+    frames = np.random.default_rng(1).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    beside = nine.parent / "rl-clarity" / "nine.observations.jd"
+    beside.parent.mkdir(exist_ok=True)
+    write_jd({"observations": frames}, beside)
+    output = tmp_path / "out"
+    models = [f"--model={nine}", f"--companions=buzzsaw_blind={blind}"]
+    sizes = ["--n_levels=4", f"--output_dir={output}"]
+    printed = run("compare_companions", *models, *sizes, *engine)
+    assert "closest to channel 5 (cosine 1.000)" in printed
+    assert "| **buzzsaw blind** | 4 |" in printed
+    assert "not known on this engine" in (output / "companions.md").read_text()
 
 
 def test_a_model_is_trained(engine, tmp_path):
