@@ -1,4 +1,4 @@
-"""Atomic file writing: a reader sees the old file or the new one, never a part."""
+"""Writing files: a reader sees the old one or the new one, never a part."""
 
 import contextlib
 import os
@@ -54,3 +54,23 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def check_writable(folder: PathLike) -> None:
+    """Makes the folder and writes a file in it, to find out before any work.
+
+    Raises:
+        SaveError: it cannot be made or written.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(bytes(2**16))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise SaveError(
+            f"cannot write to {folder}: {error.strerror or error}. Choose an output "
+            "folder that is writable and has room."
+        ) from error

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import ModelError
+from lucid_rl.files import check_writable
 from lucid_rl.interface.layers import layer_part
 from lucid_rl.interface.manifest import LayerResults, ModelResults, manifest_part
 from lucid_rl.interface.names import read_names
@@ -57,8 +58,13 @@ def make_interface(
     names = read_names(settings.names) if settings.names else {}
     first = open_source(settings.model)
     second = None if settings.compare_to is None else open_source(settings.compare_to)
+    # What is wrong with layers or folders shows now, not after the sampling.
+    for source in filter(None, (first, second)):
+        _layers(source, settings)
     own_folder = cache is None and settings.cache_dir is None
     cache = cache or StageCache(settings.cache_path)
+    for folder in (cache.directory, pathlib.Path(settings.output_dir).parent):
+        check_writable(folder)
     job = _Job(settings, cache, samples or get_samples(first, settings, cache))
     notes: tuple[str, ...] = ()
     models = [job.analyse(FIRST, first, first)]

@@ -13,6 +13,7 @@ from lucid_rl.checkpoints.checkpoint import (
     save_checkpoint,
 )
 from lucid_rl.errors import CheckpointError, SettingsError
+from lucid_rl.files import check_writable
 from lucid_rl.games.vector_game import make_game
 from lucid_rl.training.engine import Batch, Engine, Parameters, make_engine
 from lucid_rl.training.initialization import initial_parameters
@@ -21,7 +22,6 @@ from lucid_rl.training.logs import TrainingLog
 from lucid_rl.training.rollout import Episodes, Group, collect
 from lucid_rl.training.saves import (
     MODEL_NAME,
-    check_writable,
     generator_state,
     read_save,
     restore_generator,

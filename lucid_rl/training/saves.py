@@ -1,38 +1,17 @@
 """A run's saves: everything that the rest of it depends on, written atomically."""
 
-import os
 import pathlib
-import tempfile
 import zlib
 from typing import Any
 
 import numpy as np
 
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
-from lucid_rl.errors import FileFormatError, SaveError
+from lucid_rl.errors import FileFormatError
 
 SAVE_NAME = "save.jd"
 MODEL_NAME = "model.jd"
 _VERSION = 1
-
-
-def check_writable(folder: pathlib.Path) -> None:
-    """Makes the folder and writes a file in it, to find out before any work.
-
-    Raises:
-        SaveError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            file.write(bytes(2**16))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise SaveError(
-            f"cannot write to {folder}: {error.strerror or error}. Choose an output "
-            "folder that is writable and has room."
-        ) from error
 
 
 def write_save(

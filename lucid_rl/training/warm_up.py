@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import SettingsError
+from lucid_rl.files import check_writable
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.training.demonstrations import FrameBuffer
 from lucid_rl.training.engine import Parameters
 from lucid_rl.training.logs import report
 from lucid_rl.training.saves import (
-    check_writable,
     generator_state,
     read_save,
     restore_generator,

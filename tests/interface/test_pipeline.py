@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from lucid_rl.errors import BundleError, FileFormatError, ModelError
+from lucid_rl.errors import BundleError, FileFormatError, ModelError, SaveError
 from lucid_rl.interface import make_interface, pipeline, read_bundle
 from lucid_rl.interface.parts import Part
 from lucid_rl.interpret.attribution import attribute, logit
@@ -276,9 +276,17 @@ def test_as_many_cells_as_the_stated_error_asks_for(small_settings, tmp_path):
     assert found[0.02]["n_nodes"] > found[0.1]["n_nodes"]
 
 
-def test_layers_that_are_not_there_are_named(small_settings):
+def test_what_cannot_work_shows_before_anything_is_sampled(
+    small_settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pipeline, "get_samples", lambda *_: pytest.fail("sampled"))
+    settings = dataclasses.replace(small_settings, layers=("5c",))
     with pytest.raises(ModelError, match="no layer '5c'; its layers are input, 1a"):
-        make_interface(dataclasses.replace(small_settings, layers=("5c",)))
+        make_interface(settings)
+    (tmp_path / "file").touch()
+    settings = dataclasses.replace(small_settings, output_dir=tmp_path / "file" / "x")
+    with pytest.raises(SaveError, match="cannot write to"):
+        make_interface(settings)
 
 
 def test_missing_files_are_named(small_settings, tmp_path):
