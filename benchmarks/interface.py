@@ -32,13 +32,19 @@ from lucid_rl.interface.parts import Part
 from lucid_rl.interface.stages import StageCache
 
 
+def _used(who: int) -> float:
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+
+
+# A shell that became this process leaves it what its earlier children used.
+_INHERITED = _used(resource.RUSAGE_CHILDREN)
+
+
 def cpu_seconds() -> float:
     """Processor seconds of this process and of those it waited for."""
-    used = [
-        resource.getrusage(who)
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    ]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+    children = _used(resource.RUSAGE_CHILDREN) - _INHERITED
+    return _used(resource.RUSAGE_SELF) + children
 
 
 def peak_gb() -> float:
