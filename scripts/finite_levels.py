@@ -9,17 +9,16 @@ interpretable features to --output_dir. A second run goes on where one was stopp
 """
 
 import pathlib
-import sys
 
 from absl import app, flags
 
-from lucid_rl.errors import LucidRLError
 from lucid_rl.evaluation.finite_levels import (
     FiniteLevelsSettings,
     measure_finite_levels,
     report,
 )
 from lucid_rl.interpret.nmf import NMFSettings
+from scripts import program
 
 _DEFAULT = FiniteLevelsSettings()
 
@@ -59,17 +58,14 @@ def _settings() -> FiniteLevelsSettings:
     )
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Measures what the flags describe."""
-    try:
-        rows = measure_finite_levels(_settings(), _OUTPUT_DIR.value)
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; what was measured is kept, and the same command goes on")
+    rows = measure_finite_levels(_settings(), _OUTPUT_DIR.value)
     print(report(rows))
     print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(
+        main, "stopped; what was measured is kept, and the same command goes on"
+    )

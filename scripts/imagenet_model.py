@@ -10,12 +10,10 @@ It is EfficientNet-Lite0; the article compares with GoogLeNet, whose weights com
 server. Any other `.model.pb` of Lucid's does as well.
 """
 
-import sys
+from absl import flags
 
-from absl import app, flags
-
-from lucid_rl.errors import LucidRLError
 from lucid_rl.model.efficientnet_lite import packaged_weights, save_efficientnet_lite0
+from scripts import program
 
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "The weights' file (.pth); by default the installed package's."
@@ -25,16 +23,11 @@ _OUTPUT = flags.DEFINE_string(
 )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Writes the network."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    try:
-        save_efficientnet_lite0(_WEIGHTS.value or packaged_weights(), _OUTPUT.value)
-        print(_OUTPUT.value)
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
+    save_efficientnet_lite0(_WEIGHTS.value or packaged_weights(), _OUTPUT.value)
+    print(_OUTPUT.value)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main)

@@ -19,9 +19,9 @@ import sys
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from lucid_rl.errors import LucidRLError, SettingsError
+from lucid_rl.errors import SettingsError
 from lucid_rl.games.vector_game import make_game, settings_from_args
 from lucid_rl.interface.sources import ModelSource, open_source
 from lucid_rl.interpret.nmf import NMFSettings
@@ -46,7 +46,7 @@ from lucid_rl.sampling.observations import (
     read_observations,
     sample_observations,
 )
-from scripts import game_flags
+from scripts import game_flags, program
 
 flags.adopt_module_key_flags(game_flags)
 
@@ -329,23 +329,18 @@ def _run() -> tuple[ContactSheet, pathlib.Path]:
     return run_presets(presets, subject, _OUTPUT_DIR.value, about)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Makes the figures that the flags describe."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
     game_flags.use_game_flags()
-    try:
-        sheet, page = _run()
-        print(sheet.table_text())
-        print(page)
-        if _REPORT.value is not None:
-            command = f"python -m scripts.visualize_features {shlex.join(sys.argv[1:])}"
-            print(write_report(sheet, _REPORT.value, command))
-    except LucidRLError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("stopped; rows that are done are kept, and the same command goes on")
+    sheet, page = _run()
+    print(sheet.table_text())
+    print(page)
+    if _REPORT.value is not None:
+        command = f"python -m scripts.visualize_features {shlex.join(sys.argv[1:])}"
+        print(write_report(sheet, _REPORT.value, command))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(
+        main, "stopped; rows that are done are kept, and the same command goes on"
+    )

@@ -100,19 +100,7 @@ class FailureClassifier:
                 f"assets, got {settings.name!r}"
                 + (" with them" if settings.use_generated_assets else "")
             )
-        # The level comes from the episode, the picture is not looked at: plain
-        # rectangles are drawn soonest.
-        plain = settings.replace(
-            n_envs=1,
-            n_levels=0,
-            start_level=0,
-            n_threads=0,
-            invisible=(),
-            full_resolution=False,
-            isolated=False,
-            use_backgrounds=False,
-            use_monochrome_assets=True,
-        )
+        plain = settings.unseen(n_envs=1).replace(n_threads=0)
         self._replayer = make_game(plain)
         self._judge = make_game(plain.replace(n_envs=len(DANGERS)))
 

@@ -35,18 +35,7 @@ def levels_with(
         )
     seeds = np.asarray(level_seeds)
     found = {name: np.zeros(len(seeds), bool) for name in _TYPES}
-    # Plain rectangles are drawn soonest.
-    plain = settings.replace(
-        n_envs=min(_N_ENVS, len(seeds) or 1),
-        n_levels=0,
-        start_level=0,
-        invisible=(),
-        isolated=False,
-        full_resolution=False,
-        use_backgrounds=False,
-        use_monochrome_assets=True,
-    )
-    with make_game(plain) as game:
+    with make_game(settings.unseen(min(_N_ENVS, len(seeds) or 1))) as game:
         starts = range(0, len(seeds), game.n_envs)
         for start in progress(starts, "contents of levels"):
             batch = seeds[start : start + game.n_envs]

@@ -30,7 +30,12 @@ from lucid_rl.games.coinrun_original_engine import (
 )
 from lucid_rl.games.coinrun_original_files import NAME, engine_files
 from lucid_rl.games.coinrun_original_levels import LevelSeeds
-from lucid_rl.games.vector_game import GameSettings, GameStep, read_only
+from lucid_rl.games.vector_game import (
+    GameSettings,
+    GameStep,
+    checked_actions,
+    read_only,
+)
 
 # The keys of each action; the last two are the article's and do nothing.
 ACTION_COMBOS: tuple[tuple[str, ...], ...] = (
@@ -116,17 +121,7 @@ class OriginalCoinRun:
         Raises:
             InputError: `actions` are not n_envs whole numbers in [0, n_actions).
         """
-        actions = np.asarray(actions)
-        if actions.shape != (self.n_envs,) or actions.dtype.kind not in "iu":
-            raise InputError(
-                f"actions of type {actions.dtype} and shape {actions.shape}: "
-                f"expected whole numbers of shape ({self.n_envs},)"
-            )
-        if actions.min() < 0 or actions.max() >= self.n_actions:
-            raise InputError(
-                f"actions between {actions.min()} and {actions.max()}: expected "
-                f"0 to {self.n_actions - 1}"
-            )
+        actions = checked_actions(actions, self.n_envs, self.n_actions)
         self.observe()
         if self._starting is not None:
             self._start_level(self._starting)

@@ -16,6 +16,7 @@ from lucid_rl.games.vector_game import (
     FULL_RESOLUTION_SIZE,
     GameSettings,
     GameStep,
+    checked_actions,
     read_only,
 )
 
@@ -82,17 +83,7 @@ class ProcgenGame:
             InputError: `actions` are not n_envs whole numbers in [0, n_actions).
         """
         engine = self._open_engine()
-        actions = np.asarray(actions)
-        if actions.shape != (self.n_envs,) or actions.dtype.kind not in "iu":
-            raise InputError(
-                f"actions of type {actions.dtype} and shape {actions.shape}: "
-                f"expected whole numbers of shape ({self.n_envs},)"
-            )
-        if actions.min() < 0 or actions.max() >= self.n_actions:
-            raise InputError(
-                f"actions between {actions.min()} and {actions.max()}: expected "
-                f"0 to {self.n_actions - 1}"
-            )
+        actions = checked_actions(actions, self.n_envs, self.n_actions)
         self._actions[:] = actions
         if self._just_started:
             self.observe()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lucid_rl.errors import SettingsError
+from lucid_rl.errors import InputError, SettingsError
 
 # Side of the square observations, in pixels.
 OBSERVATION_SIZE = 64
@@ -127,6 +127,22 @@ class GameSettings:
     def replace(self, **changes: Any) -> "GameSettings":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def unseen(self, n_envs: int) -> "GameSettings":
+        """The same game for whoever looks at states only, and chooses the levels.
+
+        Plain rectangles are drawn soonest.
+        """
+        return self.replace(
+            n_envs=n_envs,
+            n_levels=0,
+            start_level=0,
+            invisible=(),
+            isolated=False,
+            full_resolution=False,
+            use_backgrounds=False,
+            use_monochrome_assets=True,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold, for a results file."""
@@ -257,6 +273,26 @@ class VectorGame(Protocol):
     def __enter__(self) -> "VectorGame": ...
 
     def __exit__(self, *exception: Any) -> None: ...
+
+
+def checked_actions(actions: np.ndarray, n_envs: int, n_actions: int) -> np.ndarray:
+    """Actions as an array.
+
+    Raises:
+        InputError: they are not n_envs whole numbers in [0, n_actions).
+    """
+    actions = np.asarray(actions)
+    if actions.shape != (n_envs,) or actions.dtype.kind not in "iu":
+        raise InputError(
+            f"actions of type {actions.dtype} and shape {actions.shape}: "
+            f"expected whole numbers of shape ({n_envs},)"
+        )
+    if actions.min() < 0 or actions.max() >= n_actions:
+        raise InputError(
+            f"actions between {actions.min()} and {actions.max()}: expected "
+            f"0 to {n_actions - 1}"
+        )
+    return actions
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

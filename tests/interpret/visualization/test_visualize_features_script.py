@@ -8,26 +8,7 @@ import subprocess
 import sys
 
 from lucid_rl.checkpoints.checkpoint import save_checkpoint
-
-# One process for many command lines: TensorFlow takes long to start.
-_MANY = """
-import json, sys
-from absl import flags
-from scripts import visualize_features
-
-for arguments in json.load(sys.stdin):
-    flags.FLAGS.unparse_flags()
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
-    flags.FLAGS(["visualize_features", *arguments])
-    try:
-        visualize_features.main(["visualize_features"])
-    except SystemExit as error:
-        print(json.dumps(str(error)))
-    else:
-        print(json.dumps("no error"))
-"""
-
+from tests.script_errors import errors_of
 
 _PARSED = """
 import json, sys
@@ -125,15 +106,10 @@ def test_bad_input_is_one_line(tmp_path, golden_folder):
     ]
     model = f"--model={golden_folder / 'checkpoint_A.jd'}"
     lines = [(f"--output_dir={tmp_path / 'out'}", model, *c) for c, _ in cases]
-    result = subprocess.run(
-        [sys.executable, "-c", _MANY],
-        input=json.dumps(lines),
-        capture_output=True,
-        text=True,
-    )
-    found = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(found) == len(cases), result.stderr
+    found = errors_of("visualize_features", lines)
+    assert len(found) == len(cases)
     for (arguments, expected), message in zip(cases, found, strict=True):
+        assert message is not None, arguments
         assert message.startswith("error: ") and expected in message, arguments
         assert "\n" not in message
     assert not list(tmp_path.glob("out/*/*"))
