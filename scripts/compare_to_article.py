@@ -2,11 +2,15 @@ r"""Repeats the article's experiments on a model and prints its numbers beside o
 
     python -m scripts.compare_to_article
     python -m scripts.compare_to_article --n_levels=1000 --layers=2b
+    python -m scripts.compare_to_article --model=released:coinrun --features_only
+    python -m scripts.compare_to_article --model=released:coinrun \
+        --remove=buzzsaw_blind=2b/4+7,enemy_moving_left_blind=2b/6
     python -m scripts.compare_to_article --document=docs/results.md \
         --results_file=benchmarks/results/comparison.json
 
-The last one makes the package's own results. A second run goes on where an interrupted
-one stopped.
+The last one makes the package's own results. Features to remove must be named where the
+game does not tell what they detect, as the original CoinRun; `--features_only` shows
+them. A second run goes on where an interrupted one stopped.
 """
 
 import dataclasses
@@ -17,13 +21,23 @@ import sys
 
 from absl import flags
 
+from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
+from lucid_rl.errors import SettingsError
 from lucid_rl.evaluation.article_experiments import repeat_experiments
 from lucid_rl.evaluation.comparison import around_report, report, write_into
-from lucid_rl.evaluation.comparison_settings import ALL_ROWS, ComparisonSettings
+from lucid_rl.evaluation.comparison_settings import (
+    ALL_ROWS,
+    ComparisonSettings,
+    GivenFeatures,
+)
+from lucid_rl.evaluation.feature_search import search_features
 from lucid_rl.files import atomic_open
+from lucid_rl.games.vector_game import settings_from_args
 from lucid_rl.interpret.nmf import NMFSettings
-from scripts import program
+from scripts import game_flags, program
+
+flags.adopt_module_key_flags(game_flags)
 
 _DEFAULT = ComparisonSettings()
 
@@ -44,6 +58,17 @@ _LAYERS = flags.DEFINE_list(
     list(_DEFAULT.layers),
     "Layers that may be edited: for each object the one that tells it best is.",
 )
+_REMOVE = flags.DEFINE_list(
+    "remove",
+    [],
+    "Features that edits remove, instead of those found by the game's states, as in "
+    "buzzsaw_blind=2b/4+7,enemy_moving_left_blind=2b/6: layer and numbers of features.",
+)
+_FEATURES_ONLY = flags.DEFINE_bool(
+    "features_only",
+    False,
+    "Fit features, draw them as features_<layer>.html in --output_dir, and stop.",
+)
 _N_FEATURES = flags.DEFINE_integer(
     "n_features", _DEFAULT.nmf.n_features, "Features to fit.", lower_bound=1
 )
@@ -52,6 +77,9 @@ _N_OBSERVATIONS = flags.DEFINE_integer(
     _DEFAULT.sampling.n_envs * _DEFAULT.sampling.n_per_env,
     "Observations from which features are found and named.",
     lower_bound=_DEFAULT.sampling.n_envs,
+)
+_GAME = flags.DEFINE_enum(
+    "game", None, ["coinrun", "coinrun_original"], "By default the model's."
 )
 _DISTRIBUTION_MODE = flags.DEFINE_enum(
     "distribution_mode", _DEFAULT.game.distribution_mode, ["easy", "hard"], "Levels."
@@ -66,22 +94,37 @@ _DOCUMENT = flags.DEFINE_string(
 )
 
 
-def _settings() -> ComparisonSettings:
+def _settings(checkpoint: Checkpoint) -> ComparisonSettings:
+    chosen = {} if _GAME.value is None else {"name": _GAME.value}
     return ComparisonSettings(
         n_levels=_N_LEVELS.value,
-        rows=tuple(_ROWS.value),
+        rows=() if _FEATURES_ONLY.value else tuple(_ROWS.value),
+        remove=_removed(),
         layers=tuple(_LAYERS.value),
         nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
         sampling=dataclasses.replace(
             _DEFAULT.sampling,
             n_per_env=_N_OBSERVATIONS.value // _DEFAULT.sampling.n_envs,
         ),
-        game=dataclasses.replace(
-            _DEFAULT.game, distribution_mode=_DISTRIBUTION_MODE.value
+        game=settings_from_args(
+            checkpoint.args,
+            checkpoint.n_actions,
+            **chosen,
+            distribution_mode=_DISTRIBUTION_MODE.value,
         ),
         seed=_SEED.value,
         bfloat16=_BFLOAT16.value,
     )
+
+
+def _removed() -> dict[str, GivenFeatures]:
+    found: dict[str, GivenFeatures] = {}
+    for text in _REMOVE.value:
+        row, _, features = text.partition("=")
+        if row in found:
+            raise SettingsError(f"--remove names {row} twice: give 2b/4+7 for several")
+        found[row] = GivenFeatures.parse(features)
+    return found
 
 
 def _command() -> str:
@@ -92,8 +135,15 @@ def main() -> None:
     """Runs the experiments that the flags describe."""
     if _DOCUMENT.value:
         around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
-    model = resolve_model(_MODEL.value)
-    found = repeat_experiments(model, _settings(), _OUTPUT_DIR.value)
+    game_flags.use_game_flags()
+    folder = pathlib.Path(_OUTPUT_DIR.value)
+    checkpoint = load_checkpoint(resolve_model(_MODEL.value))
+    settings = _settings(checkpoint)
+    if _FEATURES_ONLY.value:
+        search_features(checkpoint, settings, folder)
+        print("\n".join(str(page) for page in sorted(folder.glob("features_*.html"))))
+        return
+    found = repeat_experiments(checkpoint, settings, folder)
     results = {"command": _command(), **found.as_dict()}
     if _RESULTS_FILE.value:
         with atomic_open(_RESULTS_FILE.value, "w") as stream:
@@ -102,7 +152,7 @@ def main() -> None:
     if _DOCUMENT.value:
         write_into(_DOCUMENT.value, report(results))
     print(report(results))
-    print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
+    print(f"written: {folder.resolve()}")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,24 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
+class GivenChoice:
+    """Features that someone who looked at them named as an object's.
+
+    Attributes:
+        object_class: the object.
+        features: their numbers.
+    """
+
+    object_class: str
+    features: tuple[int, ...]
+
+    def __str__(self) -> str:
+        numbers = ", ".join(map(str, self.features))
+        plural = "s" if len(self.features) > 1 else ""
+        return f"feature{plural} {numbers} given by hand for {self.object_class}"
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureObjects:
     """Responses of features, and where objects are, on the same cells.
 

@@ -2,7 +2,8 @@
 
 Features of a layer are fitted and named by what they detect; the model is edited;
 original, edited and blindfolded agents play the same levels; what ended the failed
-ones is counted. Also how sparse attributions and how one-hot the features are.
+ones is counted, as far as the game tells. Also how sparse attributions and how one-hot
+the features are.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from lucid_rl.evaluation.level_contents import levels_with
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.verdicts import ROWS, Verdict, verdicts_of
 from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
 
 RESULTS_FILE = "comparison.json"
 REPORT_FILE = "comparison.md"
@@ -62,8 +64,9 @@ def repeat_experiments(
         checkpoint: the model, or its `.jd` file.
         settings: which experiments, how large.
         folder: where episodes, edited models, features, `comparison.md` and
-            `comparison.json` are written. Features found and levels played there are
-            used again, so that an interrupted comparison goes on.
+            `comparison.json` are written, and `features_<layer>.html` that shows the
+            features. Features found and levels played there are used again, so that
+            an interrupted comparison goes on.
 
     Raises:
         InputError: the model has another number of actions than the game, or an
@@ -81,7 +84,8 @@ def repeat_experiments(
         if row == "original" or row in settings.rows
     }
     seeds = [episode.level_seed for episode in evaluations["original"].episodes]
-    verdicts = verdicts_of(evaluations, levels_with(settings.game, seeds))
+    hazards = levels_with(settings.game, seeds) if settings.game.saves_states else None
+    verdicts = verdicts_of(evaluations, hazards)
     results = ComparisonResults(settings, evaluations, verdicts, search)
     with atomic_open(folder / RESULTS_FILE, "w") as stream:
         json.dump(results.as_dict(), stream, indent=1)
@@ -99,6 +103,9 @@ def _play(
     folder: pathlib.Path,
 ) -> Evaluation:
     game, agent = settings.game, checkpoint
+    if game.name == ORIGINAL_COINRUN:
+        # Only so can it start given levels, the same for every row.
+        game = game.replace(n_envs=1)
     if removed is not None:
         agent = removed.edit(checkpoint)
         save_checkpoint(agent, folder / f"{row}.jd")

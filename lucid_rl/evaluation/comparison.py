@@ -14,7 +14,9 @@ from lucid_rl.evaluation.article import (
     article_numbers,
     published_failures,
 )
+from lucid_rl.evaluation.episodes import FAILED
 from lucid_rl.evaluation.evaluation import Evaluation
+from lucid_rl.evaluation.settings import NOT_KNOWN
 from lucid_rl.evaluation.statistics import Proportion, compare
 from lucid_rl.evaluation.verdicts import (
     COLUMNS,
@@ -27,6 +29,17 @@ from lucid_rl.files import PathLike, atomic_open
 
 BEGIN, END = "<!-- begin results -->", "<!-- end results -->"
 """What stands around the report in a document."""
+
+_RULE = (
+    f"An edit is successful if it raises its cause at least {WANTED_RATIO:.0f} times "
+    "and changes no other significantly "
+    f"(p < {SIGNIFICANCE / (len(COLUMNS) - 1):.3f})."
+)
+_NO_RULE = (
+    "What ended a level, and which levels hold which hazard, is not known on this "
+    "engine. So failures of any cause are compared, and no edit is judged to be "
+    "successful or not: that would need its own cause, and its side effects."
+)
 
 
 def failures_dict(
@@ -56,17 +69,13 @@ def failure_table(rows: Mapping[str, Any]) -> str:
     Args:
         rows: as in `failures_dict`.
     """
-    published = published_failures()
-    lines = [
-        "| | levels | " + " | ".join(_words(cause) for cause in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 2) + "|",
-    ]
+    published, columns = published_failures(), _columns(rows)
+    lines = _heading("levels", *map(_words, columns))
     for row, values in rows.items():
-        lines.append(_shares_line(f"**{_words(row)}**", _shares(values)))
+        lines.append(_shares_line(f"**{_words(row)}**", _shares(values), columns))
         if row in published:
-            lines.append(
-                _shares_line("the article's", _published_shares(published[row]))
-            )
+            theirs = _published_shares(published[row])
+            lines.append(_shares_line("the article's", theirs, columns))
     return "\n".join(lines)
 
 
@@ -76,20 +85,18 @@ def difference_table(rows: Mapping[str, Any]) -> str:
     Args:
         rows: as in `failures_dict`.
     """
-    published = published_failures()
-    lines = [
-        "| | " + " | ".join(_words(cause) for cause in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
+    published, columns = published_failures(), _columns(rows)
+    lines = _heading(*map(_words, columns))
     before = _shares(rows["original"])
     for row, values in rows.items():
         if row == "original":
             continue
-        lines.append(_difference_line(f"**{_words(row)}**", _shares(values), before))
+        title, ours = f"**{_words(row)}**", _shares(values)
+        lines.append(_difference_line(title, ours, before, columns))
         if row in published:
             theirs = _published_shares(published[row])
             first = _published_shares(published["original"])
-            lines.append(_difference_line("the article's", theirs, first))
+            lines.append(_difference_line("the article's", theirs, first, columns))
     return "\n".join(lines)
 
 
@@ -102,7 +109,8 @@ def report(results: Mapping[str, Any]) -> str:
     published = article_numbers()
     sparsity = results["sparsity"]
     hotness = ", ".join(f"{cosine:.2f}" for cosine in results["one_hotness"])
-    original = results["rows"]["original"]["evaluation"]
+    original_row = results["rows"]["original"]
+    original = original_row["evaluation"]
     completed = Proportion(original["completed"]["count"], original["n_episodes"])
     command = [f"`{results['command']}`", ""] if "command" in results else []
     lines = [
@@ -125,9 +133,7 @@ def report(results: Mapping[str, Any]) -> str:
         "",
         "### Verdicts",
         "",
-        f"An edit is successful if it raises its cause at least {WANTED_RATIO:.0f} "
-        "times and changes no other significantly "
-        f"(p < {SIGNIFICANCE / (len(COLUMNS) - 1):.3f}).",
+        _RULE if FAILED not in original_row["failed"] else _NO_RULE,
         "",
         *(f"- {verdict['text']}" for verdict in results["verdicts"].values()),
         "",
@@ -178,27 +184,52 @@ def write_into(document: PathLike, text: str) -> None:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return "any cause" if name == FAILED else name.replace("_", " ")
 
 
-def _shares(row: Mapping[str, Any]) -> list[Proportion]:
-    """A row's shares, in the order of `COLUMNS`."""
+def _heading(*titles: str) -> list[str]:
+    return [f"| | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
+
+
+def _columns(rows: Mapping[str, Any]) -> tuple[str, ...]:
+    """The article's causes; before them, where ours are not known, any cause."""
+    unknown = FAILED in rows["original"]["failed"]
+    return (FAILED, *COLUMNS) if unknown else COLUMNS
+
+
+def _shares(row: Mapping[str, Any]) -> dict[str, Proportion]:
+    """A row's shares, as far as they are known."""
     n = row["evaluation"]["n_episodes"]
-    return [Proportion(row["failed"][cause]["count"], n) for cause in COLUMNS]
+    return {
+        cause: Proportion(share["count"], n) for cause, share in row["failed"].items()
+    }
 
 
-def _published_shares(row: PublishedFailures) -> list[Proportion]:
-    return [Proportion(row.count(cause), row.n_levels) for cause in COLUMNS]
+def _published_shares(row: PublishedFailures) -> dict[str, Proportion]:
+    counts = {cause: row.count(cause) for cause in COLUMNS}
+    counts[FAILED] = sum(counts.values())
+    return {cause: Proportion(n, row.n_levels) for cause, n in counts.items()}
 
 
-def _shares_line(title: str, shares: Sequence[Proportion]) -> str:
-    cells = " | ".join(map(str, shares))
-    return f"| {title} | {shares[0].n:,} | {cells} |"
+def _shares_line(
+    title: str, shares: Mapping[str, Proportion], columns: Sequence[str]
+) -> str:
+    n = next(iter(shares.values())).n
+    cells = [str(shares.get(cause, NOT_KNOWN)) for cause in columns]
+    return f"| {title} | {n:,} | {' | '.join(cells)} |"
 
 
 def _difference_line(
-    title: str, after: Sequence[Proportion], before: Sequence[Proportion]
+    title: str,
+    after: Mapping[str, Proportion],
+    before: Mapping[str, Proportion],
+    columns: Sequence[str],
 ) -> str:
-    changes = [compare(new, old) for new, old in zip(after, before, strict=True)]
-    cells = [f"{c.difference:+.2%} ({c.p_text})" for c in changes]
+    cells = []
+    for cause in columns:
+        if cause in after:
+            change = compare(after[cause], before[cause])
+            cells.append(f"{change.difference:+.2%} ({change.p_text})")
+        else:
+            cells.append(NOT_KNOWN)
     return f"| {title} | {' | '.join(cells)} |"

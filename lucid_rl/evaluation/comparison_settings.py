@@ -1,14 +1,41 @@
 """How the article's experiments are repeated."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.evaluation.verdicts import ROWS
+from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
 
 ALL_ROWS = ("original", *ROWS)
+EDIT_ROWS = tuple(name for name, row in ROWS.items() if row.is_edit)
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenFeatures:
+    """Features of a layer, by number from 0, that an edit is to remove."""
+
+    layer: str
+    features: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "GivenFeatures":
+        """Reads "2b/4" or, of several features, "2b/4+7".
+
+        Raises:
+            SettingsError: the text is of another form.
+        """
+        layer, _, numbers = text.rpartition("/")
+        features = numbers.split("+")
+        if not layer or not all(n.isascii() and n.isdecimal() for n in features):
+            raise SettingsError(
+                f"features {text!r}: expected a layer and numbers of its features, as "
+                "in 2b/4 or 2b/4+7"
+            )
+        return cls(layer, tuple(map(int, features)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +46,10 @@ class ComparisonSettings:
     """Levels for each row of the table; the article's number."""
     rows: tuple[str, ...] = ALL_ROWS
     """Which rows; "original" is always among them."""
+    remove: Mapping[str, GivenFeatures] = dataclasses.field(default_factory=dict)
+    """Features that edits remove, by row; where a row is not named, those that tell its
+    object best, by the game's states. The original CoinRun has none, so that all must
+    be named there."""
     layers: tuple[str, ...] = ("2b", "3a")
     """Layers whose features may be edited; the one whose features tell the object best
     is, before any level is played. The article edits the first, which is also where
@@ -50,8 +81,38 @@ class ComparisonSettings:
             )
         if not self.layers:
             raise SettingsError("no layers given: name one or more, such as 2b")
-        if self.game.name != "coinrun":
+        if self.game.name not in ("coinrun", ORIGINAL_COINRUN):
             raise SettingsError(
-                "the article's experiments are on coinrun; got the game "
-                f"{self.game.name!r}"
+                "the article's experiments are on coinrun or coinrun_original; got the "
+                f"game {self.game.name!r}"
+            )
+        for row, given in self.remove.items():
+            self._check_given(row, given)
+        unnamed = [
+            row for row in EDIT_ROWS if row in self.rows and row not in self.remove
+        ]
+        if unnamed and not self.game.saves_states:
+            raise SettingsError(
+                f"{self.game.name} does not tell where objects are, so that the "
+                f"features to remove for {' and '.join(unnamed)} must be named: fit "
+                "and draw them with --features_only, look at features_<layer>.html in "
+                f"the output folder, and give --remove={unnamed[0]}=<layer>/<feature>, "
+                "or other --rows"
+            )
+
+    def _check_given(self, row: str, given: GivenFeatures) -> None:
+        if row not in EDIT_ROWS:
+            raise SettingsError(
+                f"features to remove for {row!r}: expected {' or '.join(EDIT_ROWS)}"
+            )
+        if given.layer not in self.layers:
+            raise SettingsError(
+                f"features to remove of layer {given.layer!r}: features are fitted at "
+                f"{', '.join(self.layers)}; name the layer there, too"
+            )
+        wrong = [k for k in given.features if not 0 <= k < self.nmf.n_features]
+        if wrong or not given.features:
+            raise SettingsError(
+                f"features to remove for {row}: got {list(given.features)}, expected "
+                f"numbers from 0 to {self.nmf.n_features - 1}"
             )

@@ -33,6 +33,7 @@ from lucid_rl.evaluation.players import (
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.statistics import Proportion
 from lucid_rl.files import PathLike
+from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
 from lucid_rl.progress import progress
 from lucid_rl.version import __version__
 
@@ -65,11 +66,18 @@ class Evaluation:
         return self.share_of(COMPLETED)
 
     @property
+    def tells_causes(self) -> bool:
+        """Whether the game can tell what caused a failure."""
+        game = self.header.get("settings", {}).get("game", {})
+        return not (
+            game.get("name") == ORIGINAL_COINRUN or game.get("use_generated_assets")
+        )
+
+    @property
     def causes_unknown(self) -> bool:
         """Whether there are failures of a game that cannot tell what caused them."""
-        game = self.header.get("settings", {}).get("game", {})
         unexplained = any(episode.outcome == FAILED for episode in self.episodes)
-        return unexplained and game.get("name") == "coinrun_original"
+        return unexplained and not self.tells_causes
 
     @property
     def failed(self) -> Proportion:

@@ -1,7 +1,8 @@
 """What each edit removes, and how sparse and one-hot features are.
 
 Found from sampled observations, and kept: a comparison that goes on must play the very
-models that it began with.
+models that it began with. What an edit removes may also be given, by whoever looked at
+the features found.
 """
 
 import dataclasses
@@ -18,23 +19,24 @@ from lucid_rl.editing.feature_naming import (
     measure_features,
     sample_labelled_observations,
 )
-from lucid_rl.editing.feature_objects import Choice, FeatureObjects
+from lucid_rl.editing.feature_objects import Choice, FeatureObjects, GivenChoice
 from lucid_rl.errors import FileFormatError
 from lucid_rl.evaluation.comparison_settings import ComparisonSettings
 from lucid_rl.evaluation.players import describe_model
 from lucid_rl.evaluation.verdicts import ROWS
 from lucid_rl.files import atomic_open
-from lucid_rl.games.vector_game import engine_version
+from lucid_rl.games.vector_game import engine_version, make_game
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.factorization import (
     Factorization,
     load_factorization,
     save_factorization,
 )
+from lucid_rl.interpret.feature_sheet import feature_sheet
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import one_hotness, top_share
 from lucid_rl.model.graph_model import GraphModel
-from lucid_rl.sampling.observations import Observations
+from lucid_rl.sampling.observations import Observations, sample_observations
 
 SEARCH_FILE = "features.json"
 N_TOP = 10
@@ -49,11 +51,12 @@ class Removed:
 
     Attributes:
         features: all of the layer's.
-        choice: which of them, for which object, and how sure that is.
+        choice: which of them, for which object, and, unless they were given, how sure
+            that is.
     """
 
     features: Factorization
-    choice: Choice
+    choice: Choice | GivenChoice
 
     def edit(self, checkpoint: Checkpoint) -> Checkpoint:
         """The model without these features."""
@@ -113,9 +116,9 @@ def search_features(
 
     Args:
         checkpoint: the model.
-        settings: of the comparison.
-        folder: where features and `features.json` are kept; what is found there of
-            the same model and settings is not sought again.
+        settings: of the comparison; features that it names to be removed are.
+        folder: where features, their pictures and `features.json` are kept; what is
+            found there of the same model and settings is not sought again.
 
     Raises:
         InputError: the model has another number of actions than the game, or an
@@ -123,26 +126,42 @@ def search_features(
         ModelError: a layer does not exist.
     """
     identity = _identity(checkpoint, settings)
-    kept = _read_kept(folder, identity)
-    if kept is not None:
-        return kept
+    found = _read_kept(folder, identity)
+    if found is None:
+        found = _search(checkpoint, settings, folder)
+        _keep(found, folder, identity)
+    given = {
+        row: Removed(
+            load_factorization(_features_path(folder, chosen.layer)),
+            GivenChoice(str(ROWS[row].object_class), chosen.features),
+        )
+        for row, chosen in settings.remove.items()
+        if row in settings.rows
+    }
+    return dataclasses.replace(found, removed={**found.removed, **given})
+
+
+def _search(
+    checkpoint: Checkpoint, settings: ComparisonSettings, folder: pathlib.Path
+) -> FeatureSearch:
     model = GraphModel.from_checkpoint(checkpoint)
     for layer in settings.layers:
         model.layer_shape(layer)  # an unknown one shows now
-    sampled = sample_labelled_observations(
-        model, settings.game, settings.sampling, settings.seed
-    )
+    sampled = _sampled(model, settings)
     features = [
         fit_features(model, sampled.observations, layer, nmf=settings.nmf)
         for layer in settings.layers
     ]
     for found in features:
         save_factorization(found, _features_path(folder, found.layer))
-    measured = [_measure(model, found, sampled, folder) for found in features]
+        _draw(model, found, sampled, folder)
+    measured = []
+    if settings.game.saves_states:
+        measured = [_measure(model, found, sampled, folder) for found in features]
     first = features[0]
     attributions = attribute(model, sampled.observations[:_N_SPARSITY], first.layer)
     reduced, _ = first.reduce_attribution(attributions.values)
-    search = FeatureSearch(
+    return FeatureSearch(
         removed={
             row: _choose(features, measured, object_class, settings.seed)
             for row, object_class in _objects(settings).items()
@@ -151,17 +170,39 @@ def search_features(
         top_shares=top_share(reduced, N_TOP),
         one_hotness=one_hotness(first.directions),
     )
-    _keep(search, folder, identity)
-    return search
+
+
+def _sampled(model: GraphModel, settings: ComparisonSettings) -> Observations:
+    """Observations of the model at play, with states where the game has them."""
+    game, sampling, seed = settings.game, settings.sampling, settings.seed
+    if settings.game.saves_states:
+        return sample_labelled_observations(model, game, sampling, seed)
+    with make_game(game.replace(n_envs=sampling.n_envs, seed=seed)) as played:
+        rng = np.random.default_rng(seed)
+        return sample_observations(played, model.policy, sampling, rng)
 
 
 def _objects(settings: ComparisonSettings) -> dict[str, str]:
-    """The object that each edit among the rows is to blind to."""
+    """The object of each edit among the rows whose features are yet to be chosen."""
     return {
         name: row.object_class
         for name, row in ROWS.items()
-        if row.object_class is not None and name in settings.rows
+        if row.object_class is not None
+        and name in settings.rows
+        and name not in settings.remove
     }
+
+
+def _draw(
+    model: GraphModel,
+    features: Factorization,
+    sampled: Observations,
+    folder: pathlib.Path,
+) -> None:
+    """Writes a page that shows each feature by the observations it responds to."""
+    sheet = feature_sheet(model, sampled.observations, features)
+    with atomic_open(folder / f"features_{features.layer}.html", "w") as stream:
+        stream.write(f'<!doctype html><meta charset="utf-8">{sheet._repr_html_()}\n')
 
 
 def _features_path(folder: pathlib.Path, layer: str) -> pathlib.Path:
@@ -187,17 +228,21 @@ def _choose(
     seed: int,
 ) -> Removed:
     """The features that tell an object best, of the layer that has the best one."""
-    candidates = [
-        Removed(found, objects.choose(object_class, np.random.default_rng(seed)))
-        for found, objects in zip(features, measured, strict=True)
+    choices = [
+        objects.choose(object_class, np.random.default_rng(seed))
+        for objects in measured
     ]
-    return max(candidates, key=lambda removed: removed.choice.average_precisions[0])
+    found, choice = max(
+        zip(features, choices, strict=True),
+        key=lambda candidate: candidate[1].average_precisions[0],
+    )
+    return Removed(found, choice)
 
 
 def _identity(checkpoint: Checkpoint, settings: ComparisonSettings) -> dict[str, Any]:
     """What must be the same for kept features to be of use."""
     chosen = dataclasses.asdict(settings)
-    for name in ("n_levels", "bfloat16", "rows"):
+    for name in ("n_levels", "bfloat16", "rows", "remove"):
         del chosen[name]
     identity = {
         "model": describe_model(checkpoint)["sha256"],

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError
+from lucid_rl.evaluation.episodes import FAILED
 from lucid_rl.evaluation.evaluation import Evaluation
+from lucid_rl.evaluation.settings import NOT_KNOWN
 from lucid_rl.evaluation.statistics import Difference, Proportion, compare
 
 ARTICLE_CAUSES = ("buzzsaw", "enemy_moving_left", "enemy_moving_right")
@@ -116,7 +118,8 @@ class Verdict:
 
     Attributes:
         row: its name.
-        effects: on each cause.
+        effects: on each cause; where the game does not tell causes, on failures of any
+            cause alone.
         spared: failures of any kind in levels without the hazard; None if it is not
             known which these are, or there are none.
         blindness: None if the row with invisible objects was not played.
@@ -128,9 +131,14 @@ class Verdict:
     blindness: Blindness | None = None
 
     @property
+    def knows_causes(self) -> bool:
+        """Whether the game told what ended the levels."""
+        return all(effect.cause != FAILED for effect in self.effects)
+
+    @property
     def target(self) -> str:
-        """The cause that was to rise."""
-        return ROWS[self.row].target
+        """The cause that was to rise; failures of any where causes are not known."""
+        return ROWS[self.row].target if self.knows_causes else FAILED
 
     @property
     def target_effect(self) -> Effect:
@@ -160,12 +168,13 @@ class Verdict:
         """Everything as plain values, for a results file."""
         spared, blindness = self.spared, self.blindness
         ratio = self.target_effect.ratio
+        judged = ROWS[self.row].is_edit and self.knows_causes
         return {
             "text": str(self),
             "target": self.target,
             # JSON knows no infinity.
             "ratio": ratio if np.isfinite(ratio) else None,
-            "success": self.success if ROWS[self.row].is_edit else None,
+            "success": self.success if judged else None,
             "side_effects": [e.cause for e in self.side_effects],
             "effects": {e.cause: e.difference.as_dict() for e in self.effects},
             "levels_without_hazard": None if spared is None else spared.as_dict(),
@@ -174,18 +183,21 @@ class Verdict:
 
     def __str__(self) -> str:
         effect = self.target_effect
+        judged = ROWS[self.row].is_edit and self.knows_causes
+        rising = self.target if self.knows_causes else "failures of any cause"
         parts = [
-            f"{self.row}: {self.target} went from {effect.before.share:.2%} to "
+            f"{self.row}: {rising} went from {effect.before.share:.2%} to "
             f"{effect.after.share:.2%} ({effect.ratio:.1f} times; "
             f"{effect.difference.p_text})"
         ]
         changed = ", ".join(str(effect) for effect in self.side_effects)
-        parts.append(
-            f"also changed: {changed}"
-            if changed
-            else "no other cause changed significantly"
-        )
-        if ROWS[self.row].is_edit and effect.before.share * WANTED_RATIO > 1:
+        if changed:
+            parts.append(f"also changed: {changed}")
+        elif self.knows_causes:
+            parts.append("no other cause changed significantly")
+        else:
+            parts.append(f"what caused them is {NOT_KNOWN}")
+        if judged and effect.before.share * WANTED_RATIO > 1:
             parts.append(
                 f"{WANTED_RATIO:.0f} times is out of reach, as that is more than all "
                 "levels"
@@ -205,6 +217,8 @@ class Verdict:
                 f"{text}. Not drawing them makes no measurable difference to this "
                 "model: there is nothing for an edit to blind."
             )
+        if not judged:
+            return f"{text}."
         outcome = "successful" if self.success else "NOT successful by the stated rule"
         return f"{text}. The edit is {outcome}."
 
@@ -214,11 +228,17 @@ def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
 
     Lava, time-outs and several causes at once are the article's "multiple or other".
 
+    Returns:
+        A share for each of `COLUMNS`; where the game does not tell causes, the share
+        of all failures under `FAILED`.
+
     Raises:
         InputError: causes were not looked into.
     """
+    if not evaluation.tells_causes:
+        return {FAILED: evaluation.failed}
     found = evaluation.failures()
-    if "failed" in found:
+    if FAILED in found:
         raise InputError(
             "the evaluation did not look into the causes of failure; evaluate again "
             "with causes"
@@ -252,14 +272,15 @@ def judge(
     """
     old, new = failure_shares(before), failure_shares(after)
     effects = tuple(
-        Effect(cause, old[cause], new[cause], compare(new[cause], old[cause]))
-        for cause in COLUMNS
+        Effect(cause, share, new[cause], compare(new[cause], share))
+        for cause, share in old.items()
     )
     spared, blindness = None, None
     if hazards is not None:
         spared = _on_levels_without(ROWS[row].hazard, hazards, before, after)
     if invisible is not None:
-        blindness = measure_blindness(ROWS[row].target, before, after, invisible)
+        target = ROWS[row].target if before.tells_causes else FAILED
+        blindness = measure_blindness(target, before, after, invisible)
     return Verdict(row, effects, spared, blindness)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from lucid_rl.games.coinrun_original_files import LIBRARY_VARIABLE
 from tests.script_errors import errors_of
 
 
@@ -22,7 +23,8 @@ def nine_actions(golden_folder, tmp_path):
     return path
 
 
-def test_bad_input_is_one_clear_line(nine_actions, tmp_path):
+def test_bad_input_is_one_clear_line(nine_actions, tmp_path, monkeypatch):
+    monkeypatch.delenv(LIBRARY_VARIABLE, raising=False)
     unmarked = tmp_path / "unmarked.md"
     unmarked.write_text("no marks")
     output = tmp_path / "output"
@@ -36,6 +38,18 @@ def test_bad_input_is_one_clear_line(nine_actions, tmp_path):
         "0 is not a positive integer": ["--n_levels=0"],
         "the model has 9 actions, coinrun has 15": [f"--model={nine_actions}"],
         "unexpected argument 'bundled'": ["bundled"],
+        "expected a layer and numbers": ["--remove=buzzsaw_blind=4"],
+        "for 'saw_blind': expected": ["--remove=saw_blind=2b/4"],
+        "names buzzsaw_blind twice": ["--remove=buzzsaw_blind=2b/4,buzzsaw_blind=2b/5"],
+        "must be named: fit and draw them with --features_only": [
+            "--game=coinrun_original",
+            f"--model={nine_actions}",
+        ],
+        "needs the engine's library": [
+            "--game=coinrun_original",
+            "--rows=original",
+            f"--model={nine_actions}",
+        ],
     }
     flags = [[f"--output_dir={output}", *case] for case in cases.values()]
     for words, line in zip(cases, errors_of("compare_to_article", flags), strict=True):

@@ -228,3 +228,28 @@ def test_the_committed_document_says_what_the_committed_results_say():
 def test_an_evaluation_without_causes_is_refused():
     with pytest.raises(InputError, match="did not look into the causes"):
         verdicts.failure_shares(_evaluation(10, failed=2))
+
+
+def test_where_causes_are_not_known_failures_of_any_are_compared():
+    header = {"settings": {"game": {"name": "coinrun_original"}}, "model": {}}
+    rows = {
+        row: Evaluation(header, evaluation.episodes)
+        for row, evaluation in {
+            "original": _evaluation(1000),
+            "buzzsaw_blind": _evaluation(1000, failed=150),
+            "original_invisible_buzzsaws": _evaluation(1000, failed=300),
+        }.items()
+    }
+    assert verdicts.failure_shares(rows["original"])["failed"].count == 0
+    verdict = verdicts.verdicts_of(rows)["buzzsaw_blind"]
+    assert verdict.target == "failed" and verdict.blindness.share == 0.5
+    assert "failures of any cause went from 0.00% to 15.00%" in str(verdict)
+    assert "successful" not in str(verdict)
+    values = comparison.failures_dict(rows, {})["rows"]
+    ours, theirs = comparison.failure_table(values).splitlines()[4:6]
+    assert "| 15.00% (12.92% to 17.35%) | not known on this engine |" in ours
+    # 12.76 + 0.16 + 0.08 + 0.05 percent of 10,000 levels.
+    assert "| the article's | 10,000 | 13.05%" in theirs and "| 12.76%" in theirs
+    ours, theirs = comparison.difference_table(values).splitlines()[2:4]
+    assert ours.count("not known on this engine") == 4 and "+15.00% (p < 1e-09)" in ours
+    assert theirs.count("not known") == 0

@@ -106,6 +106,18 @@ def test_companions_are_compared(engine, nine, tmp_path):
     assert "not known on this engine" in (output / "companions.md").read_text()
 
 
+def test_the_articles_experiments_are_repeated(engine, nine, tmp_path):
+    sizes = [f"--output_dir={tmp_path}", "--n_observations=128", "--n_features=2"]
+    few = [f"--model={nine}", "--layers=2b", *sizes, *engine]
+    printed = run("compare_to_article", *few, "--features_only")
+    assert printed.split() == [str(tmp_path / "features_2b.html")]
+    rows = ["--rows=buzzsaw_blind", "--rows=original_invisible_buzzsaws"]
+    removed = "--remove=buzzsaw_blind=2b/1"
+    printed = run("compare_to_article", *few, *rows, removed, "--n_levels=4")
+    assert "feature 1 given by hand for buzzsaw" in printed
+    assert "not known on this engine" in (tmp_path / "comparison.md").read_text()
+
+
 def test_a_model_is_trained(engine, tmp_path):
     sizes = ["--num_envs=4", "--num_steps=8", "--num_minibatches=2", "--steps=64"]
     names = ["--game=coinrun_original", f"--output_dir={tmp_path}"]
