@@ -9,9 +9,10 @@ there, has all of them play. Names as in the article's table are shown beside it
 
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
 from lucid_rl.checkpoints.released import RELEASED_PREFIX, fetch_released, resolve_model
+from lucid_rl.errors import InputError
 from lucid_rl.evaluation.companions import CompanionSettings, compare_companions
 from scripts import game_flags, program
 
@@ -39,7 +40,7 @@ def _companions() -> dict[str, str]:
     for text in _COMPANIONS.value:
         name, equals, model = text.partition("=")
         if not (name and equals and model):
-            raise app.UsageError(f"--companions={text}: expected name=model")
+            raise InputError(f"--companions={text}: expected name=model")
         found[name] = resolve_model(model)
     return found
 

@@ -10,10 +10,11 @@ A model's files can then be used by name, as in `--model=released:coinrun`.
 
 import sys
 
-from absl import app, flags
+from absl import flags
 
 from lucid_rl.checkpoints import released, released_check, released_index
-from lucid_rl.errors import LucidRLError
+from lucid_rl.errors import InputError, LucidRLError
+from scripts import program
 
 _REFRESH = flags.DEFINE_bool(
     "refresh", False, "Read the names from the server's index first."
@@ -46,22 +47,23 @@ def _fetch(name: str) -> bool:
     return report.passed
 
 
-def _run() -> int:
+def main() -> None:
+    """Lists, fetches and checks; exit status 1 where a model fails."""
     names = released_index.released_names(
         _REFRESH.value, cache_dir=_CACHE_DIR.value, base_url=_BASE_URL.value
     )
     wanted = list(dict.fromkeys(_FETCH.value + (names if _ALL.value else [])))
     if not wanted:
         if _CHECK.value:
-            raise app.UsageError("--check needs --fetch=<name> or --all.")
+            raise InputError("--check needs --fetch=<name> or --all")
         print("\n".join(names))
-        return 0
+        return
     failed = []
     for name in wanted:
         try:
             sound = _fetch(name)
         except LucidRLError as error:
-            print(f"{name}: {error}", file=sys.stderr)
+            print(f"error: {name}: {error}", file=sys.stderr)
             sound = False
         if not sound:
             failed.append(name)
@@ -69,20 +71,9 @@ def _run() -> int:
         print(f"{len(wanted) - len(failed)} of {len(wanted)} models are sound.")
         for name in failed:
             print(f"  not sound: {name}")
-    return 1 if failed else 0
-
-
-def main(arguments: list[str]) -> None:
-    """Runs the program; exit code 1 where a model fails."""
-    if len(arguments) > 1:
-        raise app.UsageError(f"unexpected argument {arguments[1]!r}.")
-    try:
-        code = _run()
-    except LucidRLError as error:
-        print(error, file=sys.stderr)
-        code = 1
-    sys.exit(code)
+    if failed:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    program.run(main, "stopped; what was fetched whole is kept")

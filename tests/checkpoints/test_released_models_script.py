@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from tests.checkpoints.jd_values import DATA
+from tests.script_errors import errors_of
 
 _ROOT = DATA.parent.parent
 
@@ -41,14 +42,22 @@ def test_without_a_server_it_says_so_in_one_line():
     done = _run("--refresh", "--base_url=http://127.0.0.1:9")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "cannot fetch http://127.0.0.1:9/index.html" in done.stderr
+    assert done.stderr.startswith("error: cannot fetch http://127.0.0.1:9/index.html")
     assert done.stdout == ""
 
 
-def test_a_check_of_nothing_is_a_mistake_of_use():
-    done = _run("--check")
-    assert done.returncode != 0
-    assert "--check needs --fetch=<name> or --all" in done.stderr + done.stdout
+def test_bad_input_is_one_clear_line(server):
+    cases = {
+        "error: --check needs --fetch=<name> or --all": ["--check"],
+        "unexpected argument 'coinrun'": ["coinrun"],
+    }
+    lines = errors_of("released_models", list(cases.values()))
+    for words, line in zip(cases, lines, strict=True):
+        assert line is not None and words in line, (words, line)
+    done = _run("--fetch=coinrun", "--fetch=moon")
+    assert done.returncode == 1
+    assert "error: moon: http" in done.stderr
+    assert "1 of 2 models are sound.\n  not sound: moon\n" in done.stdout
 
 
 @pytest.mark.slow  # imports TensorFlow in a process of its own
