@@ -25,13 +25,13 @@ def part_file(name: str) -> str:
     return f"data/{name.replace('/', '_')}.js"
 
 
-def write_part(part: Part, directory: PathLike, encoding: str = "utf16") -> None:
+def write_part(part: Part, directory: PathLike, encoding: str = "windows-1252") -> None:
     """Writes a part's script beside the page, atomically.
 
     Args:
         part: the part.
         directory: where index.html stands.
-        encoding: "utf16" or "base64".
+        encoding: "windows-1252" or "base64".
 
     Raises:
         SaveError: the file cannot be written.

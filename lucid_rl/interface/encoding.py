@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -28,71 +29,57 @@ DTYPES: dict[str, np.dtype] = {
     "f32": np.dtype("<f4"),
 }
 CODECS = ("none", "gzip", "webp", "png", "webp_lossy")
-ENCODINGS = ("utf16", "base64")
+ENCODINGS = ("windows-1252", "base64")
 SHEET_SIDE = 16_383
 """Largest width or height of a WebP picture, in pixels."""
 
-_BITS = 15  # of data in each UTF-16 character
-_FIRST = 0x4000  # so codes end at 0xbfff, below the surrogates
+# What cannot stand in a JavaScript string as it is; the backslash goes first.
+_ESCAPES = {b"\\": b"\\\\", b'"': b'\\"', b"\n": b"\\n", b"\r": b"\\r"}
+_BYTES = {escape: byte for byte, escape in _ESCAPES.items()}
+_ESCAPED = re.compile(rb"\\.?", re.S)
 _LOSSY_QUALITY = 85
-_BLOCK = _BITS << 16  # bytes; a multiple of 15 fills whole characters
 
 
 def encode_text(data: bytes, encoding: str) -> str:
-    """Writes bytes as text that needs no escaping in a script or in markup.
+    """Writes bytes as text for a script or, as base64, for markup.
 
     Args:
         data: the bytes.
-        encoding: "utf16" (15 bits a character, for UTF-16 files) or "base64".
+        encoding: "windows-1252" (the inside of a JavaScript string in a file of that
+            character set, which has a character for every byte) or "base64".
+
+    Returns:
+        One character for each byte of the file, U+0000 to U+00FF.
     """
     if encoding == "base64":
         return base64.b64encode(data).decode("ascii")
-    if encoding != "utf16":
+    if encoding != "windows-1252":
         raise InputError(f"encoding is one of {ENCODINGS}, not {encoding!r}")
-    blocks = []
-    for start in range(0, len(data), _BLOCK):
-        bits = np.unpackbits(np.frombuffer(data[start : start + _BLOCK], np.uint8))
-        groups = np.zeros((math.ceil(bits.size / _BITS), 16), np.uint8)
-        padded = np.zeros(len(groups) * _BITS, np.uint8)
-        padded[: bits.size] = bits
-        groups[:, 1:] = padded.reshape(-1, _BITS)
-        codes = np.packbits(groups).view(">u2").astype("<u2") + np.uint16(_FIRST)
-        blocks.append(codes.tobytes().decode("utf-16-le"))
-    return "".join(blocks)
+    for byte, escape in _ESCAPES.items():
+        data = data.replace(byte, escape)
+    return data.decode("latin-1")
 
 
 def decode_text(text: str, encoding: str, n_bytes: int) -> bytes:
     """Reads what `encode_text` wrote.
 
     Args:
-        text: the payload.
-        encoding: "utf16" or "base64".
+        text: the payload, one character for each byte of the file.
+        encoding: "windows-1252" or "base64".
         n_bytes: how many bytes it holds.
 
     Raises:
         BundleError: characters outside the alphabet, or another length.
     """
-    if encoding == "base64":
-        try:
+    try:
+        if encoding == "base64":
             data = base64.b64decode(text.encode("ascii"), validate=True)
-        except (binascii.Error, UnicodeEncodeError) as error:
-            raise BundleError(f"the data are not base64: {error}") from None
-    elif encoding == "utf16":
-        codes = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
-        if codes.size and (codes.min() < _FIRST or codes.max() >= _FIRST + 2**_BITS):
-            raise BundleError("the data hold characters outside their alphabet")
-        if codes.size != math.ceil(8 * n_bytes / _BITS):
-            raise BundleError(
-                f"{codes.size} characters cannot hold exactly {n_bytes} bytes"
-            )
-        blocks = []
-        for start in range(0, codes.size, 8 << 16):  # 8 characters are 15 bytes
-            block = (codes[start : start + (8 << 16)] - _FIRST).astype(">u2")
-            bits = np.unpackbits(block.view(np.uint8)).reshape(-1, 16)[:, 1:]
-            blocks.append(np.packbits(bits).tobytes())
-        data = b"".join(blocks)[:n_bytes]
-    else:
-        raise BundleError(f"unknown encoding {encoding!r}; known are {ENCODINGS}")
+        elif encoding == "windows-1252":
+            data = _ESCAPED.sub(lambda m: _BYTES[m[0]], text.encode("latin-1"))
+        else:
+            raise BundleError(f"unknown encoding {encoding!r}; known are {ENCODINGS}")
+    except (binascii.Error, UnicodeEncodeError, KeyError) as error:
+        raise BundleError(f"the data are not {encoding}: {error}") from None
     if len(data) != n_bytes:
         raise BundleError(f"expected {n_bytes} bytes of data, found {len(data)}")
     return data
@@ -103,11 +90,13 @@ def encode_array(array: np.ndarray, codec: str) -> tuple[dict[str, Any], bytes]:
 
     Args:
         array: of a type in `DTYPES`; for the codecs of pictures uint8 [N, H, W, 3],
-            or for "webp" and "png" int8 [M, N, H, W], M maps of N frames.
+            or for "webp" and "png" int8 [M, N, H, W], M maps of N frames, each map a
+            picture file of its own.
         codec: "gzip", "none", "webp", "png" (lossless) or "webp_lossy".
 
     Returns:
-        The entry's description (dtype, shape, codec, perhaps columns) and its bytes.
+        The entry's description (dtype, shape, codec, perhaps columns and sheets) and
+        its bytes.
 
     Raises:
         InputError: another type, codec or shape.
@@ -126,17 +115,14 @@ def encode_array(array: np.ndarray, codec: str) -> tuple[dict[str, Any], bytes]:
         return entry, gzip.compress(raw, 9, mtime=0)
     if codec not in CODECS:
         raise InputError(f"codec is one of {CODECS}, not {codec!r}")
-    sheet, columns = _to_sheet(_maps_to_pictures(array) if dtype == "i8" else array)
-    stream = io.BytesIO()
-    image = Image.fromarray(sheet)
-    if codec == "png":
-        image.save(stream, "png", optimize=True)
-    elif codec == "webp":
-        image.save(stream, "webp", lossless=True, method=4, quality=50, exact=True)
-    else:
-        image.save(stream, "webp", quality=_LOSSY_QUALITY, method=4)
     entry["codec"] = codec.removesuffix("_lossy")
-    return entry | {"columns": columns}, stream.getvalue()
+    if dtype != "i8":
+        sheet, columns = _to_sheet(array)
+        return entry | {"columns": columns}, _picture_file(sheet, codec)
+    made = [_to_sheet(pictures) for pictures in _maps_to_pictures(array)]
+    files = [_picture_file(sheet, codec) for sheet, _ in made]
+    sheets = {"columns": made[0][1], "sheets": [len(file) for file in files]}
+    return entry | sheets, b"".join(files)
 
 
 def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
@@ -163,11 +149,10 @@ def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
                 raise ValueError(f"{len(raw)} bytes do not fill shape {shape}")
             return np.frombuffer(raw, dtype).reshape(shape)
         if codec in ("webp", "png"):
-            maps = entry["dtype"] == "i8"
-            with Image.open(io.BytesIO(data), formats=[codec.upper()]) as image:
-                pictures = _pictures_shape(shape) if maps else shape
-                array = _from_sheet(image, pictures, int(entry["columns"]))
-            return _pictures_to_maps(array, shape) if maps else array
+            columns = int(entry["columns"])
+            if entry["dtype"] != "i8":
+                return _read_sheet(data, codec, shape, columns)
+            return _read_maps(data, codec, shape, columns, entry["sheets"])
         raise ValueError(f"unknown codec {codec!r}")
     except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
         raise BundleError(
@@ -176,14 +161,9 @@ def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
 
 
 def to_json(value: Any) -> str:
-    """JSON that cannot close a script element and holds no NaN."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # Line separators end a line in old JavaScript strings.
-    return (
-        text.replace("<", "\\u003c")
-        .replace("\u2028", "\\u2028")
-        .replace("\u2029", "\\u2029")
-    )
+    """JSON of ASCII alone that cannot close a script element and holds no NaN."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def largest_sheet(height: int, width: int) -> int:
@@ -197,32 +177,57 @@ def _gunzip(data: bytes, expected: int) -> bytes:
         return stream.read(expected + 1)
 
 
-def _pictures_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Of the pictures that hold maps of shape [M, N, H, W], three to a picture."""
-    n_maps, n_frames, height, width = shape
-    return (math.ceil(n_maps / 3) * n_frames, height, width, 3)
+def _picture_file(sheet: np.ndarray, codec: str) -> bytes:
+    """A sheet as a file of an image format."""
+    stream = io.BytesIO()
+    image = Image.fromarray(sheet)
+    if codec == "png":
+        image.save(stream, "png", optimize=True)
+    elif codec == "webp":
+        image.save(stream, "webp", lossless=True, method=4, quality=50, exact=True)
+    else:
+        image.save(stream, "webp", quality=_LOSSY_QUALITY, method=4)
+    return stream.getvalue()
+
+
+def _read_sheet(
+    data: bytes, codec: str, shape: tuple[int, ...], columns: int
+) -> np.ndarray:
+    """Pictures of a given shape from a file of an image format."""
+    with Image.open(io.BytesIO(data), formats=[codec.upper()]) as image:
+        return _from_sheet(image, shape, columns)
 
 
 def _maps_to_pictures(maps: np.ndarray) -> np.ndarray:
-    """Maps int8 [M, N, H, W] as colours: three of them to a picture, 128 added.
+    """Maps int8 [M, N, H, W] as pictures [M, N / 3, H, W, 3], 128 added.
 
-    Neighbouring numbers are alike, which picture codecs make use of, and every
+    The colours of a picture are three frames that follow each other. Picture codecs
+    predict a number from its neighbours and one colour from another, and every
     browser has a fast decoder for them.
     """
-    if maps.ndim != 4:
+    if maps.ndim != 4 or not maps.size:
         raise InputError(f"maps as pictures are int8 [M, N, H, W], not {maps.shape}")
-    shape = _pictures_shape(maps.shape)
-    colours = np.full((math.ceil(len(maps) / 3) * 3, *maps.shape[1:]), 128, np.uint8)
-    colours[: len(maps)] = maps.view(np.uint8) ^ 128
-    groups = colours.reshape(-1, 3, *maps.shape[1:])
-    return np.moveaxis(groups, 1, -1).reshape(shape)
+    n_maps, n_frames, height, width = maps.shape
+    n_pictures = math.ceil(n_frames / 3)
+    colours = np.full((n_maps, 3 * n_pictures, height, width), 128, np.uint8)
+    colours[:, :n_frames] = maps.view(np.uint8) ^ 128
+    return np.moveaxis(colours.reshape(n_maps, n_pictures, 3, height, width), 2, -1)
 
 
-def _pictures_to_maps(pictures: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Reads what `_maps_to_pictures` made."""
-    groups = pictures.reshape(-1, *shape[1:], 3)
-    colours = np.moveaxis(groups, -1, 1).reshape(-1, *shape[1:])[: shape[0]]
-    return (colours ^ 128).view(np.int8)
+def _read_maps(
+    data: bytes, codec: str, shape: tuple[int, ...], columns: int, lengths: list[int]
+) -> np.ndarray:
+    """Reads the files of what `_maps_to_pictures` made."""
+    n_maps, n_frames, height, width = shape
+    if len(lengths) != n_maps or sum(lengths) != len(data):
+        raise ValueError(f"sheets of {lengths} bytes are not {n_maps} in {len(data)}")
+    pictures = (math.ceil(n_frames / 3), height, width, 3)
+    maps = np.empty(shape, np.int8)
+    for values, place in zip(maps, slices(lengths), strict=True):
+        found = _read_sheet(data[place], codec, pictures, columns)
+        frames = np.moveaxis(found, -1, 1).reshape(-1, height, width)[:n_frames]
+        values[:] = (frames ^ 128).view(np.int8)
+    return maps
 
 
 def _to_sheet(array: np.ndarray) -> tuple[np.ndarray, int]:

@@ -38,7 +38,7 @@ def write_page(
     output_dir: PathLike,
     *,
     single_file: bool = False,
-    encoding: str = "utf16",
+    encoding: str = "windows-1252",
 ) -> pathlib.Path:
     """Writes a page with its data.
 
@@ -102,5 +102,6 @@ def _is_part(path: pathlib.Path) -> bool:
     call = "lucidRL.deliver("
     with contextlib.suppress(OSError), open(path, "rb") as stream:
         start = stream.read(64)
+        # Format version 1 was of UTF-16.
         return start.startswith((call.encode(), b"\xff\xfe" + call.encode("utf-16-le")))
     return False

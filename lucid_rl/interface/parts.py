@@ -18,7 +18,7 @@ from lucid_rl.errors import BundleError, InputError, LucidRLError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interface import encoding
 
-VERSION = 1
+VERSION = 2
 _CALL = "lucidRL.deliver("
 _MAGIC = b"lucid_rl part\n"
 
@@ -46,7 +46,7 @@ class Part:
         name: "manifest", "frames", "model/2b", ….
         meta: what describes the arrays; plain JSON values.
         entries: the arrays' descriptions (name, dtype, shape, codec, offset,
-            length in bytes, perhaps columns and axis).
+            length in bytes, perhaps columns, sheets and axis).
         data: the entries' bytes, one after the other.
     """
 
@@ -148,23 +148,18 @@ class Part:
             "arrays": list(self.entries),
         }
 
-    def to_script(self, encoding_name: str = "utf16") -> bytes:
+    def to_script(self, encoding_name: str = "windows-1252") -> bytes:
         """The part as a script file."""
         header = encoding.to_json(self.header(encoding_name))
         payload = encoding.encode_text(self.data, encoding_name)
-        script = f'{_CALL}{header}, "{payload}");\n'
-        if encoding_name == "utf16":
-            return b"\xff\xfe" + script.encode("utf-16-le")
-        return script.encode("utf-8")
+        return f'{_CALL}{header}, "{payload}");\n'.encode("latin-1")
 
     @classmethod
     def from_script(cls, script: bytes) -> "Part":
         """Reads what `to_script` wrote; BundleError where that fails."""
-        codec = "utf-16-le" if script[:2] == b"\xff\xfe" else "utf-8"
-        try:
-            text = script.removeprefix(b"\xff\xfe").decode(codec)
-        except UnicodeDecodeError as error:
-            raise BundleError(f"the file is no text: {error}") from None
+        if script.startswith(b"\xff\xfe"):
+            raise _other_version("the file", 1)
+        text = script.decode("latin-1")
         if not text.startswith(_CALL):
             raise BundleError(f"the file does not begin with {_CALL!r}")
         return cls._from_text(text[len(_CALL) :], ', "', '");\n')
@@ -218,10 +213,7 @@ class Part:
         try:
             name, version = header["part"], header["version"]
             if version != VERSION:
-                raise BundleError(
-                    f"part {name!r} is of version {version}; this package reads "
-                    f"version {VERSION}"
-                )
+                raise _other_version(f"part {name!r}", version)
             if len(data) != header["bytes"] or zlib.crc32(data) != header["checksum"]:
                 raise BundleError(
                     f"part {name!r} is damaged: its checksum differs. Make it again."
@@ -237,6 +229,13 @@ class Part:
             return cls(name, header["meta"], tuple(header["arrays"]), data)
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(f"a part's header is damaged: {error}") from None
+
+
+def _other_version(what: str, version: Any) -> BundleError:
+    return BundleError(
+        f"{what} is of format version {version}; this package reads version {VERSION}. "
+        "Make the interface again."
+    )
 
 
 def _split(key: str, array: np.ndarray, layout: Layout) -> list[tuple[str, np.ndarray]]:

@@ -5,6 +5,7 @@ import pathlib
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.files import PathLike
+from lucid_rl.interface.encoding import ENCODINGS
 from lucid_rl.interpret.attribution import AttributionSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
@@ -60,7 +61,8 @@ class InterfaceSettings:
         full_resolution: side, in pixels, of the full-resolution frames shown beside
             the observations; 0: none. They are stored with loss.
         single_file: put everything into index.html.
-        encoding: "utf16", or "base64" where only ASCII may pass.
+        encoding: of the data files, "windows-1252", or "base64" where only ASCII may
+            pass.
         observations: how observations for features and examples are sampled.
         trajectories: how trajectories are sampled.
         attribution: how attributions are computed.
@@ -91,7 +93,7 @@ class InterfaceSettings:
     seed: int = 0
     full_resolution: int = 0
     single_file: bool = False
-    encoding: str = "utf16"
+    encoding: str = "windows-1252"
     # The article: 32 environments, 128 each, 128 steps apart. More environments
     # reach as many levels in a quarter of the steps, which dominate the cost.
     observations: ObservationSettings = dataclasses.field(
@@ -113,9 +115,9 @@ class InterfaceSettings:
     examples: ExampleSettings = dataclasses.field(default_factory=ExampleSettings)
 
     def __post_init__(self) -> None:
-        if self.encoding not in ("utf16", "base64"):
+        if self.encoding not in ENCODINGS:
             raise SettingsError(
-                f'encoding is "utf16" or "base64", not {self.encoding!r}'
+                f"encoding is one of {ENCODINGS}, not {self.encoding!r}"
             )
         if not 0 <= self.stated_error < 1:
             raise SettingsError(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lucid_rl.errors import BundleError, InputError
 from lucid_rl.interface import bundle as bundles
 from lucid_rl.interface import quantization
+from lucid_rl.interface.encoding import ENCODINGS
 from lucid_rl.interface.parts import Layout, Part
 
 _LENGTHS = (3, 5)
@@ -61,7 +62,7 @@ def _write(parts, directory, form):
     return directory
 
 
-@pytest.mark.parametrize("form", ["utf16", "base64", "single"])
+@pytest.mark.parametrize("form", ["windows-1252", "base64", "single"])
 def test_a_bundle_reads_back(parts, attributions, tmp_path, form):
     bundle = bundles.read_bundle(_write(parts, tmp_path, form))
     assert bundle.manifest["title"] == 'a "title" with </script> and \u2028'
@@ -96,18 +97,18 @@ def test_a_stage_file_reads_back(parts, tmp_path):
     assert Part.load(tmp_path / "stage") == parts[2]
 
 
-@pytest.mark.parametrize("form", ["utf16", "base64"])
+@pytest.mark.parametrize("form", ENCODINGS)
 def test_scripts_hold_one_call_that_nothing_can_close(parts, form):
     script = parts[0].to_script(form)
-    text = script.decode("utf-16" if form == "utf16" else "utf-8")
-    assert text.startswith('lucidRL.deliver({"part":"manifest","version":1,')
+    text = script.decode("windows-1252", "replace")
+    assert text.startswith('lucidRL.deliver({"part":"manifest","version":2,')
     assert text.endswith('");\n')
     assert "</script" not in text
     assert "\n" not in text[:-1]
 
 
 def test_every_cut_of_a_script_is_found(parts):
-    for form in ("utf16", "base64"):
+    for form in ENCODINGS:
         script = parts[0].to_script(form)
         for end in range(0, len(script) - 1, 7):
             with pytest.raises(BundleError):
@@ -119,7 +120,7 @@ def test_every_cut_of_a_script_is_found(parts):
 def test_no_change_of_a_byte_goes_unnoticed_in_the_data(parts, data):
     """A flipped byte gives the same part, another meta, or the package's own error."""
     part = parts[2]
-    script = bytearray(part.to_script(data.draw(st.sampled_from(["utf16", "base64"]))))
+    script = bytearray(part.to_script(data.draw(st.sampled_from(ENCODINGS))))
     position = data.draw(st.integers(0, len(script) - 1))
     script[position] ^= 1 << data.draw(st.integers(0, 7))
     try:
@@ -132,7 +133,7 @@ def test_no_change_of_a_byte_goes_unnoticed_in_the_data(parts, data):
 
 
 def test_damage_names_the_file(parts, tmp_path):
-    _write(parts, tmp_path, "utf16")
+    _write(parts, tmp_path, "windows-1252")
     path = tmp_path / "data" / "model_2b.js"
     script = bytearray(path.read_bytes())
     script[-40] ^= 1
@@ -149,15 +150,21 @@ def test_damage_names_the_file(parts, tmp_path):
 
 
 def test_other_versions_are_refused(parts):
-    script = parts[0].to_script("base64").replace(b'"version":1', b'"version":2')
-    with pytest.raises(BundleError, match="version 2"):
+    script = parts[0].to_script("base64").replace(b'"version":2', b'"version":3')
+    with pytest.raises(BundleError, match=r"version 3; .*Make the interface again"):
         Part.from_script(script)
+
+
+def test_the_first_version_of_the_format_is_refused_by_its_number():
+    script = 'lucidRL.deliver({"part":"manifest","version":1}, "\u4000");\n'
+    with pytest.raises(BundleError, match=r"version 1; .*Make the interface again"):
+        Part.from_script(b"\xff\xfe" + script.encode("utf-16-le"))
 
 
 def test_what_is_not_there_is_named(parts, tmp_path):
     with pytest.raises(BundleError, match="make_interface"):
         bundles.read_bundle(_write([], tmp_path / "..", "single"))
-    bundle = bundles.read_bundle(_write(parts, tmp_path, "utf16"))
+    bundle = bundles.read_bundle(_write(parts, tmp_path, "windows-1252"))
     with pytest.raises(BundleError, match="no trajectory 2"):
         bundle.attribution("2b", 2)
     with pytest.raises(BundleError, match="no array 'attribution/3'"):

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { decodeNumbers, gunzip, readMaps } from '../src/bundle/arrays';
+import { decodeNumbers, gunzip, readMap } from '../src/bundle/arrays';
 import { Cache } from '../src/bundle/cache';
 import { Segments } from '../src/bundle/segments';
 import type { ArrayEntry } from '../src/bundle/types';
@@ -50,21 +50,20 @@ describe('numbers', () => {
   });
 });
 
-test('maps are read from the colours of pictures', () => {
-  // Four maps of two frames, 1 x 2: maps 0 to 2 in pictures 0 and 1, map 3 in 2 and 3.
-  const shape = [4, 2, 1, 2];
-  const maps = Int8Array.from({ length: 16 }, (_, i) => 15 * i - 127);
-  const at = (map: number, frame: number, x: number) => maps[(map * 2 + frame) * 2 + x] ?? 0;
-  const out = new Int8Array(16);
-  for (let row = 0; row < 2; row++) {
-    const colours = [0, 1].flatMap((frame) =>
-      [0, 1].flatMap((x) => [...[0, 1, 2].map((c) => at(3 * row + c, frame, x) + 128), 255]),
-    );
-    const rgba = Uint8ClampedArray.from(colours);
-    for (let column = 0; column < 2; column++)
-      readMaps(rgba, 4, column, 2 * row + column, shape, out);
-  }
-  expect(out).toEqual(maps);
+test('a map is read from the colours of its sheet', () => {
+  // Seven frames of 2 x 2 in three pictures, two of them in the first row of the sheet.
+  const frames = 7;
+  const at = (frame: number, y: number, x: number) => (frame < frames ? 4 * frame + 2 * y + x - 9 : 0);
+  const sheet = new Uint8ClampedArray(4 * 4 * 4);
+  for (let row = 0; row < 4; row++)
+    for (let column = 0; column < 4; column++) {
+      const picture = 2 * (row >> 1) + (column >> 1);
+      const colours = [0, 1, 2].map((c) => 128 + at(3 * picture + c, row & 1, column & 1));
+      sheet.set([...colours, 255], 4 * (4 * row + column));
+    }
+  const out = new Int8Array(30).fill(99);
+  readMap(sheet, 2, [frames, 2, 2], out, 1);
+  expect([...out]).toEqual([99, ...Array.from({ length: 28 }, (_, i) => i - 9), 99]);
 });
 
 describe('segments', () => {

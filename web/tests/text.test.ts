@@ -1,37 +1,30 @@
 import { describe, expect, test } from 'vitest';
-import { crc32, decodeBase64, decodeUtf16 } from '../src/bundle/text';
-
-/** Writes bytes as docs/bundle_format.md says: 15 bits a character from 0x4000. */
-function encodeUtf16(bytes: Uint8Array): string {
-  const bits = [...bytes].map((b) => b.toString(2).padStart(8, '0')).join('');
-  let text = '';
-  for (let i = 0; i < bits.length; i += 15)
-    text += String.fromCharCode(0x4000 + parseInt(bits.slice(i, i + 15).padEnd(15, '0'), 2));
-  return text;
-}
+import { crc32, decodeBase64, decodeWindows1252 } from '../src/bundle/text';
 
 const bytes = (n: number, seed = 1) => {
   let state = seed;
   return Uint8Array.from({ length: n }, () => (state = (state * 48271) % 2147483647) & 255);
 };
 
-describe('utf16', () => {
-  test('reads a known text', () => {
-    // 0xFF00 is 1111111100000000: fifteen bits 0x7f80, then one bit 0 and padding.
-    expect([...decodeUtf16('\ubf80\u4000', 2)]).toEqual([0xff, 0x00]);
-  });
-
-  test.each([0, 1, 2, 14, 15, 16, 29, 30, 31, 1000])('reads back %i bytes', (n) => {
-    const data = bytes(n);
-    expect(decodeUtf16(encodeUtf16(data), n)).toEqual(data);
+describe('windows-1252', () => {
+  test('reads every byte', () => {
+    // As the standard's index has it: https://encoding.spec.whatwg.org/#windows-1252
+    const special = [
+      0x20ac, 0x81, 0x201a, 0x192, 0x201e, 0x2026, 0x2020, 0x2021, 0x2c6, 0x2030, 0x160, 0x2039,
+      0x152, 0x8d, 0x17d, 0x8f, 0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+      0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d, 0x17e, 0x178,
+    ];
+    const codes = Array.from({ length: 256 }, (_, i) => special[i - 0x80] ?? i);
+    const read = decodeWindows1252(String.fromCharCode(...codes), 256);
+    expect(read).toEqual(Uint8Array.from({ length: 256 }, (_, i) => i));
   });
 
   test('refuses a text of another length', () => {
-    expect(() => decodeUtf16(encodeUtf16(bytes(30)).slice(1), 30)).toThrow('30 bytes');
+    expect(() => decodeWindows1252('abc', 4)).toThrow('expected 4');
   });
 
-  test.each(['\u3fff', '\uc000', 'a', '\uffff'])('refuses characters outside (%j)', (character) => {
-    expect(() => decodeUtf16(character, 1)).toThrow('alphabet');
+  test.each(['\u0080', '\u20ad', '\u4000', '\uffff'])('refuses characters outside (%j)', (c) => {
+    expect(() => decodeWindows1252(`a${c}b`, 3)).toThrow('alphabet');
   });
 });
 

@@ -6,11 +6,13 @@ import hashlib
 import http.server
 import json
 import pathlib
+import re
 import shutil
 import threading
 
 import pytest
 
+from lucid_rl.interface.encoding import ENCODINGS
 from lucid_rl.interface.page import template
 from tests.interface.page_fixture import write_synthetic_page
 
@@ -46,12 +48,12 @@ def served(folder: pathlib.Path, script_type: str = "text/javascript"):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("encoding", ["utf16", "base64"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("single_file", [False, True])
 def test_every_form_shows_the_same(
     open_page, bundle, viewer, tmp_path, encoding, single_file
 ):
-    if single_file and encoding == "utf16":
+    if single_file and encoding != "base64":
         pytest.skip("single files are always base64")
     path = write_synthetic_page(
         bundle, tmp_path, encoding=encoding, single_file=single_file
@@ -120,19 +122,24 @@ def test_missing_frames_say_so(open_page, copy):
 
 
 def _spoil_header(script: bytes) -> bytes:
-    return script.replace(
-        "model/2b".encode("utf-16-le"), "model/9z".encode("utf-16-le")
-    )
+    return script.replace(b"model/2b", b"model/9z")
 
 
 def _spoil_version(script: bytes) -> bytes:
-    old, new = (f'"version":{n}'.encode("utf-16-le") for n in (1, 9))
-    return script.replace(old, new)
+    return script.replace(b'"version":2', b'"version":9')
+
+
+def _as_version_1(script: bytes) -> bytes:
+    """The first version of the format was of UTF-16."""
+    header = script[: script.index(b', "')].replace(b'"version":2', b'"version":1')
+    text = header.decode("ascii") + ', "\u4000");\n'
+    return b"\xff\xfe" + text.encode("utf-16-le")
 
 
 def _spoil_byte(script: bytes) -> bytes:
-    middle = (len(script) * 3 // 4) & ~1
-    return script[:middle] + bytes([script[middle] ^ 1]) + script[middle + 1 :]
+    # A digit becomes another digit, so the script still runs.
+    place = re.compile(rb"[0-9]").search(script, len(script) * 3 // 4).start()
+    return script[:place] + bytes([script[place] ^ 1]) + script[place + 1 :]
 
 
 @pytest.mark.browser
@@ -144,8 +151,9 @@ def _spoil_byte(script: bytes) -> bytes:
         (_spoil_byte, "checksum"),
         (_spoil_header, "in place of"),
         (_spoil_version, "version 9"),
+        (_as_version_1, "version 1"),
     ],
-    ids=["truncated", "empty", "flipped bit", "another part", "another version"],
+    ids=["truncated", "empty", "flipped bit", "another part", "later", "version 1"],
 )
 def test_a_damaged_layer_says_what_is_wrong(open_page, copy, spoil, words):
     file = copy.parent / "data" / "model_2b.js"

@@ -58,7 +58,7 @@ export async function decodeNumbers(
   return new Constructor(raw.buffer);
 }
 
-/** Decodes maps i8 [M, N, H, W] that stand as colours, three to a picture. */
+/** Decodes maps i8 [M, N, H, W]: a sheet each, three frames to a picture. */
 async function decodeMaps(
   entry: ArrayEntry,
   bytes: Uint8Array<ArrayBuffer>,
@@ -66,45 +66,49 @@ async function decodeMaps(
   if (entry.shape.length !== 4)
     throw new Error(`maps are [M, N, H, W], not [${entry.shape.join(', ')}]`);
   const [nMaps, frames, height, width] = entry.shape as [number, number, number, number];
-  const n = Math.ceil(nMaps / 3) * frames;
-  const { bitmap, columns } = await decodeSheet(entry, bytes, n, height, width);
-  const context = new OffscreenCanvas(bitmap.width, height).getContext('2d', {
-    willReadFrequently: true,
-  })!;
+  const lengths = entry.sheets ?? [];
+  if (lengths.length !== nMaps || lengths.reduce((sum, n) => sum + n, 0) !== bytes.length)
+    throw new Error(`sheets of [${lengths.join(', ')}] bytes are not ${nMaps} maps`);
   const maps = new Int8Array(size(entry.shape));
-  for (let first = 0; first < n; first += columns) {
-    const top = (first / columns) * height;
-    context.drawImage(bitmap, 0, -top);
-    const { data } = context.getImageData(0, 0, bitmap.width, height);
-    for (let picture = first; picture < Math.min(first + columns, n); picture++)
-      readMaps(data, bitmap.width, picture - first, picture, entry.shape, maps);
-  }
-  bitmap.close();
+  let end = 0;
+  const files = lengths.map((length) => bytes.subarray(end, (end += length)));
+  // All at once: browsers decode pictures on several threads.
+  await Promise.all(
+    files.map(async (file, map) => {
+      const sheet = await decodeSheet(entry, file, Math.ceil(frames / 3), height, width);
+      const { bitmap, columns } = sheet;
+      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d', {
+        willReadFrequently: true,
+      })!;
+      context.drawImage(bitmap, 0, 0);
+      const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+      bitmap.close();
+      readMap(data, columns, [frames, height, width], maps, map * frames * height * width);
+    }),
+  );
   return maps;
 }
 
 /**
- * Copies one picture's colours to the maps they stand for.
+ * Copies the frames of one map, [N, H, W], from the colours of its sheet.
  *
- * `row`: RGBA of a row of pictures; `column`: the picture's place in it; `picture`: its
- * number g N + n, which holds maps 3 g, 3 g + 1 and 3 g + 2 of frame n.
+ * `sheet`: RGBA of pictures, `columns` in a row; picture p holds frames 3 p, 3 p + 1 and
+ * 3 p + 2 as red, green and blue, 128 added; `to`: where in `out` the map begins.
  */
-export function readMaps(
-  row: Uint8ClampedArray,
-  rowWidth: number,
-  column: number,
-  picture: number,
-  [nMaps, frames, height, width]: readonly number[],
+export function readMap(
+  sheet: Uint8ClampedArray,
+  columns: number,
+  [frames, height, width]: readonly [number, number, number],
   out: Int8Array,
+  to: number,
 ): void {
-  const area = height! * width!;
-  const first = 3 * Math.floor(picture / frames!);
-  const frame = picture % frames!;
-  for (let colour = 0; colour < Math.min(3, nMaps! - first); colour++) {
-    let to = ((first + colour) * frames! + frame) * area;
-    for (let y = 0; y < height!; y++) {
-      let from = (y * rowWidth + column * width!) * 4 + colour;
-      for (let x = 0; x < width!; x++, from += 4) out[to++] = row[from]! - 128;
+  for (let frame = 0; frame < frames; frame++) {
+    const picture = Math.floor(frame / 3);
+    const top = Math.floor(picture / columns) * height;
+    const left = (picture % columns) * width;
+    for (let y = top; y < top + height; y++) {
+      let from = (y * columns * width + left) * 4 + (frame % 3);
+      for (let x = 0; x < width; x++, from += 4) out[to++] = sheet[from]! - 128;
     }
   }
 }

@@ -1,11 +1,14 @@
 /** Finds, loads and checks the parts of a bundle. */
 
-import { crc32, decodeBase64, decodeUtf16 } from './text';
+import { crc32, decodeBase64, decodeWindows1252 } from './text';
 import { decodeNumbers, decodePictures, type Sheet, type Typed } from './arrays';
 import { Cache } from './cache';
 import type { ArrayEntry, PartHeader } from './types';
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
+
+/** Of the data files: each byte is a character. */
+const CHARSET = 'windows-1252';
 
 /** A part that cannot be shown; the message is for the reader of the page. */
 export class PartError extends Error {
@@ -146,7 +149,10 @@ export class Parts {
     return this.#run(name, partFile(name));
   }
 
-  /** Over HTTP the bytes are fetched first, since scripts tell no progress. */
+  /**
+   * Over HTTP the bytes are fetched first, since scripts tell no progress, and so that
+   * the character set does not depend on what the server declares.
+   */
   async #download(name: string): Promise<Delivery> {
     const file = partFile(name);
     let response: Response;
@@ -169,7 +175,7 @@ export class Parts {
       loaded += value.length;
       this.onProgress(name, { part: name, loaded, total });
     }
-    const url = URL.createObjectURL(new Blob(chunks, { type: 'text/javascript' }));
+    const url = URL.createObjectURL(new Blob(chunks, { type: `text/javascript;charset=${CHARSET}` }));
     try {
       return await this.#run(name, url);
     } finally {
@@ -191,6 +197,7 @@ export class Parts {
         element.remove();
         reject(missing(name));
       });
+      element.charset = CHARSET; // what counts for files on disk
       element.src = source;
       this.page.head.append(element);
     });
@@ -207,7 +214,7 @@ export class Parts {
       throw damaged(name, `it holds the part “${header.part}” in place of “${name}”`);
     let bytes: Uint8Array<ArrayBuffer>;
     try {
-      if (header.encoding === 'utf16') bytes = decodeUtf16(payload, header.bytes);
+      if (header.encoding === 'windows-1252') bytes = decodeWindows1252(payload, header.bytes);
       else if (header.encoding === 'base64') bytes = decodeBase64(payload, header.bytes);
       else throw new Error(`unknown encoding ${JSON.stringify(header.encoding)}`);
     } catch (error) {

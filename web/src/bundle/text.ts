@@ -1,30 +1,29 @@
 /** Payload text to bytes, and the checksum that tells damage. */
 
-const BITS = 15;
-const FIRST = 0x4000;
+/** What the bytes 0x80 to 0x9f are in windows-1252; the others are their own code. */
+const HIGH = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
 
-/** Reads 15 bits from each UTF-16 character, most significant bit first. */
-export function decodeUtf16(text: string, nBytes: number): Uint8Array<ArrayBuffer> {
-  const expected = Math.ceil((8 * nBytes) / BITS);
-  if (text.length !== expected)
-    throw new Error(`${text.length} characters cannot hold exactly ${nBytes} bytes`);
-  const bytes = new Uint8Array(nBytes);
-  let held = 0;
-  let bits = 0;
-  let position = 0;
-  let outside = 0;
-  for (let i = 0; i < expected; i++) {
-    const code = text.charCodeAt(i) - FIRST;
-    outside |= code; // a code below 0 or of 16 bits leaves its mark here
-    held = ((held & 0x7f) << BITS) | (code & 0x7fff); // at most 7 bits are left over
-    bits += BITS;
-    while (bits >= 8 && position < nBytes) {
-      bits -= 8;
-      bytes[position++] = held >>> bits;
-    }
+/** The byte of each UTF-16 code; -1: none. */
+const BYTES = (() => {
+  const bytes = new Int16Array(0x10000).fill(-1);
+  for (let byte = 0; byte < 256; byte++) {
+    const high = byte >= 0x80 && byte < 0xa0;
+    bytes[high ? HIGH.charCodeAt(byte - 0x80) : byte] = byte;
   }
-  if (outside < 0 || outside > 0x7fff)
-    throw new Error('the data hold characters outside their alphabet');
+  return bytes;
+})();
+
+/** The bytes of a text that was read as windows-1252, one for each character. */
+export function decodeWindows1252(text: string, nBytes: number): Uint8Array<ArrayBuffer> {
+  if (text.length !== nBytes) throw new Error(`expected ${nBytes} bytes of data, found ${text.length}`);
+  const bytes = new Uint8Array(nBytes);
+  let outside = 0;
+  for (let i = 0; i < nBytes; i++) {
+    const byte = BYTES[text.charCodeAt(i)]!;
+    outside |= byte; // -1 leaves its sign here
+    bytes[i] = byte;
+  }
+  if (outside < 0) throw new Error('the data hold characters outside their alphabet');
   return bytes;
 }
 

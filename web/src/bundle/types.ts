@@ -12,6 +12,8 @@ export interface ArrayEntry {
   length: number;
   /** Pictures in a row of the sheet; for webp and png. */
   columns?: number;
+  /** Bytes of each map's sheet; for i8 in webp and png. */
+  sheets?: number[];
   /** The axis along which the entries `name#0`, `name#1`, … are joined. */
   axis?: number;
 }
@@ -19,7 +21,7 @@ export interface ArrayEntry {
 export interface PartHeader {
   part: string;
   version: number;
-  encoding: 'utf16' | 'base64';
+  encoding: 'windows-1252' | 'base64';
   bytes: number;
   checksum: number;
   meta: unknown;
