@@ -38,7 +38,7 @@ from lucid_rl.interpret.visualization.presets import (
     Preset,
 )
 from lucid_rl.interpret.visualization.report import write_report
-from lucid_rl.interpret.visualization.run import run_presets
+from lucid_rl.interpret.visualization.run import check_presets, run_presets
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
 from lucid_rl.sampling.observations import (
@@ -307,15 +307,20 @@ def _run() -> tuple[ContactSheet, pathlib.Path]:
         first, intermediate = _IMAGENET_LAYERS.value
         imagenet = ImagenetNetwork(_IMAGENET_MODEL.value, first, intermediate)
     features_of: Any = _FEATURES_OF.value
+    # What the flags ask for is checked on noise, before observations are sampled.
+    shape = (_N_OBSERVATIONS.value, *source.model.image_shape)
+    noise = np.random.default_rng(_SEED.value).integers(0, 256, shape, np.uint8)
     subject = Subject(
         source.model,
-        _observations(source),
+        noise,
         layer=_LAYER.value,
         features_of=features_of,
         nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
         compare_to=None if compare_to is None else compare_to.model,
         imagenet=imagenet,
     )
+    check_presets(presets, subject)
+    subject = dataclasses.replace(subject, observations=_observations(source))
     about = {
         "title": f"Feature visualization of {source.name}",
         "model": source.digest,

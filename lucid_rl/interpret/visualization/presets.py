@@ -215,6 +215,24 @@ def penalties(base: VisualizationSettings) -> Preset:
     )
 
 
+def variations(base: VisualizationSettings) -> Preset:
+    """A penalty on total variation, by strength. The article tries none; Lucid has it.
+
+    Strengths are in units of the objective for each unit of colour between neighbours.
+    """
+    return Preset(
+        "Penalizing differences between neighbouring pixels",
+        "Total variation is taken off the objective, with growing strength.",
+        tuple(
+            GradientRow(
+                f"Total variation {strength:g}",
+                settings=_settings(base, total_variation=strength),
+            )
+            for strength in (0, 0.001, 0.003, 0.01, 0.03)
+        ),
+    )
+
+
 def jitters(base: VisualizationSettings) -> Preset:
     """Jitter of several sizes."""
     return Preset(
@@ -298,6 +316,7 @@ PRESETS: dict[str, Callable[[VisualizationSettings], Preset]] = {
     "spatial": spatial,
     "caricatures": caricatures,
     "penalties": penalties,
+    "variations": variations,
     "jitters": jitters,
     "transformations": transformations,
     "parametrizations": parametrizations,

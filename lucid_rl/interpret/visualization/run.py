@@ -17,6 +17,23 @@ from lucid_rl.interpret.visualization.figures import (
 from lucid_rl.interpret.visualization.presets import Preset
 
 
+def check_presets(presets: Mapping[str, Preset], subject: Subject) -> None:
+    """Checks all rows' layers and targets before anything is computed.
+
+    Args:
+        presets: figures by name.
+        subject: the model and its observations, whose number matters, and, where two
+            models are compared, that they tell these apart.
+
+    Raises:
+        InputError: channels, features or observations that there are not.
+        ModelError: a layer that there is not.
+    """
+    for preset in presets.values():
+        for row in preset.rows:
+            check_row(row, subject)
+
+
 def run_presets(
     presets: Mapping[str, Preset],
     subject: Subject,
@@ -40,9 +57,7 @@ def run_presets(
         ModelError: a layer that there is not.
         SaveError: a file cannot be written.
     """
-    for preset in presets.values():
-        for row in preset.rows:
-            check_row(row, subject)
+    check_presets(presets, subject)
     sheet = ContactSheet(folder, about, observation_numbers(subject.observations))
     digest = row_key(np.asarray(subject.observations).tobytes())
     layers = subject.layer, subject.first_layer

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.errors import InputError, ModelError, SettingsError
 from lucid_rl.interpret.visualization import objectives as o
 from lucid_rl.interpret.visualization.parametrizations import Parametrization
+from lucid_rl.interpret.visualization.presets import PRESETS
 from lucid_rl.interpret.visualization.scores import score_images
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import (
@@ -98,6 +99,22 @@ def test_an_image_does_not_depend_on_the_others(model_a):
     alone = visualize(model_a, o.channels("2a", [7]), settings)
     np.testing.assert_allclose(together.images[1], alone.images[0], atol=1e-3)
     np.testing.assert_allclose(together.losses[:, 1], alone.losses[:, 0], rtol=1e-3)
+
+
+def test_the_preset_of_total_variations_makes_ever_smoother_pictures(model_a):
+    base = VisualizationSettings(steps=40)
+    rows = PRESETS["variations"](base).rows
+    strengths = [row.settings.total_variation for row in rows]
+    assert strengths == sorted(strengths) and strengths[0] == 0
+    assert len({dataclasses.replace(r.settings, total_variation=0) for r in rows}) == 1
+    objective = o.neurons("2b", [0, 1])
+    variations = []
+    for row in (rows[0], rows[-2], rows[-1]):
+        images = visualize(model_a, objective, row.settings).images
+        found = sum(np.abs(np.diff(images, axis=k)).sum((1, 2, 3)) for k in (1, 2))
+        variations.append(found)
+    plain, smoother, smoothest = variations
+    assert (smoother < 0.9 * plain).all() and (smoothest < smoother).all()
 
 
 @pytest.mark.parametrize("position", ["centre", "all"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from lucid_rl.checkpoints.checkpoint import save_checkpoint
+from lucid_rl.games.coinrun_original_files import LIBRARY_VARIABLE
 from tests.script_errors import errors_of
 
 _PARSED = """
@@ -81,7 +82,13 @@ def test_from_flags_to_files(tmp_path, golden_folder, checkpoint_a):
     assert "extremal" in lines[0]
 
 
-def test_bad_input_is_one_line(tmp_path, golden_folder):
+def test_bad_input_is_one_line(tmp_path, golden_folder, checkpoint_a, monkeypatch):
+    # Its game is not there, so that nothing can be sampled.
+    monkeypatch.delenv(LIBRARY_VARIABLE, raising=False)
+    unplayable = tmp_path / "unplayable.jd"
+    game = {"env_name": "coinrun_old"}
+    save_checkpoint(checkpoint_a.replace_params({}, args=game), unplayable)
+    other = (f"--model={unplayable}", "--objective=neuron")
     own = ("--objective=neuron", "--n_observations=2")
     cases = [
         (("--presets=clouds",), "no preset 'clouds'"),
@@ -103,6 +110,10 @@ def test_bad_input_is_one_line(tmp_path, golden_folder):
         ((*own, "--objective=caricature", "--targets=2"), "no observation 2"),
         ((*own, "--objective=channel", "--layer=logits"), "keep_size"),
         (("--examples=map", "--layer=value", "--n_observations=2"), "positions"),
+        (other, "coinrun_original"),
+        ((*other, "--layer=9z"), "no layer or output '9z'"),
+        ((*other, "--targets=999"), "no channel 999: there are"),
+        ((*other, "--objective=caricature", "--targets=1024"), "no observation 1024"),
     ]
     model = f"--model={golden_folder / 'checkpoint_A.jd'}"
     lines = [(f"--output_dir={tmp_path / 'out'}", model, *c) for c, _ in cases]
