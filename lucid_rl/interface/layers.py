@@ -17,6 +17,7 @@ from lucid_rl.interpret.attribution import (
     value,
 )
 from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.progress import progress
 
@@ -148,13 +149,22 @@ def _gradients(
 ) -> np.ndarray:
     """Gradients by channel, f32 [O, C, n, H, W], of observations in [0, 1]."""
     function = model.layer_function(layer, [output.target for output in outputs])
-    seeds = [
-        output.seeds(slice(0, len(frames)), shape)
-        for output, shape in zip(outputs, function.target_shapes(), strict=True)
-    ]
-    batch = model.float_observations(model.check_observations(frames))
-    gradients = function.gradients(batch, seeds, batch)
-    return np.stack([np.moveaxis(gradient, -1, 0) for gradient in gradients])
+    shapes = function.target_shapes()
+    frames = model.check_observations(frames)
+    height, width, channels = model.layer_shape(layer)
+    found = np.empty((len(outputs), channels, len(frames), height, width), np.float32)
+    # Going back takes about as much memory again as going forward.
+    size = rows_within(BATCH_BYTES, 2 * model.forward_bytes)
+    for rows in batch_slices(len(frames), size):
+        seeds = [
+            output.seeds(rows, shape)
+            for output, shape in zip(outputs, shapes, strict=True)
+        ]
+        batch = model.float_observations(frames[rows])
+        gradients = function.gradients(batch, seeds, batch)
+        for maps, gradient in zip(found, gradients, strict=True):
+            maps[:, rows] = np.moveaxis(gradient, -1, 0)
+    return found
 
 
 def _display_scale(largest: np.ndarray) -> float:

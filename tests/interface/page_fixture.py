@@ -21,6 +21,8 @@ PIECES = (200, 80, 80, 40)
 """Frames that the page decodes together; the first trajectory takes two pieces."""
 N_FRAMES = sum(LENGTHS)
 N_EXAMPLES = 48
+STATED_ERROR = 0.0042
+"""Of layer 2b; of the other it is unknown."""
 MODELS = ("model", "edited")
 LAYERS = {"2b": (32, 4), "4a": (8, 8)}  # height and width, features
 COMBOS = [
@@ -260,6 +262,7 @@ def _attribution_part(m, name, side, k, rng) -> tuple[Layer, Part]:
             "n_nodes": 5,
             "mean_gap": 1e-3,
             "mean_total": 0.1,
+            "error": STATED_ERROR if name == "2b" else None,
         },
         "thumbnail": {"rows": 4, "columns": 4},
         "maps": [],

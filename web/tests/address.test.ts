@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { defaultState, formatAddress, parseAddress, type ViewState } from '../src/app/address';
 import type { ManifestMeta } from '../src/bundle/types';
 
-const layer = (id: string) => ({ id }) as ManifestMeta['models'][0]['layers'][0];
+const layer = (id: string) =>
+  ({ id, n_features: id === '1a' ? 3 : 8, kind: id === '1a' ? 'gradient' : 'attribution' }) as ManifestMeta['models'][0]['layers'][0];
 const meta = {
   trajectories: [{ length: 100 }, { length: 7 }],
   action_names: ['a', 'b', 'c'],
@@ -21,6 +22,8 @@ test.each<Partial<ViewState>>([
   {},
   { trajectory: 1, frame: 6, layer: '1a' },
   { overlay: false, combine: true, residual: true },
+  { radius: 0, brightness: -2.5, isolated: 8 },
+  { layer: '1a', radius: 12, brightness: 3, isolated: 2 },
   {
     rows: [
       { model: 'model', output: 'value' },
@@ -48,6 +51,14 @@ describe('what makes no sense falls back with a notice', () => {
     ['#rows=other:value', 'rows “other:value”'],
     ['#rows=', 'rows “”'],
     ['#overlay=yes', 'overlay “yes”'],
+    ['#smoothing=13', 'smoothing “13”'],
+    ['#smoothing=2.5', 'smoothing “2.5”'],
+    ['#brightness=-3.5', 'brightness “-3.5”'],
+    ['#brightness=0.3', 'brightness “0.3”'],
+    ['#brightness=1e0', 'brightness “1e0”'],
+    ['#feature=10', 'feature “10”'],
+    ['#feature=0', 'feature “0”'],
+    ['#feature=', 'feature “”'],
     ['#color=red', 'unknown parameter “color”'],
     ['#nonsense', 'unknown parameter “nonsense”'],
   ])('%s', (hash, words) => {
@@ -55,6 +66,12 @@ describe('what makes no sense falls back with a notice', () => {
     expect(state).toEqual(defaultState(meta));
     expect(notices).toHaveLength(1);
     expect(notices[0]).toContain(words);
+  });
+
+  test('also a feature that another layer has', () => {
+    const { state, notices } = parseAddress('#layer=1a&feature=4', meta);
+    expect(state).toMatchObject({ layer: '1a', isolated: null });
+    expect(notices[0]).toContain('1 to 3');
   });
 
   test('and the rest holds', () => {

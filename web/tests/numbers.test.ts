@@ -30,7 +30,7 @@ test.each([
 ])('%f rounds up to %f', (value, rounded) => expect(roundUp(value)).toBeCloseTo(rounded, 12));
 
 test('percents and bytes', () => {
-  expect([percent(0.051), percent(0.5), percent(0)]).toEqual(['5.1 %', '50 %', '0 %']);
+  expect([0.051, 0.5, 0, 4e-4, 5e-4].map(percent)).toEqual(['5.1 %', '50 %', '0 %', '< 0.1 %', '0.1 %']);
   expect([bytes(2500), bytes(2.55e6), bytes(25.4e6)]).toEqual(['3 kB', '2.5 MB', '25 MB']);
 });
 

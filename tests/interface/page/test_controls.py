@@ -1,13 +1,21 @@
 """Every control does what it says."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from lucid_rl.interface.names import read_names
+from lucid_rl.interface.page import write_page
 from tests.interface.page.driver import index, number
-from tests.interface.page_fixture import COMBOS, HOSTILE_NAME, LENGTHS, NAMES
+from tests.interface.page_fixture import (
+    COMBOS,
+    HOSTILE_NAME,
+    LENGTHS,
+    NAMES,
+    STATED_ERROR,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -331,9 +339,31 @@ def test_the_crosshair_moves_by_keyboard(viewer):
 def test_completeness_of_the_frame(viewer, bundle):
     viewer.go("#trajectory=2&frame=8&layer=2b")
     totals = bundle.layers["model", "2b"].totals[index(1, 7)]
-    shown, change, gap = viewer.get("completeness").locator("strong").all_inner_texts()
+    numbers = viewer.get("completeness").locator("strong").all_inner_texts()
+    shown, change, gap, error = numbers
     assert number(shown) == pytest.approx(totals.sum(), rel=6e-3)
     assert number(shown) - number(change) == pytest.approx(number(gap), abs=2e-3)
+    assert error == f"{100 * STATED_ERROR:.1f} %"
+    assert viewer.get("stated-error").is_visible()
+
+
+def test_an_error_that_was_not_measured_is_not_stated(viewer):
+    viewer.get("layer-4a").check(force=True)
+    viewer.settle()
+    assert viewer.get("completeness").locator("strong").count() == 3
+    assert viewer.get("stated-error").count() == 0
+
+
+def test_the_header_says_each_thing_once(open_page, bundle, tmp_path):
+    manifest = bundle.parts[-1]
+    meta = {**manifest.meta, "title": "coinrun_hard and buzzsaw-blind"}
+    parts = [*bundle.parts[:-1], dataclasses.replace(manifest, meta=meta)]
+    viewer = open_page(write_page(parts, tmp_path))
+    viewer.settle()
+    header = viewer.page.locator("header").first.inner_text().split("\n")
+    assert header[0] == "coinrun_hard and buzzsaw-blind"
+    assert header.count("coinrun_hard and buzzsaw-blind") == 1
+    assert not [text for text in header[1:] if "coinrun" in text or "blind" in text]
 
 
 def test_the_legend_isolates_by_focus_too(viewer):
@@ -428,6 +458,32 @@ def test_the_address_follows_and_leads(viewer, open_page, site):
     assert again["combine"] and not again["notices"]
 
 
+def test_the_address_holds_smoothing_brightness_and_the_feature_shown_alone(
+    viewer, open_page, site
+):
+    viewer.get("settings-button").click()
+    viewer.get("radius").fill("3")
+    viewer.get("strength").fill("-1.5")
+    viewer.page.keyboard.press("Escape")
+    viewer.get("frame-number").click()
+    viewer.page.keyboard.press("2")
+    viewer.get("feature-4").hover()  # shown alone for as long as the mouse is there
+    viewer.wait_for("view.isolated === 3")
+    viewer.get("frame-number").hover()
+    viewer.page.wait_for_function("location.hash.includes('feature=')")
+    address = viewer.page.url.split("#")[1]
+    expected = "trajectory=1&frame=1&layer=2b&smoothing=3&brightness=-1.5&feature=2"
+    assert address == expected
+    shown = viewer.drawn("positive")
+    again = open_page(site, "#" + address)
+    view = again.settle()
+    assert (view["radius"], view["brightness"], view["isolated"]) == (3, -1.5, 1)
+    np.testing.assert_array_equal(again.drawn("positive"), shown)
+    everything = again.go("#trajectory=1&frame=1&layer=2b")
+    assert (everything["radius"], everything["isolated"]) == (7, None)
+    assert not np.array_equal(again.drawn("positive"), shown)
+
+
 def test_an_address_leads_though_another_is_about_to_be_written(viewer):
     viewer.page.evaluate(
         """async () => {
@@ -446,11 +502,16 @@ def test_an_address_leads_though_another_is_about_to_be_written(viewer):
 
 
 def test_a_bad_address_falls_back_with_a_notice(open_page, site):
-    viewer = open_page(site, "#trajectory=99&layer=9z&frame=<b>&rows=model:77&x=1")
+    viewer = open_page(
+        site,
+        "#trajectory=99&layer=9z&frame=<b>&rows=model:77&x=1"
+        "&smoothing=99&brightness=dim&feature=6",
+    )
     view = viewer.settle()
+    assert (view["radius"], view["brightness"], view["isolated"]) == (7, 0, None)
     assert (view["trajectory"], view["frame"], view["layer"]) == (0, 0, "2b")
     notices = viewer.get("notices").inner_text()
-    for words in ("“99”", "“9z”", "“<b>”", "“model:77”", "“x”"):
+    for words in ("“99”", "“9z”", "“<b>”", "“model:77”", "“x”", "“99”", "“dim”", "“6”"):
         assert words in notices
     dismiss = viewer.page.get_by_label("Dismiss this notice")
     for _ in range(dismiss.count()):

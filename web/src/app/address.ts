@@ -1,7 +1,7 @@
 /** What is on view, as the address's hash. Numbers in it count from 1, as on the page. */
 
 import type { Output } from '../bundle/attribution';
-import type { ManifestMeta } from '../bundle/types';
+import type { LayerInfo, ManifestMeta } from '../bundle/types';
 
 export interface RowState {
   model: string;
@@ -17,7 +17,17 @@ export interface ViewState {
   overlay: boolean;
   combine: boolean;
   residual: boolean;
+  /** Radius of the smoothing disc in cells of the layer; 0: none. */
+  radius: number;
+  /** In powers of two; 0: as computed. */
+  brightness: number;
+  /** The feature (or residual) shown alone, from 0; null: all. */
+  isolated: number | null;
 }
+
+/** From the least to the most, in steps. */
+export const RADII = { min: 0, max: 12, step: 1, usual: 7 };
+export const BRIGHTNESSES = { min: -3, max: 3, step: 0.5, usual: 0 };
 
 export function defaultState(meta: ManifestMeta): ViewState {
   const model = meta.models[0]!;
@@ -30,11 +40,22 @@ export function defaultState(meta: ManifestMeta): ViewState {
     overlay: true,
     combine: false,
     residual: false,
+    radius: RADII.usual,
+    brightness: BRIGHTNESSES.usual,
+    isolated: null,
   };
 }
 
 const FLAGS = ['overlay', 'combine', 'residual'] as const;
-const KNOWN = new Set<string>(['trajectory', 'frame', 'layer', 'rows', ...FLAGS]);
+const LEVELS = [
+  ['smoothing', 'radius', RADII],
+  ['brightness', 'brightness', BRIGHTNESSES],
+] as const;
+const KNOWN = new Set<string>([
+  ...['trajectory', 'frame', 'layer', 'rows', 'feature'],
+  ...FLAGS,
+  ...LEVELS.map(([key]) => key),
+]);
 
 export function formatAddress(state: ViewState, meta: ManifestMeta): string {
   const usual = defaultState(meta);
@@ -47,6 +68,9 @@ export function formatAddress(state: ViewState, meta: ManifestMeta): string {
   if (rows !== 'value') parts.push(`rows=${rows}`);
   for (const flag of FLAGS)
     if (state[flag] !== usual[flag]) parts.push(`${flag}=${state[flag] ? 1 : 0}`);
+  for (const [key, field, { usual }] of LEVELS)
+    if (state[field] !== usual) parts.push(`${key}=${state[field]}`);
+  if (state.isolated !== null) parts.push(`feature=${state.isolated + 1}`);
   return `#${parts.join('&')}`;
 }
 
@@ -108,7 +132,37 @@ export function parseAddress(
     else if (text !== undefined)
       notices.push(`The address has ${flag} “${text}”; it is 0 or 1.`);
   }
+
+  for (const [key, field, { min, max, step }] of LEVELS) {
+    const text = given.get(key);
+    if (text === undefined) continue;
+    const value = /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+    if (value >= min && value <= max && Number.isInteger(value / step)) state[field] = value;
+    else
+      notices.push(
+        `The address asks for ${key} “${text}”; it goes from ${min} to ${max} in steps of ` +
+          `${step}. Showing the usual.`,
+      );
+  }
+
+  const feature = given.get('feature');
+  if (feature !== undefined) {
+    const shown = modelLayer(meta, state);
+    const most = shown.n_features + (shown.kind === 'gradient' ? 0 : 1);
+    const value = /^\d+$/.test(feature) ? Number(feature) : NaN;
+    if (value >= 1 && value <= most) state.isolated = value - 1;
+    else
+      notices.push(
+        `The address asks for feature “${feature}”; layer ${shown.id} has 1 to ${most}. ` +
+          `Showing all.`,
+      );
+  }
   return { state, notices };
+}
+
+function modelLayer(meta: ManifestMeta, { rows, layer }: ViewState): LayerInfo {
+  const model = meta.models.find((m) => m.id === rows[0]!.model) ?? meta.models[0]!;
+  return model.layers.find((l) => l.id === layer) ?? model.layers[0]!;
 }
 
 function parseRow(text: string, meta: ManifestMeta): RowState | null {

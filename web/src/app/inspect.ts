@@ -27,7 +27,6 @@ export function inspect(view: View): unknown {
     playing: view.player.direction,
     fps: view.player.fps,
     isolated: view.isolated,
-    radius: view.radius,
     strength: view.strength,
     probe: view.probe && { ...view.probe },
     opened: view.opened,

@@ -2,9 +2,25 @@
 
 import type { Output } from '../bundle/attribution';
 import type { Bundle } from '../bundle/bundle';
+import type { ManifestMeta } from '../bundle/types';
 import type { View } from './view.svelte';
 
 const CHANNELS = ['red', 'green', 'blue'];
+
+/** The page's title, its models and its game, leaving out what an earlier one says. */
+export function headings(meta: Pick<ManifestMeta, 'title' | 'models' | 'environment'>): string[] {
+  const said: string[] = [];
+  const words = (text: string) => ` ${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim()} `;
+  const isNew = (text: unknown): text is string =>
+    Boolean(text) && !said.some((earlier) => words(earlier).includes(words(String(text))));
+  said.push(meta.title || 'Interface');
+  const models = meta.models.map((m) => m.name).filter(isNew);
+  if (models.length) said.push(models.join(' · '));
+  const { name, distribution_mode: mode } = meta.environment;
+  const game = [name, mode].filter(Boolean).join(' ');
+  if (isNew(game)) said.push(game);
+  return said;
+}
 
 /** "3 coin", "3" without a name, "residual". */
 export function featureTitle(view: View, feature: number): string {

@@ -6,7 +6,14 @@ import { disc } from '../arithmetic/smoothing';
 import type { Output } from '../bundle/attribution';
 import type { Bundle } from '../bundle/bundle';
 import type { Episode, LayerInfo, LayerKind } from '../bundle/types';
-import { defaultState, formatAddress, parseAddress, type ViewState } from './address';
+import {
+  BRIGHTNESSES,
+  defaultState,
+  formatAddress,
+  parseAddress,
+  RADII,
+  type ViewState,
+} from './address';
 import { FeatureNames } from './names.svelte';
 import { Player } from './player.svelte';
 import { preferences } from './preferences.svelte';
@@ -25,8 +32,6 @@ export interface Probe {
   pinned: boolean;
 }
 
-export const USUAL_RADIUS = 7;
-
 export class View {
   readonly names: FeatureNames;
   readonly player: Player;
@@ -40,9 +45,9 @@ export class View {
   /** Beside the observation its full-resolution picture, where there is one. */
   fullResolution = $state(true);
   /** Radius of the smoothing disc in cells of the layer; 0: none. */
-  radius = $state(USUAL_RADIUS);
-  /** Multiplies the brightness. */
-  strength = $state(1);
+  radius = $state(RADII.usual);
+  /** In powers of two. */
+  brightness = $state(BRIGHTNESSES.usual);
   /** Actions whose logits have a graph beside those of the rows. */
   graphedActions: number[] = $state([]);
   hovered: number | null = $state(null);
@@ -88,6 +93,11 @@ export class View {
   /** The feature (or residual) shown alone. */
   get isolated(): number | null {
     return this.hovered ?? this.isolatedByKey;
+  }
+
+  /** What attributions are multiplied by to be shown. */
+  get strength(): number {
+    return 2 ** this.brightness;
   }
 
   filter = $derived.by(() => disc(this.radius));
@@ -136,9 +146,19 @@ export class View {
   }
 
   get state(): ViewState {
-    const { trajectory, frame, overlay, combine, residual } = this;
-    const rows = this.rows.map(({ model, output }) => ({ model, output }));
-    return { trajectory, frame, layer: this.layerId, rows, overlay, combine, residual };
+    const { trajectory, frame, overlay, combine, residual, radius, brightness } = this;
+    return {
+      trajectory,
+      frame,
+      layer: this.layerId,
+      rows: this.rows.map(({ model, output }) => ({ model, output })),
+      overlay,
+      combine,
+      residual,
+      radius,
+      brightness,
+      isolated: this.isolatedByKey,
+    };
   }
 
   get address(): string {
@@ -158,7 +178,10 @@ export class View {
     this.overlay = state.overlay;
     this.combine = state.combine;
     this.residual = state.residual;
+    this.radius = state.radius;
+    this.brightness = state.brightness;
     this.rows = state.rows.map((row) => ({ ...row, key: this.#nextKey++ }));
     this.setLayer(state.layer);
+    this.isolatedByKey = state.isolated;
   }
 }

@@ -18,6 +18,7 @@ function fixed(size: number): string {
 
 export function percent(fraction: number): string {
   const value = 100 * fraction;
+  if (value > 0 && value < 0.05) return '< 0.1 %';
   return `${value >= 10 || value === 0 ? value.toFixed(0) : value.toFixed(1)} %`;
 }
 

@@ -104,7 +104,14 @@ export interface LayerMeta {
   kind: LayerKind;
   /** Median over frames of each frame's largest absolute feature attribution. */
   scale: number;
-  quadrature?: { rule: string; n_nodes: number; mean_gap: number; mean_total: number };
+  quadrature?: {
+    rule: string;
+    n_nodes: number;
+    mean_gap: number;
+    mean_total: number;
+    /** Of features' totals, relative to the mean total; null: not measured. */
+    error: number | null;
+  };
   maps?: MapInfo[];
   thumbnail?: { rows: number; columns: number };
 }
