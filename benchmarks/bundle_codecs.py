@@ -1,46 +1,48 @@
-"""Bits that a number of attribution takes by codec, and how few its neighbours allow.
+"""Bits that a number of attribution takes by codec, and what a better coder would save.
 
     python -m benchmarks.bundle_codecs --page=outputs/interface
 
-On the first frames of each layer of a bundle: gzip, the lossless WebP in use, and the
-entropy of a number alone and given the sizes of its neighbours in space, in the frame
-before and in the map before (measured on the same numbers, so a little too low). Writes
-benchmarks/results/bundle_codecs.json.
+On one entry of each layer of a bundle (256 frames of the default run): gzip, the
+lossless WebP in use, the entropy of a number alone, and an adaptive coder of mixed
+contexts (`benchmarks.context_mixing`). Writes benchmarks/results/bundle_codecs.json.
 """
 
 import argparse
 
 import numpy as np
 
+from benchmarks.context_mixing import bits_per_number
 from benchmarks.measuring import print_table, write_result
 from lucid_rl.interface import read_bundle
-from lucid_rl.interface.encoding import encode_array
-
-_N_FRAMES = 64
-_EDGES = (1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 45, 70, 120)
+from lucid_rl.interface.encoding import encode_array, encode_text
+from lucid_rl.interface.parts import Part
 
 
-def entropy(codes: np.ndarray, contexts: np.ndarray) -> float:
-    """Bits of a number given its context."""
-    pairs = contexts.ravel() * 256 + (codes.ravel().astype(int) + 128)
-    counts = np.bincount(pairs, minlength=256 * (int(contexts.max()) + 1))
-    table = counts.reshape(-1, 256).astype(float)
-    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    logs = np.log2(np.where(shares > 0, shares, 1))
-    return float(-(table * logs).sum() / codes.size)
+def entropy(codes: np.ndarray) -> float:
+    """Bits of a number by itself; the best fixed code for each map [M, …]."""
+    bits = 0.0
+    for values in codes:
+        counts = np.unique(values, return_counts=True)[1]
+        bits -= (counts * np.log2(counts / values.size)).sum()
+    return float(bits / codes.size)
 
 
-def neighbours(codes: np.ndarray) -> np.ndarray:
-    """A context for each number of codes [M, N, H, W], from those read before it."""
-    sizes = np.pad(np.abs(codes.astype(int)), ((1, 0), (1, 0), (1, 0), (1, 1)))
-    here = sizes[1:, 1:]
-    left, up = here[:, :, 1:, :-2], here[:, :, :-1, 1:-1]
-    corners = here[:, :, :-1, :-2] + here[:, :, :-1, 2:]
-    space = np.digitize(2 * left + 2 * up + corners, _EDGES)
-    before = np.digitize(sizes[1:, :-1, 1:, 1:-1], (1, 2, 4, 9))
-    map_before = np.digitize(sizes[:-1, 1:, 1:, 1:-1], (1, 3))
-    maps = np.arange(len(codes))[:, None, None, None]
-    return ((maps * 16 + space) * 5 + before) * 3 + map_before
+def measure(part: Part) -> dict[str, float]:
+    """Bits a number, and the megabytes of a layer now and with mixed contexts."""
+    entries = [e for e in part.entries if e["name"].startswith("attribution#")]
+    piece = len(entries) // 3
+    codes = part.array("attribution", piece)
+    webp = 8 * entries[piece]["length"] / codes.size
+    mixed = bits_per_number(codes)
+    megabytes = sum(entry["length"] for entry in entries) / 1e6
+    return {
+        "gzip": 8 * len(encode_array(codes, "gzip")[1]) / codes.size,
+        "webp": webp,
+        "alone": entropy(codes),
+        "mixed contexts": mixed,
+        "MB": megabytes,
+        "MB, mixed contexts": megabytes * mixed / webp,
+    }
 
 
 def main() -> None:
@@ -48,20 +50,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--page", default="outputs/interface")
     bundle = read_bundle(parser.parse_args().page)
-    layers = {}
-    for layer in bundle.layers():
-        part = bundle.part(f"model/{layer}")
-        codes = part.array("attribution", 0)[:, :_N_FRAMES]
-        bits = 8 / codes.size
-        layers[layer] = {
-            "gzip": bits * len(encode_array(codes, "gzip")[1]),
-            "webp": bits * len(encode_array(codes, "webp")[1]),
-            "alone": entropy(codes, np.zeros(codes.shape, int)),
-            "given neighbours": entropy(codes, neighbours(codes)),
-        }
+    layers = {id_: measure(bundle.part(f"model/{id_}")) for id_ in bundle.layers()}
+    data = bundle.part(f"model/{bundle.layers()[-1]}").data
+    text = len(encode_text(data, "windows-1252")) / len(data)
     rows = [[layer, *found.values()] for layer, found in layers.items()]
     print_table(["bits a number", *next(iter(layers.values()))], rows)
-    write_result("bundle_codecs", {"frames": _N_FRAMES, "layers": layers})
+    total, mixed = (
+        sum(found[kind] for found in layers.values())
+        for kind in ("MB", "MB, mixed contexts")
+    )
+    print(f"attributions {total:.1f} MB, with mixed contexts {mixed:.1f} MB")
+    print(f"as text {100 * (text - 1):.1f} % larger")
+    result = {"layers": layers, "text": text, "MB": total, "MB, mixed contexts": mixed}
+    write_result("bundle_codecs", result)
 
 
 if __name__ == "__main__":
