@@ -1,8 +1,17 @@
-"""Hallucinations: places where a detector fires although its object is not there.
+"""Hallucinations: a detector says that its object is there, and there is none.
 
 The article found two by looking at spikes of the value function (section
-"Hallucinations"). Where the game's state is known, it says whether the object that a
-feature detects is there.
+"Hallucinations"): something was mistaken for an object, which moved the value. Where
+the game's state is known, each part of that can be tested. A place of an observation
+is a hallucination if
+
+1. the detector fires there as strongly as, in observations as they usually are, means
+   with a stated precision that its object is in that cell or one beside it;
+2. no such object is anywhere in the part of the picture that the place depends on, its
+   receptive field, and the painted velocity, which many features read as well, is not
+   beside it;
+3. the value function is another once the feature's direction is taken out of the
+   layer's activations there.
 """
 
 import dataclasses
@@ -10,17 +19,45 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy.ndimage import maximum_filter
+from scipy.special import softmax
 
 from lucid_rl.editing.feature_naming import measure_features
 from lucid_rl.editing.feature_objects import FeatureObjects
-from lucid_rl.errors import InputError
-from lucid_rl.interpret.attribution import AttributionSettings, attribute
+from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.visualization.receptive_field import receptive_window
 from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.layer_function import Target
 from lucid_rl.sampling.observations import Observations
 
-# Many features read the painted velocity as well, which is no hallucination.
 _PAINTED = "velocity_boxes"
+# A precision that fewer firings show is luck.
+_FEWEST_FIRINGS = 20
+_BATCH = 128  # observations whose activations are in memory at once
+
+
+@dataclasses.dataclass(frozen=True)
+class HallucinationSettings:
+    """What counts as one.
+
+    Attributes:
+        precision: how often, where a detector fires that strongly, its object is there.
+        least_value_change: how much of the value function it must be worth; the
+            article's two were worth 0.03 and 0.09.
+    """
+
+    precision: float = 0.9
+    least_value_change: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not 0 < self.precision <= 1:
+            raise SettingsError(
+                f"precision={self.precision}: expected a share above 0, up to 1"
+            )
+        if not self.least_value_change >= 0:
+            raise SettingsError(
+                f"least_value_change={self.least_value_change}: expected 0 or more"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +70,10 @@ class Hallucination:
         object_class: what it detects.
         row: of the place, as a share of the picture's height, in [0, 1].
         column: the same of its width.
-        response: of the feature there, in units of its median response at objects.
-        attribution: the feature's attribution of the value function around the place:
-            what the hallucination is worth.
+        response: of the feature there, in units of the one that means an object.
+        value_change: by how much the value function is higher for it.
+        action_change: share of the actions' probability that is elsewhere for it, in
+            [0, 1].
     """
 
     observation: int
@@ -44,14 +82,16 @@ class Hallucination:
     row: float
     column: float
     response: float
-    attribution: float
+    value_change: float
+    action_change: float
 
     def __str__(self) -> str:
         return (
             f"feature {self.feature} sees a {self.object_class.replace('_', ' ')} at "
-            f"({self.row:.2f}, {self.column:.2f}) of the picture, where there is none: "
-            f"response {self.response:.0%} of the usual, attribution "
-            f"{self.attribution:+.3f}"
+            f"({self.row:.2f}, {self.column:.2f}) of the picture, with none in reach: "
+            f"{self.response:.1f} times the response that means one; value "
+            f"{self.value_change:+.3f}, {self.action_change:.0%} of the actions' "
+            "probability"
         )
 
 
@@ -61,9 +101,7 @@ def find_hallucinations(
     factorization: Factorization,
     detectors: Mapping[int, str],
     usual: FeatureObjects,
-    *,
-    least_response: float = 0.5,
-    attribution: AttributionSettings | None = None,
+    settings: HallucinationSettings | None = None,
 ) -> list[Hallucination]:
     """Looks for the strongest one of each detector in each observation.
 
@@ -73,70 +111,103 @@ def find_hallucinations(
         factorization: features of one of its layers.
         detectors: the object that each of some features detects, by number.
         usual: features and objects of observations as they usually are, which say how
-            strongly a detector responds to its object.
-        least_response: responses below this share of the usual do not count.
-        attribution: how attributions are computed.
+            strong a response means an object. A feature that is never that precise
+            finds nothing.
+        settings: what counts.
 
     Returns:
-        The hallucinations, those first whose attribution is largest, of either sign. A
-        place counts if neither its cell nor a neighbour, of a grid of 16 x 16, holds
-        the object or the painted velocity.
+        The hallucinations, those first that are worth most to the value function, of
+        either sign.
 
     Raises:
-        InputError: observations without states, or a detector of an object that is
-            unknown or not in `usual`.
+        InputError: observations without states, or a detector or an object that is
+            unknown.
     """
-    usual_responses = {
-        feature: _median_response(usual, feature, name)
+    settings = settings or HallucinationSettings()
+    thresholds = {
+        feature: response_that_means(usual, feature, name, settings.precision)
         for feature, name in detectors.items()
     }
     measured = measure_features(model, factorization, sampled)
-    n, n_cells = measured.present.shape[:2]
-    side = round(n_cells**0.5)
-    grid = measured.responses.reshape(n, side, side, -1)
-    present = measured.present.reshape(n, side, side, -1)
+    responses, present = (_grid(a) for a in (measured.responses, measured.present))
+    reach = _reach(model, factorization.layer, responses.shape[1])
     painted = _near(present[..., measured.object_classes.index(_PAINTED)])
-    found = []
+    places = []
     for feature, name in detectors.items():
-        there = _near(present[..., measured.object_classes.index(name)])
-        false = np.where(there | painted, 0, grid[..., feature]).reshape(n, -1)
-        cells = false.argmax(axis=1)
-        responses = false.max(axis=1) / usual_responses[feature]
-        found += [
-            (int(i), feature, name, int(cells[i]), float(responses[i]))
-            for i in np.flatnonzero(responses >= least_response)
+        threshold = thresholds[feature]
+        if threshold is None:
+            continue
+        there = _within(reach, present[..., measured.object_classes.index(name)])
+        false = np.where(there | painted, 0, responses[..., feature])
+        cells = false.reshape(len(false), -1).argmax(axis=1)
+        strongest = false.reshape(len(false), -1).max(axis=1) / threshold
+        places += [
+            (int(i), feature, divmod(int(cells[i]), false.shape[2]), strongest[i])
+            for i in np.flatnonzero(strongest >= 1)
         ]
-    shown = sorted({i for i, *_ in found})
-    if not shown:
-        return []
-    values = attribute(
-        model, sampled.observations[shown], factorization.layer, settings=attribution
-    ).values
-    parts = dict(zip(shown, factorization.reduce_attribution(values)[0], strict=True))
-    hallucinations = []
-    for i, feature, name, cell, response in found:
-        row, column = ((index + 0.5) / side for index in divmod(cell, side))
-        worth = _around(parts[i][..., feature], row, column, side)
-        hallucinations.append(
-            Hallucination(i, feature, name, row, column, response, worth)
+    worth = _worth(model, sampled.observations, factorization, responses.shape, places)
+    found = [
+        Hallucination(
+            observation=i,
+            feature=feature,
+            object_class=detectors[feature],
+            row=(row + 0.5) / responses.shape[1],
+            column=(column + 0.5) / responses.shape[2],
+            response=float(response),
+            value_change=value,
+            action_change=actions,
         )
-    return sorted(hallucinations, key=lambda found: -abs(found.attribution))
+        for (i, feature, (row, column), response), (value, actions) in zip(
+            places, worth, strict=True
+        )
+        if abs(value) >= settings.least_value_change
+    ]
+    return sorted(found, key=lambda one: -abs(one.value_change))
 
 
-def _median_response(usual: FeatureObjects, feature: int, name: str) -> float:
-    if name not in usual.object_classes or not 0 <= feature < usual.n_features:
+def response_that_means(
+    usual: FeatureObjects, feature: int, object_class: str, precision: float
+) -> float | None:
+    """The least response that tells an object with a stated precision.
+
+    Args:
+        usual: features and objects of observations as they usually are.
+        feature: the detector, by number.
+        object_class: what it detects.
+        precision: share of the cells with at least that response whose object is in
+            that cell or one beside it.
+
+    Returns:
+        The response; None if no response is that precise, or only a handful is.
+
+    Raises:
+        InputError: there is no such feature or object.
+    """
+    names = usual.object_classes
+    if object_class not in names or not 0 <= feature < usual.n_features:
         raise InputError(
-            f"feature {feature} as a detector of {name!r}: there are features 0 to "
-            f"{usual.n_features - 1} and {', '.join(usual.object_classes)}"
+            f"feature {feature} as a detector of {object_class!r}: there are features "
+            f"0 to {usual.n_features - 1} and {', '.join(names)}"
         )
-    there = usual.present[..., usual.object_classes.index(name)]
-    median = float(np.median(usual.responses[there, feature])) if there.any() else 0.0
-    if not median:
-        raise InputError(
-            f"feature {feature} does not respond to {name} in {len(there)} "
-            "observations: give more of them, or another detector"
-        )
-    return median
+    present = _grid(usual.present)
+    counts = ~_near(present[..., names.index(_PAINTED)])
+    there = _near(present[..., names.index(object_class)])[counts]
+    responses = _grid(usual.responses)[..., feature][counts]
+    order = np.argsort(-responses, kind="stable")
+    order = order[responses[order] > 0]
+    ordered = responses[order]
+    share = np.cumsum(there[order]) / np.arange(1, len(order) + 1)
+    # Cells of equal response are reached together.
+    last = np.append(np.diff(ordered) != 0, True)[: len(ordered)]
+    enough = np.arange(1, len(order) + 1) >= _FEWEST_FIRINGS
+    precise = np.flatnonzero(last & enough & (share >= precision))
+    return float(ordered[precise[-1]]) if len(precise) else None
+
+
+def _grid(values: np.ndarray) -> np.ndarray:
+    """Cells [N, S * S, n] as [N, S, S, n]."""
+    side = round(values.shape[1] ** 0.5)
+    return values.reshape(len(values), side, side, -1)
 
 
 def _near(present: np.ndarray) -> np.ndarray:
@@ -144,10 +215,83 @@ def _near(present: np.ndarray) -> np.ndarray:
     return maximum_filter(present, size=(1, 3, 3))
 
 
-def _around(values: np.ndarray, row: float, column: float, side: int) -> float:
-    """Sum of [h, w] over a cell and its neighbours."""
-    slices = []
-    for place, size in ((row, values.shape[0]), (column, values.shape[1])):
-        low, high = ((place + step / side) * size for step in (-1.5, 1.5))
-        slices.append(slice(max(0, round(low)), round(high)))
-    return float(values[tuple(slices)].sum(dtype=np.float64))
+def _reach(
+    model: GraphModel, layer: str, side: int
+) -> tuple[list[slice], list[slice]] | None:
+    """Rows and columns of cells that each row and column of cells depends on.
+
+    None where that is not known: then a place depends on the whole picture.
+    """
+    height, width, _ = model.layer_shape(layer)
+    size = model.image_shape[:2]
+    node = model.node_name(layer)
+    found: tuple[list[slice], list[slice]] = ([], [])
+    for k in range(side):
+        first = k * height // side, k * width // side
+        last = (k + 1) * height // side - 1, (k + 1) * width // side - 1
+        window = receptive_window(model, [(node, first), (node, last)], size)
+        if window is None:
+            return None
+        for cells, (start, stop), pixels in zip(
+            found, (window.rows, window.columns), size, strict=True
+        ):
+            cells.append(slice(start * side // pixels, -(-stop * side // pixels)))
+    return found
+
+
+def _within(
+    reach: tuple[list[slice], list[slice]] | None, present: np.ndarray
+) -> np.ndarray:
+    """Cells [N, S, S] that depend on a cell that holds something."""
+    if reach is None:
+        anywhere = present.any(axis=(1, 2), keepdims=True)
+        return np.broadcast_to(anywhere, present.shape)
+    rows, columns = reach
+    down = np.stack([present[:, cells].any(axis=1) for cells in rows], axis=1)
+    return np.stack([down[:, :, cells].any(axis=2) for cells in columns], axis=2)
+
+
+def _worth(
+    model: GraphModel,
+    observations: np.ndarray,
+    factorization: Factorization,
+    grid: tuple[int, ...],
+    places: list[tuple[int, int, tuple[int, int], float]],
+) -> list[tuple[float, float]]:
+    """Value, and share of the actions' probability, that each place accounts for.
+
+    The feature's direction is projected out of the activations of the place's cell and
+    those beside it.
+    """
+    layer = factorization.layer
+    function = model.layer_function(layer, (Target("value"), Target("logits")))
+    found = []
+    for start in range(0, len(places), _BATCH):
+        batch = places[start : start + _BATCH]
+        seen = observations[[i for i, *_ in batch]]
+        with_it = model.activations(seen, [layer])[layer]
+        without = with_it.copy()
+        for one, (_, feature, cell, _) in zip(without, batch, strict=True):
+            direction = factorization.directions[feature]
+            unit = direction / max(float(np.linalg.norm(direction)), 1e-12)
+            part = one[_around(cell, grid[1:3], one.shape[:2])]
+            part -= (part @ unit)[..., None] * unit
+        shown = model.float_observations(seen)
+        (value, logits), (value_without, logits_without) = (
+            function.values(points, shown) for points in (with_it, without)
+        )
+        changed = np.abs(softmax(logits, axis=-1) - softmax(logits_without, axis=-1))
+        moved = changed.sum(axis=-1) / 2
+        lost = (value - value_without).reshape(len(batch))
+        found += list(zip(lost.tolist(), moved.tolist(), strict=True))
+    return found
+
+
+def _around(
+    cell: tuple[int, int], grid: tuple[int, ...], size: tuple[int, ...]
+) -> tuple[slice, ...]:
+    """Positions of a layer of a size that lie in a cell or those beside it."""
+    return tuple(
+        slice(max(0, (k - 1) * n // cells), (k + 2) * n // cells)
+        for k, cells, n in zip(cell, grid, size, strict=True)
+    )
