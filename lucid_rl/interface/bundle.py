@@ -6,6 +6,7 @@ docs/bundle_format.md is the contract between this module and the page.
 import dataclasses
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,20 @@ _ELEMENT = re.compile(
 def part_file(name: str) -> str:
     """A part's file, relative to the page."""
     return f"data/{name.replace('/', '_')}.js"
+
+
+def policy_parts(part: Part) -> Iterator[Part]:
+    """What is common to a layer's attributions of actions, and a part for each action.
+
+    A page so loads the actions it shows and no others.
+
+    Args:
+        part: as `layers.layer_part` makes it of a number of actions.
+    """
+    maps = [name for name in part.names if name.startswith("attribution/")]
+    yield part.pick(part.name, [name for name in part.names if name not in maps])
+    for action, name in enumerate(maps):
+        yield part.pick(f"{part.name}/{action}", [name])
 
 
 def write_part(part: Part, directory: PathLike, encoding: str = "windows-1252") -> None:
@@ -62,7 +77,7 @@ class Bundle:
     _parts: dict[str, Part] = dataclasses.field(repr=False)
 
     def part(self, name: str) -> Part:
-        """A part by name: "frames", "examples", "model/2b", "model/2b/policy", ….
+        """A part by name, such as "frames", "model/2b" or "model/2b/policy/7".
 
         Raises:
             BundleError: it is missing or damaged.
@@ -116,9 +131,14 @@ class Bundle:
             BundleError: the bundle holds no such thing, or is damaged.
         """
         name = f"{model}/{layer}" + ("" if action is None else "/policy")
-        part = self.part(name)
+        part = holder = self.part(name)
         array = "attribution" if action is None else f"attribution/{action}"
-        codes = part.array(array, self._check(trajectory))
+        if action is not None:
+            n_actions = len(part.array("totals"))
+            if not 0 <= action < n_actions:
+                raise BundleError(f"no action {action}; there are {n_actions}, from 0")
+            holder = self.part(f"{name}/{action}")
+        codes = holder.array(array, self._check(trajectory))
         scales = part.array("frame_scale")[self.frames(trajectory)]
         if scales.size != codes.shape[-3]:
             raise BundleError(f"part {name!r}: scales and attributions do not match")

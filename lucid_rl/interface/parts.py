@@ -9,7 +9,7 @@ import dataclasses
 import json
 import pathlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,19 @@ class Part:
             raise BundleError(
                 f"part {self.name!r}: the entries of {name!r} do not join: {error}"
             ) from None
+
+    def pick(self, name: str, arrays: Collection[str]) -> "Part":
+        """A part of another name that holds some of the arrays, as they are encoded."""
+        entries: list[dict[str, Any]] = []
+        blobs: list[bytes] = []
+        offset = 0
+        for entry in self.entries:
+            if entry["name"].split("#")[0] in arrays:
+                start, length = entry["offset"], entry["length"]
+                blobs.append(self.data[start : start + length])
+                entries.append(entry | {"offset": offset})
+                offset += length
+        return Part(name, self.meta, tuple(entries), b"".join(blobs))
 
     def header(self, encoding_name: str) -> dict[str, Any]:
         """The JSON object that goes before the payload."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from lucid_rl.errors import ModelError
 from lucid_rl.files import check_writable
+from lucid_rl.interface.bundle import policy_parts
 from lucid_rl.interface.layers import layer_part
 from lucid_rl.interface.manifest import LayerResults, ModelResults, manifest_part
 from lucid_rl.interface.names import read_names
@@ -158,7 +159,7 @@ class _Job:
         for entry in layers:
             yield entry.part
             if entry.policy_part is not None:
-                yield entry.policy_part
+                yield from policy_parts(entry.policy_part)
 
     def _examples(self, used: np.ndarray) -> Part:
         """Observations by index, black where nothing shows them: that costs nothing."""

@@ -10,6 +10,7 @@ import pathlib
 
 import numpy as np
 
+from lucid_rl.interface.bundle import policy_parts
 from lucid_rl.interface.page import write_page
 from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.interface.quantization import dequantize, frame_scales, quantize
@@ -143,7 +144,7 @@ def make_bundle(n_features_4a: int = 8, seed: int = 0) -> SyntheticBundle:
             )
         listed[m][-1]["policy_part"] = f"{m}/4a/policy" if m == MODELS[0] else None
     actions_4a, part = _policy_part(rng)
-    parts.append(part)
+    parts += policy_parts(part)
 
     arrays = {"actions": actions, "rewards": rewards, "firsts": firsts}
     for m in MODELS:

@@ -78,6 +78,10 @@ def test_attributions_of_actions_share_one_scale(
     for action in (0, 7, 14):
         shown = bundle.attribution("4a", 0, action=action)
         _check_quantized(shown, exact[action], scales)
+    assert bundle.part("model/4a/policy/7").names == ("attribution/7",)
+    for action in (-1, 15):
+        with pytest.raises(BundleError, match="there are 15, from 0"):
+            bundle.attribution("4a", 0, action=action)
     totals = part.array("totals")
     np.testing.assert_allclose(
         totals, np.sum(exact, axis=(3, 4)).swapaxes(1, 2), atol=1e-4

@@ -10,10 +10,12 @@ import re
 import shutil
 import threading
 
+import numpy as np
 import pytest
 
 from lucid_rl.interface.encoding import ENCODINGS
 from lucid_rl.interface.page import template
+from tests.interface.page.driver import number
 from tests.interface.page_fixture import write_synthetic_page
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -94,6 +96,26 @@ def test_a_missing_layer_says_so_and_the_rest_works(open_page, copy):
     viewer.get("layer-2b").check(force=True)
     viewer.settle()
     assert viewer.errors() == []
+
+
+@pytest.mark.browser
+def test_a_page_loads_the_actions_that_it_shows(open_page, copy, bundle):
+    (copy.parent / "data" / "model_4a_policy_5.js").unlink()
+    viewer = open_page(copy)
+    asked = []
+    viewer.page.on("request", lambda request: asked.append(request.url))
+    viewer.settle()
+    viewer.go("#trajectory=1&frame=1&layer=4a&rows=4+8")
+    shown = sorted(url.rsplit("/", 1)[1] for url in asked if "policy" in url)
+    assert shown == [f"model_4a_policy{end}.js" for end in ("", "_3", "_7")]
+    values = np.stack([bundle.actions_4a[a].totals[0] for a in (3, 7)]).sum(0)
+    total = number(viewer.get("total-0").inner_text())
+    assert total == pytest.approx(values[0], rel=6e-3)
+    viewer.expect_problem("ERR_FILE_NOT_FOUND")
+    viewer.page.evaluate("location.hash = '#trajectory=1&frame=1&layer=4a&rows=6'")
+    message = viewer.get("attribution-error").first
+    message.wait_for()
+    assert "data/model_4a_policy_5.js could not be loaded" in message.inner_text()
 
 
 @pytest.mark.browser

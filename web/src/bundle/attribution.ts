@@ -11,6 +11,12 @@ export type Output = 'value' | readonly number[];
 
 const STEPS = 127.5;
 
+/** Quantized maps: the part that holds them, and which entry holds which frame. */
+interface Codes {
+  part: Part;
+  segments: Segments;
+}
+
 export class Attribution {
   readonly height: number;
   readonly width: number;
@@ -19,54 +25,65 @@ export class Attribution {
   readonly nFeatures: number;
 
   private constructor(
-    private readonly part: Part,
     private readonly cache: Cache<Int8Array>,
     readonly meta: LayerMeta,
     /** One for each action of the sum; one for the value function. */
-    private readonly codes: Segments[],
+    private readonly codes: Codes[],
     private readonly frameScale: Float32Array,
     /** [S, maps], summed over the actions. */
     readonly totals: Float32Array,
     /** [S, 2]: sum of the full attribution, output minus baseline. */
     readonly completeness: Float32Array | null,
   ) {
-    const shape = codes[0]!.entries[0]!.shape as [number, number, number, number];
+    const shape = codes[0]!.segments.entries[0]!.shape as [number, number, number, number];
     [this.nMaps, , this.height, this.width] = shape;
     this.nFeatures = this.nMaps - (meta.kind === 'gradient' ? 0 : 1);
   }
 
-  static async open(part: Part, output: Output, cache: Cache<Int8Array>): Promise<Attribution> {
+  /** `holders`: the parts of the actions' maps; none for the value function. */
+  static async open(
+    part: Part,
+    holders: Part[],
+    output: Output,
+    cache: Cache<Int8Array>,
+  ): Promise<Attribution> {
     const meta = part.meta as LayerMeta;
-    const names = output === 'value' ? ['attribution'] : output.map((a) => `attribution/${a}`);
-    const codes = names.map((name) => new Segments(part.entries(name), 1));
-    const frameScale = await part.array<Float32Array>('frame_scale', [codes[0]!.length]);
+    const open = (holder: Part, name: string): Codes => ({
+      part: holder,
+      segments: new Segments(holder.entries(name), 1),
+    });
+    const codes =
+      output === 'value'
+        ? [open(part, 'attribution')]
+        : output.map((a, i) => open(holders[i]!, `attribution/${a}`));
+    const frameScale = await part.array<Float32Array>('frame_scale', [codes[0]!.segments.length]);
     const totals = await summed(part, 'totals', output);
     const completeness = part.has('completeness')
       ? await summed(part, 'completeness', output)
       : null;
-    return new Attribution(part, cache, meta, codes, frameScale, totals, completeness);
+    return new Attribution(cache, meta, codes, frameScale, totals, completeness);
   }
 
-  /** Memory of the part behind it, as it came. */
+  /** Memory of the parts behind it, as they came. */
   get bytes(): number {
-    return this.part.header.bytes;
+    return this.codes.reduce((sum, { part }) => sum + part.header.bytes, 0);
   }
 
   /** Whether frame s can be read now. */
   ready(s: number): boolean {
-    return this.codes.every((c) => this.cache.peek(this.#key(c, c.find(s).segment)));
+    return this.codes.every((c) => this.cache.peek(this.#key(c, c.segments.find(s).segment)));
   }
 
   /** Decodes what frame s needs, so that it is there when its turn comes. */
   async load(s: number): Promise<void> {
     await Promise.all(
       this.codes.map((c) => {
-        const { segment } = c.find(s);
-        const entry = c.entries[segment]!;
+        const { segment } = c.segments.find(s);
+        const entry = c.segments.entries[segment]!;
         return this.cache.get(this.#key(c, segment), async () => {
-          const numbers = await this.part.numbers(entry);
+          const numbers = await c.part.numbers(entry);
           if (numbers instanceof Int8Array) return numbers;
-          throw new PartError(this.part.name, `${partFile(this.part.name)}: ${entry.name} is not i8`);
+          throw new PartError(c.part.name, `${partFile(c.part.name)}: ${entry.name} is not i8`);
         });
       }),
     );
@@ -83,9 +100,9 @@ export class Attribution {
     const factor = this.frameScale[s]! / STEPS;
     const area = this.height * this.width;
     this.codes.forEach((c, nth) => {
-      const { segment, index } = c.find(s);
+      const { segment, index } = c.segments.find(s);
       const codes = this.cache.peek(this.#key(c, segment))!;
-      const frames = c.entries[segment]!.shape[1]!;
+      const frames = c.segments.entries[segment]!.shape[1]!;
       for (let map = 0; map < this.nMaps; map++) {
         const from = (map * frames + index) * area;
         const to = map * area;
@@ -96,8 +113,8 @@ export class Attribution {
     return true;
   }
 
-  #key(codes: Segments, segment: number): string {
-    return `${this.part.name}:${codes.entries[segment]!.name}`;
+  #key({ part, segments }: Codes, segment: number): string {
+    return `${part.name}:${segments.entries[segment]!.name}`;
   }
 }
 

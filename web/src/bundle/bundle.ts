@@ -117,7 +117,10 @@ export class Bundle {
           `Layer ${layerId} of ${this.model(modelId).name} has no attribution of ` +
             (output === 'value' ? 'the value function.' : 'actions.'),
         );
-      return Attribution.open(await this.parts.load(name), output, this.#codes);
+      const part = await this.parts.load(name);
+      const actions = output === 'value' ? [] : output;
+      const holders = await Promise.all(actions.map((a) => this.parts.load(`${name}/${a}`)));
+      return Attribution.open(part, holders, output, this.#codes);
     });
   }
 
