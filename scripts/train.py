@@ -194,6 +194,17 @@ _WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
     _RUN.warm_up.teacher.student_share,
     "Share of play that the network takes from its teacher.",
 )
+_WARM_UP_RISK_COEFFICIENT = flags.DEFINE_float(
+    "warm_up_risk_coefficient",
+    _RUN.warm_up.loss.risk_coefficient,
+    "Weight of the loss on actions that cannot be survived.",
+)
+_WARM_UP_HELD_OUT = flags.DEFINE_integer(
+    "warm_up_held_out",
+    _RUN.warm_up.n_held_out,
+    "Frames of other levels on which progress is measured.",
+    lower_bound=0,
+)
 
 
 def _settings() -> TrainSettings:
@@ -243,7 +254,11 @@ def _settings() -> TrainSettings:
             buffer_size=_WARM_UP_BUFFER.value,
             reuse=_WARM_UP_REUSE.value,
             teacher=TeacherSettings(student_share=_WARM_UP_STUDENT_SHARE.value),
-            loss=WarmUpLoss(map_coefficient=_WARM_UP_MAP_COEFFICIENT.value),
+            n_held_out=_WARM_UP_HELD_OUT.value,
+            loss=WarmUpLoss(
+                map_coefficient=_WARM_UP_MAP_COEFFICIENT.value,
+                risk_coefficient=_WARM_UP_RISK_COEFFICIENT.value,
+            ),
         ),
         engine=_ENGINE.value,
         bfloat16=_BFLOAT16.value,

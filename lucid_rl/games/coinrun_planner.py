@@ -11,10 +11,18 @@ import dataclasses
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_physics import COIN, RUNNING
-from lucid_rl.games.coinrun_search import search, steps_as_foreseen
+from lucid_rl.games.coinrun_physics import COIN, N_MOVES, RUNNING, X
+from lucid_rl.games.coinrun_search import (
+    JUMPS,
+    SEARCHED_ACTIONS,
+    search,
+    steps_as_foreseen,
+    survives,
+)
 from lucid_rl.games.coinrun_world import World, as_world
 from lucid_rl.games.procgen_state import CoinRunState
+
+_REACH = 8.0  # tiles in which a hazard can meet the agent within some 24 steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,44 +64,88 @@ class PlannerSettings:
                 f"{self.max_nodes} and {self.hazard_margin}"
             )
 
+    def costs(self) -> np.ndarray:
+        """Returns all but the last, float64 [7], in the search's order."""
+        return np.array(dataclasses.astuple(self)[:-1], np.float64)
+
 
 def plan(
     state: CoinRunState | bytes | World,
     settings: PlannerSettings = PlannerSettings(),
+    horizon: float = np.inf,
 ) -> list[int] | None:
     """Finds actions that lead from a state to the coin.
 
     Args:
         state: a parsed state, its bytes, or the world taken out of it.
         settings: costs and limits.
+        horizon: how far to plan, in tiles to the right of the agent: safe ground
+            there will do. By default, all the way.
 
     Returns:
         Actions, each an index into Procgen's combinations of keys, the last of which
-        takes the coin; None where no way was found. The same state and settings give
-        the same actions.
+        takes the coin or arrives at the horizon; None where no way was found. The
+        same state and settings give the same actions.
 
     Raises:
         FileFormatError: the bytes are no CoinRun state.
     """
     world = as_world(state).copy()
     goal = world.goal()
+    limit = float(world.agent[X]) + horizon
     actions: list[int] = []
-    ending = RUNNING
-    while goal is not None and ending == RUNNING:
-        arrays = (
-            world.agent,
-            world.enemies,
-            world.saws,
-            world.crates,
-            world.grid,
-            world.constants,
-        )
+    ending, arrived = RUNNING, False
+    while goal is not None and ending == RUNNING and not arrived:
         n_steps = world.timeout - world.time - len(actions)
-        costs = np.array(dataclasses.astuple(settings)[:-1], np.float64)
-        found = search(*arrays, float(goal[0]), n_steps, costs, settings.max_nodes)
+        found, _ = search(
+            *world.arrays(),
+            float(goal[0]),
+            limit,
+            len(actions),
+            n_steps,
+            settings.costs(),
+            settings.max_nodes,
+        )
         if not len(found):
             break
         # Where the world goes other ways than foreseen, plan anew from there.
-        n_taken, ending = steps_as_foreseen(*arrays, found)
+        n_taken, ending = steps_as_foreseen(*world.arrays(), found)
         actions += found[:n_taken].tolist()
-    return actions if ending == COIN else None
+        arrived = world.agent[X] >= limit and n_taken == len(found)
+    return actions if ending == COIN or arrived else None
+
+
+def deadly_actions(
+    state: CoinRunState | bytes | World,
+    n_steps: int = 24,
+    hold: int = 4,
+    max_nodes: int = 1000,
+) -> np.ndarray:
+    """Actions after which the agent dies, play on as it may.
+
+    Args:
+        state: a parsed state, its bytes, or the world taken out of it.
+        n_steps: how far to look: who lives so long counts as living on.
+        hold: steps for which it then holds each key. With 1 an action is deadly only
+            where the best player is lost; with more, where a clumsy one is.
+        max_nodes: situations to look at for each action; where there are more, the
+            action counts as survived.
+
+    Returns:
+        bool [9], by Procgen's combinations of keys; False for actions that plans do
+        without: pressing down, and jumps that cannot start.
+
+    Raises:
+        FileFormatError: the bytes are no CoinRun state.
+    """
+    world = as_world(state)
+    deadly = np.zeros(N_MOVES, bool)
+    if not any(world.hazards_between(-_REACH, _REACH)):
+        return deadly
+    on_ground = world.has_support()
+    for action in SEARCHED_ACTIONS:
+        if on_ground or action not in JUMPS:
+            deadly[action] = not survives(
+                *world.arrays(), action, n_steps, hold, max_nodes
+            )
+    return deadly

@@ -30,9 +30,15 @@ from lucid_rl.games.procgen_state import LAVA_MID, LAVA_TOP
 # Indices into Procgen's combinations of keys: (dx + 1) * 3 + dy + 1.
 LEFT, LEFT_JUMP, NO_OP, JUMP, RIGHT, RIGHT_JUMP = 1, 2, 4, 5, 7, 8
 
+SEARCHED_ACTIONS = (RIGHT, RIGHT_JUMP, NO_OP, JUMP, LEFT, LEFT_JUMP)
+
+JUMPS = (RIGHT_JUMP, JUMP, LEFT_JUMP)
+N_BRANCHES = len(SEARCHED_ACTIONS)
+_AWAY = 2.0  # tiles from a hazard at which one can stand and wait
+
 # The goal is reached when the agent's box, half a tile to each side, touches it.
 _REACH = 0.499
-_TILES_PER_STEP = 0.5  # top speed
+TILES_PER_STEP = 0.5  # top speed
 _STEPS_LOST_FROM_REST = 4.0  # in gathering speed
 
 # Places in the array of costs, in the order of the planner's settings.
@@ -64,7 +70,7 @@ def _hazard_nearness(agent, enemies, saws, grid, margin):
 def _step_cost(action, time, costs):
     """Cost of an action by itself; `time` counts from the plan's beginning."""
     cost = 1.0
-    if action in (RIGHT_JUMP, JUMP, LEFT_JUMP):
+    if action in JUMPS:
         cost += costs[_JUMP] + costs[_JUMP_DELAY] * time
     if action in (NO_OP, JUMP):
         cost += costs[_NO_OP]
@@ -77,22 +83,31 @@ def _step_cost(action, time, costs):
 def _steps_to_go(agent, goal_column):
     """Steps to the coin were there nothing in the way; no plan takes fewer."""
     distance = goal_column + 0.5 - agent[X]
-    steps = max(0.0, abs(distance) - 0.5 - _REACH) / _TILES_PER_STEP
+    steps = max(0.0, abs(distance) - 0.5 - _REACH) / TILES_PER_STEP
     # Each step on the ground makes up a fifth of what is missing of the top speed.
     speed = agent[VX] if distance > 0 else -agent[VX]
-    lost = _STEPS_LOST_FROM_REST * max(0.0, 1.0 - speed / _TILES_PER_STEP)
+    lost = _STEPS_LOST_FROM_REST * max(0.0, 1.0 - speed / TILES_PER_STEP)
     return steps + lost * min(1.0, steps / 8)
 
 
 @numba.njit(cache=True)
 def _key(agent, on_ground, time):
     """Packs a situation, coarsely, so that all but equal ones become one."""
-    x = int(agent[X] * (8 if on_ground else 6))
-    y = int(agent[Y] * 4)
-    vx = int((agent[VX] + 1) * 20)
-    vy = int((agent[VY] + 2) * 10)
+    x = int(agent[X] * (4 if on_ground else 3))
+    y = int(agent[Y] * 3)
+    vx = int((agent[VX] + 1) * 8)
+    vy = int((agent[VY] + 2) * 5)
     key = (((x * 512 + y) * 64 + vx) * 64 + vy) * 2 + (1 if on_ground else 0)
     return key * 512 + time // 4 + 1  # never 0, which marks a free slot
+
+
+@numba.njit(cache=True)
+def _fine_key(agent, on_ground, time):
+    """As `_key`, where one way must not hide another that differs by one key press."""
+    x, y = int(agent[X] * 16), int(agent[Y] * 6)
+    vx, vy = int((agent[VX] + 1) * 60), int((agent[VY] + 2) * 15)
+    key = (((x * 512 + y) * 128 + vx) * 64 + vy) * 2 + (1 if on_ground else 0)
+    return key * 512 + time // 2 + 1
 
 
 @numba.njit(cache=True)
@@ -103,6 +118,14 @@ def _slot(keys, key):
     while keys[slot] != 0 and keys[slot] != key:
         slot = (slot + 1) & mask
     return slot
+
+
+@numba.njit(cache=True)
+def _power_of_two(least):
+    size = 1
+    while size < least:
+        size *= 2
+    return size
 
 
 @numba.njit(cache=True)
@@ -125,6 +148,13 @@ def _doubled(array):
     return longer
 
 
+@numba.njit(cache=True)
+def _cost_from_limit(agent, limit):
+    """Cost of having stopped the search here: less where the agent came farther."""
+    lost = _STEPS_LOST_FROM_REST * max(0.0, 1.0 - agent[VX] / TILES_PER_STEP)
+    return lost - (agent[X] - limit) / TILES_PER_STEP
+
+
 # Without Python's lock, so that threads can plan side by side.
 @numba.njit(cache=True, nogil=True)
 def search(
@@ -135,11 +165,13 @@ def search(
     grid,
     constants,
     goal_column,
+    limit,
+    first_time,
     n_steps,
     costs,
     max_nodes,
 ):
-    """A* from a world to its coin.
+    """A* from a world to its coin, or to safe ground at a limit on the way there.
 
     Enemies are taken to go where they would without the agent, which is nearly always
     so; `steps_as_foreseen` tells.
@@ -152,13 +184,17 @@ def search(
         grid: int32 [h, w].
         constants: float32 [5].
         goal_column: float, the coin's column in the grid.
+        limit: float, x from which on safe ground will do; inf for the coin only.
+        first_time: the steps of the plan that were taken before.
         n_steps: how many steps a plan may take.
         costs: float64 [7], in the order of `PlannerSettings`.
         max_nodes: positions to look at before giving up.
 
     Returns:
-        Actions, int64 [length]; empty where nothing was found.
+        Actions, int64 [length], empty where nothing was found, and what they cost,
+        inf there.
     """
+    target_column = min(goal_column, limit)
     nodes = np.empty((1024, N_AGENT_FIELDS), np.float32)
     links = np.empty((1024, 3), np.int64)  # time, parent, action
     paid = np.empty(1024, np.float64)
@@ -193,8 +229,8 @@ def search(
             n_ahead += 1
         enemies_then = ahead[time + 1]
 
-        for action in (RIGHT, RIGHT_JUMP, NO_OP, JUMP, LEFT, LEFT_JUMP):
-            if action in (RIGHT_JUMP, JUMP, LEFT_JUMP) and not on_ground:
+        for action in SEARCHED_ACTIONS:
+            if action in JUMPS and not on_ground:
                 continue
             if n_nodes == nodes.shape[0]:
                 nodes, links, paid = _doubled(nodes), _doubled(links), _doubled(paid)
@@ -206,16 +242,20 @@ def search(
             ending = outcome(child, enemies_then, saws, grid)
             if ending == DEAD:
                 continue
-            cost = paid[node] + _step_cost(action, time, costs)
-            cost += costs[_HAZARD] * _hazard_nearness(
-                child, enemies_then, saws, grid, costs[_MARGIN]
-            )
-            if ending == COIN:
-                if cost >= best_cost:
+            nearness = _hazard_nearness(child, enemies_then, saws, grid, costs[_MARGIN])
+            cost = paid[node] + _step_cost(action, first_time + time, costs)
+            cost += costs[_HAZARD] * nearness
+            lands = supported(child, grid)
+            safe = child[X] >= limit and lands and nearness == 0
+            if ending == COIN or safe:
+                end_cost = cost
+                if ending != COIN:
+                    end_cost += _cost_from_limit(child, limit)
+                if end_cost >= best_cost:
                     continue
-                best, best_cost = n_nodes, cost
+                best, best_cost = n_nodes, end_cost
             else:
-                key = _key(child, supported(child, grid), time + 1 if timed else 0)
+                key = _key(child, lands, time + 1 if timed else 0)
                 slot = _slot(keys, key)
                 if keys[slot] != 0 and least[slot] <= cost:
                     continue
@@ -223,7 +263,7 @@ def search(
                 keys[slot], least[slot] = key, cost
                 if 2 * n_keys > keys.shape[0]:
                     keys, least = _doubled_table(keys, least)
-                estimate = cost + costs[_WEIGHT] * _steps_to_go(child, goal_column)
+                estimate = cost + costs[_WEIGHT] * _steps_to_go(child, target_column)
                 heapq.heappush(queue, (estimate, n_nodes))
             paid[n_nodes] = cost
             links[n_nodes, 0], links[n_nodes, 1] = time + 1, node
@@ -235,7 +275,82 @@ def search(
     while best > 0:
         actions[links[best, 0] - 1] = links[best, 2]
         best = links[best, 1]
-    return actions
+    return actions, best_cost
+
+
+@numba.njit(cache=True, nogil=True)
+def survives(
+    agent, enemies, saws, crates, grid, constants, action, n_steps, hold, max_nodes
+):
+    """Whether there is a way to live on after an action.
+
+    Depth first, the key held tried first: most lives are found by holding a key.
+
+    Args:
+        agent: as the next five, an array of `World`; not changed.
+        enemies: float32 [n, 4].
+        saws: float32 [n, 2].
+        crates: float32 [n, 2].
+        grid: int32 [h, w].
+        constants: float32 [5].
+        action: one of `SEARCHED_ACTIONS`, taken for one step.
+        n_steps: who lives so long, or stands away from all hazards, lives on.
+        hold: steps for which a key is then held: the player is no acrobat.
+        max_nodes: situations to look at; when there are more, there is hope.
+
+    Returns:
+        bool.
+    """
+    # Where the enemies will be, found as far ahead as needed.
+    ahead = np.empty((n_steps + hold + 1, enemies.shape[0], 4), np.float32)
+    ahead[0], n_ahead = enemies, 1
+    bystander = np.zeros(N_AGENT_FIELDS, np.float32)
+    stack = np.empty((N_BRANCHES * (n_steps + 1), N_AGENT_FIELDS), np.float32)
+    links = np.empty((stack.shape[0], 2), np.int64)  # time, action to take
+    stack[0], links[0, 0], links[0, 1], height = agent, 0, action, 1
+    keys = np.zeros(_power_of_two(4 * max_nodes), np.int64)
+    body = np.empty(N_AGENT_FIELDS, np.float32)
+    n_nodes = 0
+    while height:
+        height -= 1
+        body[:] = stack[height]
+        time, key_held = links[height, 0], links[height, 1]
+        ending, on_ground = RUNNING, False
+        for _ in range(hold if time else 1):
+            if n_ahead == time + 1:
+                ahead[n_ahead] = ahead[n_ahead - 1]
+                for i in range(enemies.shape[0] - 1, -1, -1):
+                    move_body(ahead[n_ahead, i], False, bystander, grid, crates)
+                n_ahead += 1
+            control_agent(body, grid, constants, key_held)
+            move_body(body, True, body, grid, crates)
+            body[LAST_Y] = body[Y]
+            time += 1
+            ending = outcome(body, ahead[time], saws, grid)
+            if ending != RUNNING:
+                break
+        if ending == DEAD:
+            continue
+        n_nodes += 1
+        if ending == COIN or time >= n_steps or n_nodes == max_nodes:
+            return True
+        on_ground = supported(body, grid)
+        if on_ground and _hazard_nearness(body, ahead[time], saws, grid, _AWAY) == 0:
+            return True
+        key = _fine_key(body, on_ground, time if enemies.shape[0] else 0)
+        slot = _slot(keys, key)
+        if keys[slot] != 0:
+            continue
+        keys[slot] = key
+        for other in range(2):  # the key held last, so that it is looked at first
+            for branch in SEARCHED_ACTIONS:
+                if branch in JUMPS and not on_ground:
+                    continue
+                if (branch == key_held) == (other == 1):
+                    stack[height] = body
+                    links[height, 0], links[height, 1] = time, branch
+                    height += 1
+    return False
 
 
 @numba.njit(cache=True, nogil=True)

@@ -13,6 +13,7 @@ from lucid_rl.games.coinrun_physics import (
     N_AGENT_FIELDS,
     ON_CRATE,
     VY,
+    X,
     Y,
     step_world,
     supported,
@@ -21,10 +22,14 @@ from lucid_rl.games.procgen_state import (
     CRATE,
     ENEMY,
     GOAL,
+    LAVA_MID,
+    LAVA_TOP,
     SAW,
     CoinRunState,
     parse_state,
 )
+
+_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 class View(NamedTuple):
@@ -121,6 +126,17 @@ class World:
             self, agent=self.agent.copy(), enemies=self.enemies.copy()
         )
 
+    def arrays(self) -> _Arrays:
+        """Returns the arrays that the rules work on, in their order."""
+        return (
+            self.agent,
+            self.enemies,
+            self.saws,
+            self.crates,
+            self.grid,
+            self.constants,
+        )
+
     def step(self, action: int) -> int:
         """Takes one action; see `step_world`.
 
@@ -131,15 +147,26 @@ class World:
             RUNNING, COIN or DEAD; RUNNING also at the timeout.
         """
         self.time += 1
-        return step_world(
-            self.agent,
-            self.enemies,
-            self.saws,
-            self.crates,
-            self.grid,
-            self.constants,
-            action,
+        return step_world(*self.arrays(), action)
+
+    def hazards_between(self, left: float, right: float) -> tuple[bool, bool]:
+        """Which hazards there are in a span of columns, at any height.
+
+        Args:
+            left: tiles from the agent, negative to its left.
+            right: tiles from the agent.
+
+        Returns:
+            Whether there is a buzzsaw, and whether there is an enemy or lava.
+        """
+        x = self.agent[X]
+        saws, enemies = (
+            bool(((bodies[:, X] > x + left) & (bodies[:, X] < x + right)).any())
+            for bodies in (self.saws, self.enemies)
         )
+        columns = self.grid[:, max(0, int(x + left)) : max(0, int(x + right) + 1)]
+        lava = bool(((columns >= LAVA_MID) & (columns <= LAVA_TOP)).any())
+        return saws, enemies or lava
 
     def has_support(self) -> bool:
         """Whether a jump would start now."""

@@ -10,13 +10,14 @@ class Demonstrations:
     """Labelled frames for the warm-up; the first axis of every array is N."""
 
     observations: np.ndarray  # u8 [N, 64, 64, 3]
-    actions: np.ndarray  # int32 [N], the teacher's; -1 where it has none
+    targets: np.ndarray  # f32 [N, A], the teacher's policy; 0 where it has none
+    deadly: np.ndarray  # bool [N, A], actions after which the agent is lost
     returns: np.ndarray  # f32 [N], targets of the value function; NaN for none
     maps: np.ndarray  # u8 [N, 16, 16, K], 1 where objects are
     has_maps: np.ndarray  # bool [N], whether `maps` is known
 
     def __len__(self) -> int:
-        return len(self.actions)
+        return len(self.targets)
 
     def take(self, indices: np.ndarray) -> "Demonstrations":
         """Returns the frames at `indices`."""
@@ -52,6 +53,11 @@ class FrameBuffer:
         for f in fields(frames):
             getattr(self._frames, f.name)[places] = getattr(frames, f.name)
         self.n_added += len(frames)
+
+    def all(self) -> Demonstrations:
+        """Returns all frames kept."""
+        assert self._frames is not None, "add frames first"
+        return self._frames.take(np.arange(min(self.n_added, self._size)))
 
     def draw(self, n: int, rng: np.random.Generator) -> Demonstrations:
         """Returns `n` of the frames, drawn with replacement."""

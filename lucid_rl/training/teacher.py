@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_objects import (
-    HAZARD_CLASSES,
-    OBJECT_CLASSES,
-    batch_object_maps,
-)
-from lucid_rl.games.coinrun_planner import PlannerSettings, plan
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
+from lucid_rl.games.coinrun_physics import N_MOVES, X
+from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
+from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.training.demonstrations import Demonstrations
@@ -28,27 +26,51 @@ MAP_CLASSES = (
 )
 MAP_SIZE = 16  # cells along a side
 _CLASS_INDICES = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
-_HAZARD_INDICES = (
-    [OBJECT_CLASSES.index("buzzsaw")],
-    [OBJECT_CLASSES.index(name) for name in HAZARD_CLASSES if name != "buzzsaw"],
-)
 
 Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class TeacherSettings:
-    """Who plays, and which frames are kept."""
+    """Who plays, and which frames are kept.
 
-    student_share: float = 0.5  # share of stretches that the student plays
-    stretch_steps: float = 30.0  # mean length of a stretch
-    random_share: float = 0.05  # share of the teacher's actions replaced by random ones
-    keep_share: float = 0.5  # share of frames kept; those left out resemble others
-    air_share: float = 0.2  # of these in the air, where little is left to decide
-    plain_share: float = 0.1  # and of these without a hazard in view
-    saw_share: float = 0.4  # or with buzzsaws only, the commonest hazard
-    gamma: float = 0.999  # discount of the value function's targets
-    planner: PlannerSettings = field(default_factory=PlannerSettings)
+    Attributes:
+        student_share: share of stretches that the student plays.
+        stretch_steps: mean length of a stretch.
+        random_share: share of the teacher's actions replaced by random ones.
+        keep_share: share of frames kept; those left out resemble others.
+        air_share: and of these in the air, where less is left to decide.
+        plain_share: and of these without a hazard close by.
+        saw_share: or with buzzsaws only, the commonest hazard.
+        calm_share: and of these in which no action is deadly.
+        near_left: tiles to the left of the agent where a hazard is close by.
+        near_right: and to the right.
+        horizon: tiles to the right that are planned. A label should depend on what
+            the picture shows, which is 6.5 tiles to each side.
+        hold: see `deadly_actions`: the student is no acrobat.
+        gamma: discount of the value function's targets.
+        detour: steps that a player needs to the coin, by those at top speed; for the
+            value function's targets.
+        planner: what plans cost. Searches are many: they are quick ones.
+    """
+
+    student_share: float = 0.5
+    stretch_steps: float = 30.0
+    random_share: float = 0.05
+    keep_share: float = 0.9
+    air_share: float = 0.5
+    plain_share: float = 0.1
+    saw_share: float = 0.7
+    calm_share: float = 0.35
+    near_left: float = 2.0
+    near_right: float = 6.5
+    horizon: float = 8.0
+    hold: int = 6
+    gamma: float = 0.999
+    detour: float = 1.2
+    planner: PlannerSettings = field(
+        default_factory=lambda: PlannerSettings(heuristic_weight=2.0, max_nodes=4000)
+    )
 
     def __post_init__(self) -> None:
         for name in (
@@ -58,6 +80,7 @@ class TeacherSettings:
             "air_share",
             "plain_share",
             "saw_share",
+            "calm_share",
             "gamma",
         ):
             if not 0 <= getattr(self, name) <= 1:
@@ -68,14 +91,17 @@ class TeacherSettings:
             raise SettingsError(
                 f"stretch_steps must be at least 1, got {self.stretch_steps}"
             )
+        if not self.horizon > 0:
+            raise SettingsError(f"horizon must be more than 0, got {self.horizon}")
 
 
 class PlannerTeacher:
     """Plays CoinRun, alternating with a student, and labels what it sees.
 
     Labels of frames that the student led to are those of DAgger (Ross et al., 2011):
-    the student learns to get out of situations that it gets into. A plan is followed
-    as long as its actions are taken, so that one search labels many frames.
+    the student learns to get out of situations that it gets into. A label is what the
+    planner would do, and which actions cannot be survived. A plan is followed as long
+    as its actions are taken, so that one search labels many frames.
     """
 
     def __init__(
@@ -91,8 +117,8 @@ class PlannerTeacher:
         self._game = TrackedGame(game)
         self._rng = rng
         self._settings = settings
-        self._plans: list[list[int] | None] = [None] * game.n_envs
-        self._stale = np.ones(game.n_envs, bool)
+        self._plans: list[list[int]] = [[] for _ in range(game.n_envs)]
+        self._has_plan = np.zeros(game.n_envs, bool)  # it may be that there is no way
         self._by_student = np.zeros(game.n_envs, bool)
 
     def play(self, student: Policy, n_steps: int) -> Demonstrations:
@@ -110,66 +136,75 @@ class PlannerTeacher:
 
     def _play_step(self, student):
         game, rng, settings = self._game, self._rng, self._settings
-        n = game.n_envs
         step = game.observe()
-        self._stale |= step.firsts
-        switch = rng.random(n) < 1 / settings.stretch_steps
-        chosen = rng.random(n) < settings.student_share
+        self._has_plan[step.firsts] = False
+        switch = rng.random(game.n_envs) < 1 / settings.stretch_steps
+        chosen = rng.random(game.n_envs) < settings.student_share
         self._by_student = np.where(switch, chosen, self._by_student)
         worlds = game.worlds()
-        kept, maps = self._choose_frames(worlds)
-
+        kept, deadly = self._choose_frames(worlds)
         wanted = ~self._by_student
         wanted[kept] = True
-        for i in np.flatnonzero(wanted & self._stale):
-            self._plans[i] = plan(worlds[i], settings.planner)
-            self._stale[i] = False
-
-        labels = np.full(n, -1, np.int32)
-        returns = np.full(n, np.nan, np.float32)
-        for i in np.flatnonzero(wanted):
-            remaining = self._plans[i]
-            # A state without a plan is lost, but for a few too hard to search.
-            returns[i] = settings.gamma ** len(remaining) if remaining else 0.0
-            labels[i] = remaining[0] if remaining else -1
+        for i in np.flatnonzero(wanted & ~self._has_plan):
+            self._plans[i] = plan(worlds[i], settings.planner, settings.horizon) or []
+            self._has_plan[i] = True
+        labels = [self._plans[i][0] if self._plans[i] else -1 for i in kept]
+        shown = [worlds[i] for i in kept]
+        # A state without a plan is lost, but for a few too hard to search.
+        known = np.array(labels, int) >= 0
+        deadly[~known] = False
+        targets = np.zeros(deadly.shape, np.float32)
+        targets[np.flatnonzero(known), np.array(labels, int)[known]] = 1
+        deadly &= targets == 0
+        maps = batch_object_maps(shown, MAP_SIZE)[:, _CLASS_INDICES]
         frames = (
             step.observations[kept].copy(),
-            labels[kept],
-            returns[kept],
-            maps,
+            targets,
+            deadly,
+            self._returns(shown, known),
+            np.ascontiguousarray(maps.transpose(0, 2, 3, 1)),
             np.ones(len(kept), bool),
         )
-        actions = self._choose(student, step.observations, labels)
+        actions = self._choose_actions(student, step.observations)
         self._follow(actions)
         game.act(actions)
         return frames
 
     def _choose_frames(self, worlds):
-        """Draws the frames to keep; returns their places and maps [k, 16, 16, K]."""
+        """Draws the environments whose frames are kept; deadly actions [k, A]."""
         rng, settings = self._rng, self._settings
-        share = np.where(
-            [world.has_support() for world in worlds], 1.0, settings.air_share
-        )
-        drawn = rng.random(len(worlds)) < settings.keep_share * share
-        kept = np.flatnonzero(drawn)
-        all_maps = batch_object_maps([worlds[i] for i in kept], MAP_SIZE)
-        saws, others = (
-            all_maps[:, indices].any(axis=(1, 2, 3)) for indices in _HAZARD_INDICES
-        )
-        share = np.where(saws, settings.saw_share, settings.plain_share)
-        chosen = others | (rng.random(len(kept)) < share)
-        maps = all_maps[chosen][:, _CLASS_INDICES].transpose(0, 2, 3, 1)
-        return kept[chosen], np.ascontiguousarray(maps)
+        share = np.full(len(worlds), settings.keep_share)
+        for i, world in enumerate(worlds):
+            saws, others = world.hazards_between(
+                -settings.near_left, settings.near_right
+            )
+            if not others:
+                share[i] *= settings.saw_share if saws else settings.plain_share
+            if not world.has_support():
+                share[i] *= settings.air_share
+        drawn = np.flatnonzero(rng.random(len(worlds)) < share)
+        deadly = np.zeros((len(drawn), self._game.n_actions), bool)
+        for k, i in enumerate(drawn):
+            deadly[k, :N_MOVES] = deadly_actions(worlds[i], hold=settings.hold)
+        chosen = deadly.any(axis=1) | (rng.random(len(drawn)) < settings.calm_share)
+        return drawn[chosen], deadly[chosen]
 
-    def _choose(self, student, observations, labels):
+    def _returns(self, worlds, known):
+        """The discounted probability of finishing for a careful player, f32 [k]."""
+        distances = np.array([world.goal()[0] - world.agent[X] for world in worlds])
+        steps = self._settings.detour * np.abs(distances) / TILES_PER_STEP
+        return np.where(known, self._settings.gamma**steps, 0).astype(np.float32)
+
+    def _choose_actions(self, student, observations):
         rng = self._rng
-        n = len(labels)
-        actions = np.where(
-            rng.random(n) < self._settings.random_share,
-            rng.integers(0, self._game.n_actions, n),
-            labels,
-        ).astype(np.int32)
-        playing = np.flatnonzero(self._by_student | (labels < 0))
+        n = self._game.n_envs
+        actions = rng.integers(0, self._game.n_actions, n).astype(np.int32)
+        follows = rng.random(n) >= self._settings.random_share
+        lost = np.array([not actions_left for actions_left in self._plans])
+        by_student = self._by_student | (self._has_plan & lost)
+        for i in np.flatnonzero(follows & ~by_student):
+            actions[i] = self._plans[i][0]
+        playing = np.flatnonzero(by_student)
         if len(playing):
             logits, _ = student(observations[playing])
             actions[playing], _ = sample_actions(logits, rng)
@@ -177,9 +212,10 @@ class PlannerTeacher:
 
     def _follow(self, actions):
         """Goes on with plans whose action was taken; forgets the others."""
-        for i, action in enumerate(actions):
+        for i in np.flatnonzero(self._has_plan):
             remaining = self._plans[i]
-            if not self._stale[i] and remaining and remaining[0] == action:
+            if remaining and remaining[0] == actions[i]:
                 self._plans[i] = remaining[1:]
-            elif remaining or self._stale[i]:
-                self._stale[i] = True
+            self._has_plan[i] = bool(
+                remaining and remaining[0] == actions[i] and len(remaining) > 1
+            )

@@ -29,6 +29,7 @@ _VARIANCE_EPSILON = 1e-3
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 _N_ITERATIONS = 5
 _HIDDEN = ("/conv2d/kernel:0", "pi/dense/kernel:0", "pi/dense_1/kernel:0")
+_MEASURED_AT_ONCE = 1000
 _ADAM_BETAS = (0.9, 0.99)
 
 
@@ -105,9 +106,11 @@ class TensorFlowWarmUp:
             "variances": {n: _variable(s[-1:]) for n, s in hidden.items()},
         }
         self._folded = self._fold(parameters)
+        (n_actions,) = shapes["ppo2_model/pi/b:0"]
         self._feeds = {
             "observations": tf.placeholder(tf.uint8, (None, 64, 64, 3)),
-            "actions": tf.placeholder(tf.int32, (None,)),
+            "targets": tf.placeholder(tf.float32, (None, n_actions)),
+            "deadly": tf.placeholder(tf.bool, (None, n_actions)),
             "returns": tf.placeholder(tf.float32, (None,)),
             "maps": tf.placeholder(tf.uint8, (None, 16, 16, n_map_channels)),
             "has_maps": tf.placeholder(tf.bool, (None,)),
@@ -128,6 +131,14 @@ class TensorFlowWarmUp:
             "clear", self._folded, self._feeds["observations"], bfloat16, measure
         )
         self._predicted = tf.sigmoid(self._map_logits(self._acting)[-1])
+        # A player that updates do not change, so that it can play beside them.
+        self._held = {name: _variable(shapes[name]) for name in parameters}
+        self._hold = tf.group(
+            *(held.assign(self._folded[name]).op for name, held in self._held.items())
+        )
+        self._playing = forward(
+            "clear", self._held, self._feeds["observations"], bfloat16
+        )
 
         moments = {}
 
@@ -183,19 +194,22 @@ class TensorFlowWarmUp:
         return logits
 
     def _objective(self, outputs):
-        actions = self._feeds["actions"]
-        labelled = tf.cast(actions >= 0, tf.float32)
+        targets, deadly = self._feeds["targets"], self._feeds["deadly"]
+        labelled = tf.reduce_sum(targets, axis=1)
         n_labelled = tf.reduce_sum(labelled) + 1e-6
-        policy_loss = (
-            tf.reduce_sum(
-                labelled
-                * tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    labels=tf.maximum(actions, 0), logits=outputs.logits
-                )
-            )
-            / n_labelled
+        log_probabilities = tf.nn.log_softmax(outputs.logits)
+        # Relative to the teacher's own entropy, so that 0 is a perfect copy.
+        divergence = tf.reduce_sum(
+            tf.math.xlogy(targets, targets) - targets * log_probabilities, axis=1
         )
-        hits = tf.equal(tf.argmax(outputs.logits, 1, output_type=tf.int32), actions)
+        policy_loss = tf.reduce_sum(labelled * divergence) / n_labelled
+        probabilities = tf.exp(log_probabilities)
+        risk = tf.reduce_sum(probabilities * tf.cast(deadly, tf.float32), axis=1)
+        # Bounded, for states in which the student is sure to err.
+        risk_loss = -tf.reduce_sum(tf.math.log(1.0 - 0.99 * risk)) / n_labelled
+        at_stake = tf.cast(tf.reduce_any(deadly, axis=1), tf.float32)
+        best = tf.equal(tf.argmax(outputs.logits, 1), tf.argmax(targets, 1))
+        hits = labelled * tf.cast(best, tf.float32)
         with_maps = tf.cast(self._feeds["has_maps"], tf.float32)
         maps = tf.cast(self._feeds["maps"], tf.float32)
         errors = sum(
@@ -214,12 +228,14 @@ class TensorFlowWarmUp:
         )
         total = (
             policy_loss
+            + self._loss.risk_coefficient * risk_loss
             + self._loss.map_coefficient * map_loss
             + self._loss.value_coefficient * value_loss
         )
         return total, {
             "imitation_loss": policy_loss,
-            "imitation_accuracy": tf.reduce_sum(tf.cast(hits, tf.float32)) / n_labelled,
+            "imitation_accuracy": tf.reduce_sum(hits) / n_labelled,
+            "risk": tf.reduce_sum(at_stake * risk) / (tf.reduce_sum(at_stake) + 1e-6),
             "map_loss": map_loss,
             "value_loss": value_loss,
         }
@@ -322,6 +338,34 @@ class TensorFlowWarmUp:
         feed = self._feed(examples) | {self._learning_rate: learning_rate}
         statistics, _ = self._session.run((self._statistics, self._step), feed)
         return {name: float(value) for name, value in statistics.items()}
+
+    def measure(self, examples: Demonstrations) -> dict[str, float]:
+        """Returns the statistics of some examples, without learning from them.
+
+        Batch normalisation takes its moments from them, a large minibatch at a time,
+        and not from the running ones, which lag while the network learns.
+        """
+        batches = [
+            self._session.run(self._statistics, self._feed(examples.take(rows)))
+            for rows in np.array_split(
+                np.arange(len(examples)), -(-len(examples) // _MEASURED_AT_ONCE)
+            )
+        ]
+        return {
+            name: float(np.mean([batch[name] for batch in batches]))
+            for name in batches[0]
+        }
+
+    def hold(self) -> None:
+        """Keeps the folded network as it is now, for `play`."""
+        self._session.run(self._hold)
+
+    def play(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `act`, with the network that was kept: other threads may update."""
+        return self._session.run(
+            (self._playing.logits, self._playing.values),
+            {self._feeds["observations"]: observations},
+        )
 
     def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns logits f32 [N, A] and values f32 [N] of the folded network."""

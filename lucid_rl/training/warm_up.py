@@ -1,9 +1,11 @@
 """The warm-up before PPO: a network learns to see, and to do as a planner does."""
 
+import dataclasses
 import json
 import pathlib
 import time
 from collections.abc import Mapping
+from concurrent import futures
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 from lucid_rl.errors import SettingsError
 from lucid_rl.files import check_writable
 from lucid_rl.games.vector_game import GameSettings, make_game
-from lucid_rl.training.demonstrations import FrameBuffer
+from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.engine import Parameters
 from lucid_rl.training.logs import report
 from lucid_rl.training.saves import (
@@ -25,6 +27,8 @@ from lucid_rl.training.teacher import PlannerTeacher, TeacherSettings
 
 WARM_UP_SAVE = "warm_up.jd"
 WARM_UP_LOG = "warm_up.jsonl"
+_HELD_OUT_SEED = 2**31 - 1  # of levels and all else; no run's own
+_FIRST_SHARE = 0.4  # of the buffer, to be filled before the first update
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class WarmUpLoss:
         map_coefficient: weight of the maps' summed cross-entropy.
         map_weights: of each of the teacher's `MAP_CLASSES`: hazards are small and
             rare, and what a player's life depends on.
+        risk_coefficient: weight of -log(1 - p), where p is the probability of an
+            action after which the agent is lost.
         value_coefficient: weight of the value function's squared error.
         momentum: Muon's.
         adam_rate: Adam's rate for heads and biases, by the learning rate.
@@ -46,6 +52,7 @@ class WarmUpLoss:
     map_layers: tuple[str, ...] = ("2b", "3a")
     map_coefficient: float = 0.1
     map_weights: tuple[float, ...] = (1.0, 3.0, 3.0, 3.0, 0.3, 1.0, 0.1)
+    risk_coefficient: float = 1.0
     value_coefficient: float = 0.5
     momentum: float = 0.95
     adam_rate: float = 0.05
@@ -67,6 +74,8 @@ class WarmUpSettings:
             normalisation are taken, before they are folded into the network.
         n_envs: environments of the teacher.
         n_steps: steps of each environment between additions to the buffer.
+        n_held_out: frames of other levels that the teacher plays, not learned from,
+            on which progress is measured; 0 for none.
         teacher: who plays.
         loss: the objective.
     """
@@ -80,6 +89,7 @@ class WarmUpSettings:
     n_calibration: int = 100
     n_envs: int = 128
     n_steps: int = 4
+    n_held_out: int = 0
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     loss: WarmUpLoss = field(default_factory=WarmUpLoss)
 
@@ -166,8 +176,11 @@ class WarmUp:
             restore_generator(self._rng, save["rng"])
         levels = int(self._rng.integers(2**31))
         self._game = make_game(game.replace(n_envs=settings.n_envs, seed=levels))
-        self._teacher = PlannerTeacher(self._game, self._rng, settings.teacher)
+        teacher_rng = np.random.default_rng(self._rng.integers(2**63))
+        self._teacher = PlannerTeacher(self._game, teacher_rng, settings.teacher)
         self._buffer = FrameBuffer(settings.buffer_size)
+        self._held_out = self._make_held_out(game)
+        self._n_updates_here = 0  # since this process began, with an empty buffer
         self._to_unfold = trained and save is None
 
     def run(
@@ -184,51 +197,87 @@ class WarmUp:
         """
         start = last = time.monotonic()
         recent: list[dict[str, float]] = []
-        n_drawn = 0.0
+        executor = futures.ThreadPoolExecutor(1)
         try:
-            while self.n_updates_done < self.settings.n_updates:
-                while self._buffer.n_added < self._n_frames_wanted(n_drawn):
-                    self._add_frames()
-                if self._to_unfold:
-                    self._network.unfold(self._minibatches())
-                    self._to_unfold = False
-                examples = self._buffer.draw(self.settings.minibatch_size, self._rng)
-                rate = self.settings.learning_rate_at(self.n_updates_done)
-                recent.append(self._network.update(examples, rate))
-                self.n_updates_done += 1
-                n_drawn += len(examples)
-                now = time.monotonic()
-                if now - last > save_interval:
-                    self._log(recent, now - start)
-                    self.save()
-                    recent, last = [], now
-                if max_seconds is not None and now - start > max_seconds:
-                    break
+            out_of_time = self.n_updates_done >= self.settings.n_updates
+            while not out_of_time:
+                # The teacher plays on beside the updates, against the student as it
+                # was when they began: what it does depends on no thread's speed.
+                self._network.hold()
+                played = executor.submit(
+                    self._teacher.play, self._network.play, self.settings.n_steps
+                )
+                for _ in range(self._n_updates_due()):
+                    recent.append(self._update())
+                    now = time.monotonic()
+                    if now - last > save_interval:
+                        self._log(recent, now - start)
+                        self.save()
+                        recent, last = [], now
+                    out_of_time = self.n_updates_done >= self.settings.n_updates or (
+                        max_seconds is not None and now - start > max_seconds
+                    )
+                    if out_of_time:
+                        break
+                frames = played.result()
+                self._buffer.add(frames)
+                self.n_frames_labelled += len(frames)
             if self._buffer.n_added:
                 self._network.calibrate(self._minibatches())
         finally:
+            executor.shutdown()
             if recent:
                 self._log(recent, time.monotonic() - start)
             self.save()
             self._game.close()
         return self._network.get_parameters()
 
+    def _make_held_out(self, game: GameSettings) -> Demonstrations | None:
+        """Frames of the teacher's own, disturbed play: the same for every run."""
+        settings = self.settings
+        if not settings.n_held_out:
+            return None
+        teacher = dataclasses.replace(
+            settings.teacher, student_share=0.0, random_share=0.2
+        )
+        game = game.replace(n_envs=settings.n_envs, seed=_HELD_OUT_SEED)
+        buffer = FrameBuffer(settings.n_held_out)
+        rng = np.random.default_rng(_HELD_OUT_SEED)
+        with make_game(game) as played:
+            held_out_teacher = PlannerTeacher(played, rng, teacher)
+            while buffer.n_added < settings.n_held_out:
+                buffer.add(held_out_teacher.play(self._network.act, settings.n_steps))
+        return buffer.all()
+
+    def _n_updates_due(self) -> int:
+        """As many as the reuse allows, once there is a fair sample of frames."""
+        n_frames = self._buffer.n_added - self.settings.buffer_size * _FIRST_SHARE
+        size = self.settings.minibatch_size
+        if n_frames <= 0:
+            return 0
+        return max(0, int(n_frames * self.settings.reuse / size) - self._n_updates_here)
+
+    def _update(self) -> dict[str, float]:
+        if self._to_unfold:
+            self._network.unfold(self._minibatches())
+            self._to_unfold = False
+        examples = self._buffer.draw(self.settings.minibatch_size, self._rng)
+        rate = self.settings.learning_rate_at(self.n_updates_done)
+        statistics = self._network.update(examples, rate)
+        self.n_updates_done += 1
+        self._n_updates_here += 1
+        return statistics
+
     def _minibatches(self):
         size = self.settings.minibatch_size
         for _ in range(self.settings.n_calibration):
             yield self._buffer.draw(size, self._rng)
 
-    def _n_frames_wanted(self, n_drawn):
-        # Enough to be a fair sample at first, then as many as the reuse allows.
-        return self.settings.buffer_size * 0.4 + n_drawn / self.settings.reuse
-
-    def _add_frames(self):
-        frames = self._teacher.play(self._network.act, self.settings.n_steps)
-        self._buffer.add(frames)
-        self.n_frames_labelled += len(frames)
-
     def _log(self, recent: list[dict[str, float]], seconds: float) -> None:
         means = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
+        if self._held_out is not None:
+            measured = self._network.measure(self._held_out)
+            means |= {f"held_out_{name}": value for name, value in measured.items()}
         record: Mapping[str, Any] = {
             "updates": self.n_updates_done,
             "frames_labelled": self.n_frames_labelled,

@@ -5,8 +5,15 @@ import pytest
 
 from lucid_rl.errors import FileFormatError, SettingsError
 from lucid_rl.games.coinrun_physics import COIN, RUNNING
-from lucid_rl.games.coinrun_planner import PlannerSettings, plan
-from lucid_rl.games.coinrun_search import LEFT, LEFT_JUMP, RIGHT, RIGHT_JUMP
+from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
+from lucid_rl.games.coinrun_search import (
+    JUMPS,
+    LEFT,
+    LEFT_JUMP,
+    RIGHT,
+    RIGHT_JUMP,
+    SEARCHED_ACTIONS,
+)
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.procgen_state import GOAL, LAVA_TOP, SPACE, WALL_TOP, parse_state
 from tests.games.test_procgen_state import make_engine
@@ -128,6 +135,51 @@ def test_same_state_same_plan(room):
     before = world.agent.copy()
     assert plan(world) == plan(world)
     assert np.array_equal(world.agent, before) and world.time == 0
+
+
+def test_plans_to_a_horizon_as_it_would_to_the_coin(room):
+    world = with_grid(room, saws=np.array([[6.5, 1.5]], np.float32))
+    near, far = plan(world, horizon=8), plan(world)
+    assert near == far[: len(near)] and len(near) < len(far)
+    assert play(world, near) == RUNNING
+    # The coin ends a plan before the horizon does.
+    assert plan(world, horizon=100) == far
+
+
+def test_tells_what_kills_from_what_does_not(room):
+    """The same saw is survived as long as a jump, or a stop, is still possible."""
+    saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
+    saw.agent[2] = 0.5  # at full speed
+    for x, expected in ((5.0, set()), (9.4, {RIGHT, LEFT, 4})):
+        saw.agent[0] = x
+        assert set(np.flatnonzero(deadly_actions(saw))) == expected, x
+    assert not deadly_actions(room).any()
+
+
+def test_an_action_is_deadly_when_no_plan_follows_it():
+    """Against searches of another kind, on states of real levels."""
+    engine = make_engine(n_envs=40, seed=6)
+    engine_rng = np.random.default_rng(0)
+    n_alike = n_deadly = n_missed = 0
+    for _ in range(30):
+        engine.act(engine_rng.choice([7, 7, 8], 40))
+        engine.observe()
+    for data in engine.callmethod("get_state"):
+        world = World.from_state(parse_state(data))
+        for action, deadly in enumerate(deadly_actions(world)):
+            if action not in SEARCHED_ACTIONS or (
+                action in JUMPS and not world.has_support()
+            ):
+                assert not deadly
+                continue
+            child = world.copy()
+            ending = child.step(action)
+            lost = ending != COIN and (ending != RUNNING or plan(child) is None)
+            n_alike += lost == deadly
+            n_deadly += deadly and lost
+            n_missed += lost and not deadly  # alive, but never to get out of a pit
+    engine.close()
+    assert n_deadly > 0 and n_alike > 0.95 * (n_alike + n_missed)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The supervised warm-up: its labels, its network and its saves."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -32,9 +33,11 @@ def run_right(observations):
 
 def examples(n=8, seed=0):
     rng = np.random.default_rng(seed)
+    actions = rng.integers(0, 15, n)
     return Demonstrations(
         observations=rng.integers(0, 256, (n, 64, 64, 3), dtype=np.uint8),
-        actions=rng.integers(0, 15, n).astype(np.int32),
+        targets=np.eye(15, dtype=np.float32)[actions],
+        deadly=np.eye(15, dtype=bool)[(actions + 1) % 15],
         returns=np.full(n, np.nan, np.float32),
         maps=rng.integers(0, 2, (n, 16, 16, N_MAPS), dtype=np.uint8),
         has_maps=np.ones(n, bool),
@@ -49,7 +52,7 @@ def network():
     return TensorFlowWarmUp(parameters, WarmUpLoss(), n_threads=1)
 
 
-def test_every_kept_frame_of_the_teachers_own_play_is_on_the_way_to_the_coin():
+def test_the_teachers_own_play_finishes_levels():
     settings = TeacherSettings(
         student_share=0,
         random_share=0,
@@ -57,6 +60,7 @@ def test_every_kept_frame_of_the_teachers_own_play_is_on_the_way_to_the_coin():
         air_share=1,
         plain_share=1,
         saw_share=1,
+        calm_share=1,
     )
     game = make_game(GameSettings(n_envs=6, seed=1))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
@@ -64,21 +68,27 @@ def test_every_kept_frame_of_the_teachers_own_play_is_on_the_way_to_the_coin():
     values = []
     for _ in range(80):
         frames = teacher.play(run_right, 1)
+        # It does not do what it calls deadly, and has a plan for every frame.
+        assert np.array_equal(frames.targets.sum(axis=1), np.ones(6))
+        assert not (frames.deadly & (frames.targets > 0)).any()
         values.append(frames.returns)
         firsts = game.observe().firsts
         n_ended += firsts.sum()
         n_finished += game.last_level_complete()[firsts].sum()
     assert n_ended >= 6 and n_finished == n_ended
-    # A step nearer to the coin is worth 1 / gamma more, until the level is done.
+    # Half a tile nearer to the coin is worth a step more, with a fifth for detours.
     steps = np.stack(values)
+    assert steps.max() <= 1 and steps.min() > 0
     rises = steps[1:] / steps[:-1]
-    np.testing.assert_allclose(rises[rises > 1], 1 / 0.999, rtol=1e-4)
-    assert (rises > 1).mean() > 0.9
+    rises = rises[(rises > 1) & (rises < 1.01)]
+    assert rises.max() == pytest.approx(0.999**-1.2, rel=2e-5)
     game.close()
 
 
 def test_labels_are_of_the_frames_they_come_with():
-    settings = TeacherSettings(student_share=0.5, keep_share=1, plain_share=1)
+    settings = TeacherSettings(
+        student_share=0.5, keep_share=1, plain_share=1, calm_share=1
+    )
     game = make_game(GameSettings(n_envs=4, seed=2))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
     indices = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
@@ -89,8 +99,60 @@ def test_labels_are_of_the_frames_they_come_with():
         for picture, found in zip(frames.observations, frames.maps, strict=True):
             place = [np.array_equal(picture, o) for o in observations].index(True)
             np.testing.assert_array_equal(found.transpose(2, 0, 1), maps[place])
-        assert set(frames.actions) <= {-1, 1, 2, 4, 5, 7, 8}
+        assert not frames.targets[:, [0, 3, 6, *range(9, 15)]].any()
+        # Every frame has a label or none at all.
+        assert set(frames.targets.sum(axis=1)) <= {0, 1}
+        assert not frames.deadly[frames.targets.sum(axis=1) == 0].any()
     game.close()
+
+
+def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
+    """Running right without a jump is fatal in levels with hazards."""
+    settings = TeacherSettings(
+        student_share=1, stretch_steps=1, keep_share=1, air_share=1, calm_share=1
+    )
+    game = make_game(GameSettings(n_envs=64, seed=3))
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    asked = []
+
+    def student(observations):
+        asked.append(len(observations))
+        return run_right(observations)
+
+    frames = teacher.play(student, 60)
+    assert asked == [64] * 60
+    assert frames.deadly.any() and (frames.targets.sum(axis=1) == 0).any()
+    game.close()
+
+
+def test_a_perfect_copy_has_no_loss_and_a_daring_one_a_risk(network):
+    """Hand-computed from the network's own logits."""
+    data = examples(32, seed=4)
+    network.calibrate([data])
+    logits, _ = network.act(data.observations)
+    policy = np.exp(logits - logits.max(axis=1, keepdims=True))
+    policy /= policy.sum(axis=1, keepdims=True)
+    copied = dataclasses.replace(data, targets=policy.astype(np.float32))
+    found = network.measure(copied)
+    assert found["imitation_loss"] == pytest.approx(0, abs=1e-3)
+    assert found["imitation_accuracy"] >= 30 / 32  # but for ties
+    assert found["risk"] == pytest.approx(
+        (policy * data.deadly).sum(axis=1).mean(), 1e-3
+    )
+    found = network.measure(data)
+    chosen = policy[data.targets > 0]
+    assert found["imitation_loss"] == pytest.approx(-np.log(chosen).mean(), rel=1e-3)
+
+
+def test_the_player_kept_does_not_change_with_updates(network):
+    data = examples(16, seed=5)
+    network.calibrate([data])
+    network.hold()
+    before, _ = network.play(data.observations)
+    np.testing.assert_allclose(before, network.act(data.observations)[0], atol=1e-5)
+    network.update(data, 0.05)
+    np.testing.assert_array_equal(network.play(data.observations)[0], before)
+    assert not np.allclose(network.act(data.observations)[0], before)
 
 
 def test_orthogonalized_directions_keep_singular_vectors():
@@ -120,11 +182,10 @@ def test_folding_gives_a_plain_network_with_the_same_output(network):
     state = network.get_state()
     statistics = network.update(data, 1e-9)
     network.set_state(state)
-    n = len(data)
     logits, _ = network.act(data.observations)
     probability = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability /= probability.sum(axis=1, keepdims=True)
-    loss = -np.log(probability[np.arange(n), data.actions]).mean()
+    loss = -np.log(probability[data.targets > 0]).mean()
     assert loss == pytest.approx(statistics["imitation_loss"], rel=0.02)
 
     from lucid_rl.checkpoints.checkpoint import Checkpoint
@@ -150,7 +211,7 @@ def test_a_trained_network_taken_apart_is_the_same_network(checkpoint_a):
     # And so it is with the moments of the batch in place of the running ones.
     statistics = network.update(data, 1e-9)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    loss = -logits[np.arange(32), data.actions].mean()
+    loss = -logits[data.targets > 0].mean()
     assert statistics["imitation_loss"] == pytest.approx(loss, rel=0.01)
 
 
@@ -195,16 +256,22 @@ def test_the_buffer_keeps_the_latest_frames():
     buffer = FrameBuffer(10)
     for k in range(4):
         frames = examples(4)
-        frames.actions[:] = k
+        frames.returns[:] = k
         buffer.add(frames)
     drawn = buffer.draw(500, np.random.default_rng(0))
-    counts = np.bincount(drawn.actions, minlength=4) / 500
+    counts = np.bincount(drawn.returns.astype(int), minlength=4) / 500
     np.testing.assert_allclose(counts, [0, 0.2, 0.4, 0.4], atol=0.08)
+    assert sorted(buffer.all().returns) == [1] * 2 + [2] * 4 + [3] * 4
 
 
 def test_a_warm_up_goes_on_from_its_save_and_ppo_from_the_warm_up(tmp_path):
     warm_up = WarmUpSettings(
-        n_updates=3, minibatch_size=8, buffer_size=32, n_envs=8, n_steps=2
+        n_updates=3,
+        minibatch_size=8,
+        buffer_size=32,
+        n_envs=8,
+        n_steps=2,
+        n_held_out=16,
     )
     settings = tiny(tmp_path, warm_up=warm_up, n_total_steps=32)
     # Out of time after one update: a model, but no PPO yet.
@@ -218,6 +285,7 @@ def test_a_warm_up_goes_on_from_its_save_and_ppo_from_the_warm_up(tmp_path):
     assert [json.loads(line)["updates"] for line in lines] == [1, 3]
     assert model.args["steps_done"] == 32
     assert model.args["lucid_rl"]["warm_up"]["n_updates"] == 3
+    assert 0 <= json.loads(lines[-1])["held_out_risk"] <= 1
 
 
 def test_no_steps_end_a_run_after_its_warm_up(tmp_path):
