@@ -20,12 +20,13 @@ import numpy as np
 from lucid_rl.evaluation.failure_causes import FailureClassifier
 from lucid_rl.games.coinrun_objects import batch_object_maps
 from lucid_rl.games.coinrun_physics import COIN, RUNNING
-from lucid_rl.games.coinrun_planner import PlannerSettings, plan
+from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
 from lucid_rl.games.coinrun_world import World, as_world
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.progress import progress
+from lucid_rl.training.teacher import TeacherSettings
 
 _RIGHT = 7
 _N_ENVS = 64
@@ -140,6 +141,34 @@ def measure_planner(worlds: list[World], settings: PlannerSettings) -> dict[str,
     }
 
 
+def time_labels(worlds: list[World]) -> dict[str, float]:
+    """Mean processor time, in ms, of what the warm-up's teacher asks for, mid-level.
+
+    The worlds are taken after some steps to the right, where hazards are.
+    """
+    settings = TeacherSettings()
+    later = [world.copy() for world in worlds]
+    for world in later:
+        for _ in range(20):
+            if world.copy().step(_RIGHT) == RUNNING:
+                world.step(_RIGHT)
+    tasks = {
+        "plan": lambda world: plan(world),
+        "plan_to_horizon": lambda world: plan(
+            world, settings.planner, settings.horizon
+        ),
+        "deadly_actions": lambda world: deadly_actions(world, hold=settings.hold),
+    }
+    result = {}
+    for name, task in tasks.items():
+        task(later[0])
+        start = time.process_time()
+        for world in later:
+            task(world)
+        result[name] = 1e3 * (time.process_time() - start) / len(later)
+    return result
+
+
 def measure_physics(n_steps: int) -> dict[str, int]:
     """Steps after which the copied world was compared with the engine's."""
     rng = np.random.default_rng(1)
@@ -214,6 +243,7 @@ def main() -> None:
         f"--failures={args.failures} --steps={args.steps}",
         "physics": measure_physics(args.steps),
         "planner": compare_planners([as_world(state) for state in states]),
+        "cpu_ms_per_label": time_labels([as_world(state) for state in states]),
         "causes": measure_causes(args.failures),
         "microseconds_per_state": time_reading(states),
         "milliseconds_per_step_of_64": time_steps(args.steps),
