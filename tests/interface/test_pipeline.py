@@ -96,10 +96,15 @@ def test_the_input_shows_gradients(bundle, golden):
     assert model_gradients.shape[1:] == (64, 64, 3)
 
 
-def test_input_gradients_are_those_of_the_original(own_samples, golden, model_a):
+@pytest.mark.parametrize("batch_bytes", [1, 2**24, 2**27])
+def test_input_gradients_are_those_of_the_original(
+    golden, model_a, monkeypatch, batch_bytes
+):
+    from lucid_rl.interface import layers
     from lucid_rl.interface.layers import layer_part
     from lucid_rl.interpret.attribution import AttributionSettings
 
+    monkeypatch.setattr(layers, "BATCH_BYTES", batch_bytes)
     expected = np.moveaxis(golden["grad_value_input"], -1, 0)
     n = expected.shape[1]
     part = layer_part(
