@@ -49,11 +49,14 @@ def _contexts(codes: np.ndarray) -> np.ndarray:
     left, up, before = at(0, -1), at(-1, 0), at(0, 0, frame=1)
     sides = 2 * (abs(left) + abs(up)) + abs(at(-1, -1)) + abs(at(-1, 1))
     space = sides + abs(at(0, -2)) + abs(at(-2, 0))
+    none = np.zeros_like(codes)
     cross = [(-1, 0), (1, 0), (0, -1), (0, 1)]
-    time = sum(abs(at(dy, dx, frame=1)) for dy, dx in cross)
-    earlier = np.cumsum(abs(codes), axis=0) - abs(codes)  # here, in the maps before
+    time = sum((abs(at(dy, dx, frame=1)) for dy, dx in cross), none)
+    earlier: np.ndarray = np.cumsum(abs(codes), axis=0) - abs(
+        codes
+    )  # here, in the maps before
     nonzero = np.cumsum(codes != 0, axis=0) - (codes != 0)
-    maps = sum(abs(at(dy, dx, map_=m)) for dy, dx in cross for m in (1, 2, 3))
+    maps = sum((abs(at(*d, map_=m)) for d in cross for m in (1, 2, 3)), none)
     guess = clipped(np.rint(2 * _predicted(codes, at)).astype(int), 12)
     y, x = np.mgrid[:height, :width]
     parity, place = (y % 2) * 2 + x % 2, y * width + x
