@@ -138,7 +138,14 @@ def _settings(path: str) -> EvaluationSettings:
 
 
 def _table(evaluation: Evaluation) -> str:
-    rows = {"completed": evaluation.completed, **evaluation.failures()}
+    rows = {
+        "completed": evaluation.completed,
+        **{
+            f"  {kind} ({share.n})": share
+            for kind, share in evaluation.completed_by_kind.items()
+        },
+        **evaluation.failures(),
+    }
     width = max(map(len, rows))
     lines = [f"{name:{width}}  {share}" for name, share in rows.items()]
     if evaluation.causes_unknown:

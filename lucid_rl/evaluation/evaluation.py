@@ -7,6 +7,7 @@ goes on from there when it is called again.
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import pathlib
 import time
@@ -24,6 +25,7 @@ from lucid_rl.evaluation.episodes import (
     read_episodes,
     write_episodes,
 )
+from lucid_rl.evaluation.level_contents import kinds_of_levels, levels_with
 from lucid_rl.evaluation.players import (
     Model,
     describe_model,
@@ -95,6 +97,24 @@ class Evaluation:
         counts = Counter(e.outcome for e in self.episodes if not e.completed)
         n = len(self.episodes)
         return {cause: Proportion(k, n) for cause, k in counts.most_common()}
+
+    @functools.cached_property
+    def completed_by_kind(self) -> dict[str, Proportion]:
+        """Share completed of each kind of Procgen CoinRun's levels that was played.
+
+        Empty for games whose states do not tell.
+        """
+        game = self.settings.game
+        if game.name != "coinrun" or not game.saves_states:
+            return {}
+        seeds = [episode.level_seed for episode in self.episodes]
+        completed = np.array([episode.completed for episode in self.episodes])
+        kinds = kinds_of_levels(levels_with(game, seeds))
+        return {
+            kind: Proportion(int(completed[chosen].sum()), int(chosen.sum()))
+            for kind, chosen in kinds.items()
+            if chosen.any()
+        }
 
     def examples_of(self, outcome: str, n: int = 5) -> list[int]:
         """Indices of the first `n` episodes that ended in an outcome."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.procgen_state import ENEMY, SAW, parse_state
+from lucid_rl.games.procgen_state import ENEMY, LAVA_MID, LAVA_TOP, SAW, parse_state
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.progress import progress
 
@@ -16,14 +16,14 @@ _N_ENVS = 64
 def levels_with(
     settings: GameSettings, level_seeds: Sequence[int] | np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Finds out which levels of Procgen's CoinRun hold buzzsaws, and which enemies.
+    """Finds out which levels of Procgen's CoinRun hold buzzsaws, enemies and lava.
 
     Args:
         settings: of the game; its levels and its pictures have no effect.
         level_seeds: n of them.
 
     Returns:
-        bool [n] for "buzzsaw" and for "enemy".
+        bool [n] for "buzzsaw", "enemy" and "lava".
 
     Raises:
         SettingsError: the game is another, or has no states.
@@ -34,7 +34,7 @@ def levels_with(
             f"not for {settings.name!r}"
         )
     seeds = np.asarray(level_seeds)
-    found = {name: np.zeros(len(seeds), bool) for name in _TYPES}
+    found = {name: np.zeros(len(seeds), bool) for name in (*_TYPES, "lava")}
     with make_game(settings.unseen(min(_N_ENVS, len(seeds) or 1))) as game:
         starts = range(0, len(seeds), game.n_envs)
         for start in progress(starts, "contents of levels"):
@@ -43,7 +43,27 @@ def levels_with(
             game.start_levels(lanes, batch.tolist())
             game.act(np.zeros(game.n_envs, np.int32))
             for lane, state in enumerate(game.get_states(lanes)):
-                entities = parse_state(state)
+                level = parse_state(state)
                 for name, kind in _TYPES.items():
-                    found[name][start + lane] = len(entities.entities_of_type(kind)) > 0
+                    found[name][start + lane] = len(level.entities_of_type(kind)) > 0
+                lava = (level.grid >= LAVA_MID) & (level.grid <= LAVA_TOP)
+                found["lava"][start + lane] = lava.any()
     return found
+
+
+def kinds_of_levels(contents: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Sorts levels by their hazards; a level with enemies and lava counts for both.
+
+    Args:
+        contents: as `levels_with` gives them.
+
+    Returns:
+        bool [n] by kind of level.
+    """
+    saws, enemies, lava = (contents[name] for name in ("buzzsaw", "enemy", "lava"))
+    return {
+        "no hazard": ~saws & ~enemies & ~lava,
+        "buzzsaws only": saws & ~enemies & ~lava,
+        "with enemies": enemies,
+        "with lava": lava,
+    }

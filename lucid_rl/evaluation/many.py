@@ -34,8 +34,12 @@ def evaluate_into(
     """
     folder = pathlib.Path(folder)
     evaluation = evaluate(model, settings, folder / EPISODES_FILE, n_workers)
+    kinds = evaluation.completed_by_kind.items()
+    results = evaluation.as_dict() | {
+        "completed_by_kind": {kind: {**p.as_dict(), "of": p.n} for kind, p in kinds}
+    }
     with atomic_open(folder / RESULTS_FILE, "w") as stream:
-        json.dump(evaluation.as_dict(), stream, indent=2)
+        json.dump(results, stream, indent=2)
         stream.write("\n")
     return evaluation
 

@@ -190,7 +190,8 @@ class TensorFlowWarmUp:
                 features = tf.nn.avg_pool2d(features, 2, 2, "SAME")
             kernel = self._state["variables"][f"maps/{layer}/kernel"]
             bias = self._state["variables"][f"maps/{layer}/bias"]
-            logits.append(tf.nn.conv2d(features, kernel, 1, "SAME") + bias)
+            # A product of matrices: its gradients are quicker than a convolution's.
+            logits.append(tf.tensordot(features, kernel[0, 0], 1) + bias)
         return logits
 
     def _objective(self, outputs):

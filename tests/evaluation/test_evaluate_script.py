@@ -27,6 +27,11 @@ def test_a_model_is_evaluated_and_filmed(tmp_path):
     assert first.returncode == 0, first.stderr
     assert "5 levels" in first.stdout and "completed" in first.stdout
     results = json.loads((tmp_path / "evaluation.json").read_text())
+    # Easy levels are of these kinds; every level is of one at least.
+    kinds = results["completed_by_kind"]
+    assert set(kinds) <= {"no hazard", "buzzsaws only", "with enemies", "with lava"}
+    assert sum(kind["of"] for kind in kinds.values()) >= 5
+    assert all(f"{kind} (" in first.stdout for kind in kinds)
     game = results["settings"]["game"]
     assert (game["n_levels"], game["invisible"]) == (3, ["coin"])
     assert (game["distribution_mode"], results["settings"]["seed"]) == ("easy", 4)

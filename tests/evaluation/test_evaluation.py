@@ -227,6 +227,13 @@ def test_files_of_several_evaluations(tmp_path):
     )
     for name, evaluation in results.items():
         written = json.loads((tmp_path / name / "evaluation.json").read_text())
+        kinds = written.pop("completed_by_kind")
+        assert {
+            kind: (found["count"], found["of"]) for kind, found in kinds.items()
+        } == {
+            kind: (share.count, share.n)
+            for kind, share in evaluation.completed_by_kind.items()
+        }
         assert written == json.loads(json.dumps(evaluation.as_dict()))
         kept = read_evaluation(tmp_path / name / "episodes.npz")
         assert_same(kept.episodes, evaluation.episodes)
