@@ -141,6 +141,34 @@ def measure_planner(worlds: list[World], settings: PlannerSettings) -> dict[str,
     }
 
 
+def measure_sight(worlds: list[World]) -> dict[str, dict[str, float]]:
+    """Share of levels that planners finish who see so many tiles, and in which time.
+
+    They plan anew at each step. Where what they see is not enough they look 8 tiles
+    ahead, as the warm-up's teacher does.
+    """
+    settings = TeacherSettings()
+    results = {}
+    for horizon, sight in ((settings.bold_horizon, np.inf), (3.0, 6.0), (2.0, 5.0)):
+        n_won = n_steps = n_bold = 0
+        for world in progress(worlds, f"sight {sight:g}"):
+            world, ending = world.copy(), RUNNING
+            while ending == RUNNING and world.time < world.timeout:
+                actions = plan(world, settings.planner, horizon, sight)
+                if not actions:
+                    n_bold += 1
+                    actions = plan(world, settings.planner, settings.bold_horizon)
+                ending = world.step(actions[0] if actions else _RIGHT)
+                n_steps += 1
+            n_won += ending == COIN
+        results[f"{sight:g} tiles"] = {
+            "finished": n_won / len(worlds),
+            "mean_length": n_steps / len(worlds),
+            "share_of_steps_planned_farther": n_bold / n_steps,
+        }
+    return results
+
+
 def time_labels(worlds: list[World]) -> dict[str, float]:
     """Mean processor time, in ms, of what the warm-up's teacher asks for, mid-level.
 
@@ -155,7 +183,7 @@ def time_labels(worlds: list[World]) -> dict[str, float]:
     tasks = {
         "plan": lambda world: plan(world),
         "plan_to_horizon": lambda world: plan(
-            world, settings.planner, settings.horizon
+            world, settings.planner, settings.horizon, settings.sight
         ),
         "deadly_actions": lambda world: deadly_actions(world, hold=settings.hold),
     }
@@ -243,6 +271,7 @@ def main() -> None:
         f"--failures={args.failures} --steps={args.steps}",
         "physics": measure_physics(args.steps),
         "planner": compare_planners([as_world(state) for state in states]),
+        "players_who_see": measure_sight([as_world(state) for state in states]),
         "cpu_ms_per_label": time_labels([as_world(state) for state in states]),
         "causes": measure_causes(args.failures),
         "microseconds_per_state": time_reading(states),

@@ -73,6 +73,7 @@ def plan(
     state: CoinRunState | bytes | World,
     settings: PlannerSettings = PlannerSettings(),
     horizon: float = np.inf,
+    sight: float = np.inf,
 ) -> list[int] | None:
     """Finds actions that lead from a state to the coin.
 
@@ -81,6 +82,8 @@ def plan(
         settings: costs and limits.
         horizon: how far to plan, in tiles to the right of the agent: safe ground
             there will do. By default, all the way.
+        sight: how far the player sees, in tiles to the right of where it is: it does
+            not go farther, not even in a jump. By default, to the end.
 
     Returns:
         Actions, each an index into Procgen's combinations of keys, the last of which
@@ -93,6 +96,7 @@ def plan(
     world = as_world(state).copy()
     goal = world.goal()
     limit = float(world.agent[X]) + horizon
+    farthest = float(world.agent[X]) + sight
     actions: list[int] = []
     ending, arrived = RUNNING, False
     while goal is not None and ending == RUNNING and not arrived:
@@ -101,6 +105,7 @@ def plan(
             *world.arrays(),
             float(goal[0]),
             limit,
+            farthest,
             len(actions),
             n_steps,
             settings.costs(),

@@ -166,6 +166,7 @@ def search(
     constants,
     goal_column,
     limit,
+    sight,
     first_time,
     n_steps,
     costs,
@@ -185,6 +186,7 @@ def search(
         constants: float32 [5].
         goal_column: float, the coin's column in the grid.
         limit: float, x from which on safe ground will do; inf for the coin only.
+        sight: float, x beyond which no step is planned; inf for none.
         first_time: the steps of the plan that were taken before.
         n_steps: how many steps a plan may take.
         costs: float64 [7], in the order of `PlannerSettings`.
@@ -240,7 +242,7 @@ def search(
             move_body(child, True, child, grid, crates)
             child[LAST_Y] = child[Y]
             ending = outcome(child, enemies_then, saws, grid)
-            if ending == DEAD:
+            if ending == DEAD or child[X] > sight:
                 continue
             nearness = _hazard_nearness(child, enemies_then, saws, grid, costs[_MARGIN])
             cost = paid[node] + _step_cost(action, first_time + time, costs)

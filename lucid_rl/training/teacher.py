@@ -45,8 +45,11 @@ class TeacherSettings:
         calm_share: and of these in which no action is deadly.
         near_left: tiles to the left of the agent where a hazard is close by.
         near_right: and to the right.
-        horizon: tiles to the right that are planned. A label should depend on what
-            the picture shows, which is 6.5 tiles to each side.
+        horizon: tiles to the right that are planned.
+        sight: tiles to the right that the planner may know, as long as that is enough
+            to get on. The picture shows 6.5, and a jump at full speed goes 8: who
+            knows what is beyond jumps where who does not must slow down first.
+        bold_horizon: tiles that are planned, whatever they hold, where it is not.
         hold: see `deadly_actions`: the student is no acrobat.
         gamma: discount of the value function's targets.
         detour: steps that a player needs to the coin, by those at top speed; for the
@@ -64,7 +67,9 @@ class TeacherSettings:
     calm_share: float = 0.35
     near_left: float = 2.0
     near_right: float = 6.5
-    horizon: float = 8.0
+    horizon: float = 3.0
+    sight: float = 6.0
+    bold_horizon: float = 8.0
     hold: int = 6
     gamma: float = 0.999
     detour: float = 1.2
@@ -91,8 +96,11 @@ class TeacherSettings:
             raise SettingsError(
                 f"stretch_steps must be at least 1, got {self.stretch_steps}"
             )
-        if not self.horizon > 0:
-            raise SettingsError(f"horizon must be more than 0, got {self.horizon}")
+        for name in ("horizon", "sight", "bold_horizon"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(
+                    f"{name} must be more than 0, got {getattr(self, name)}"
+                )
 
 
 class PlannerTeacher:
@@ -146,7 +154,7 @@ class PlannerTeacher:
         wanted = ~self._by_student
         wanted[kept] = True
         for i in np.flatnonzero(wanted & ~self._has_plan):
-            self._plans[i] = plan(worlds[i], settings.planner, settings.horizon) or []
+            self._plans[i] = self._plan(worlds[i])
             self._has_plan[i] = True
         labels = [self._plans[i][0] if self._plans[i] else -1 for i in kept]
         shown = [worlds[i] for i in kept]
@@ -169,6 +177,11 @@ class PlannerTeacher:
         self._follow(actions)
         game.act(actions)
         return frames
+
+    def _plan(self, world):
+        settings = self._settings
+        seen = plan(world, settings.planner, settings.horizon, settings.sight)
+        return seen or plan(world, settings.planner, settings.bold_horizon) or []
 
     def _choose_frames(self, worlds):
         """Draws the environments whose frames are kept; deadly actions [k, A]."""

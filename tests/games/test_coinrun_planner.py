@@ -146,6 +146,21 @@ def test_plans_to_a_horizon_as_it_would_to_the_coin(room):
     assert plan(world, horizon=100) == far
 
 
+def test_does_not_jump_out_of_sight(room):
+    """A jump at full speed goes 8 tiles; who sees 6 comes down before."""
+    world = with_grid(room, saws=np.array([[6.5, 1.5]], np.float32))
+    world.agent[:3] = 3.2, world.agent[1], 0.5
+    for sight in (np.inf, 6):
+        actions = plan(world, horizon=5, sight=sight)
+        farthest, played = 0.0, world.copy()
+        for action in actions:
+            assert played.step(action) == RUNNING
+            farthest = max(farthest, played.agent[0])
+        assert (farthest > 9.2) == (sight == np.inf)
+        assert farthest >= 8.2
+    assert plan(world, horizon=5, sight=4) is None
+
+
 def test_tells_what_kills_from_what_does_not(room):
     """The same saw is survived as long as a jump, or a stop, is still possible."""
     saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
