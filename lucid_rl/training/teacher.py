@@ -57,11 +57,11 @@ class TeacherSettings:
         planner: what plans cost. Searches are many: they are quick ones.
     """
 
-    student_share: float = 0.5
+    student_share: float = 0.8
     stretch_steps: float = 30.0
     random_share: float = 0.05
     keep_share: float = 0.9
-    air_share: float = 0.5
+    air_share: float = 0.8
     plain_share: float = 0.1
     saw_share: float = 0.7
     calm_share: float = 0.35
@@ -158,9 +158,11 @@ class PlannerTeacher:
             self._has_plan[i] = True
         labels = [self._plans[i][0] if self._plans[i] else -1 for i in kept]
         shown = [worlds[i] for i in kept]
-        # A state without a plan is lost, but for a few too hard to search.
         known = np.array(labels, int) >= 0
-        deadly[~known] = False
+        # Where the planner finds nothing there may still be a way to live; where
+        # there is none, no action is to blame.
+        n_open = [N_MOVES - 3 if world.has_support() else 3 for world in shown]
+        deadly[deadly.sum(axis=1) >= n_open] = False
         targets = np.zeros(deadly.shape, np.float32)
         targets[np.flatnonzero(known), np.array(labels, int)[known]] = 1
         deadly &= targets == 0

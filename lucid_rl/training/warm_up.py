@@ -52,7 +52,7 @@ class WarmUpLoss:
     map_layers: tuple[str, ...] = ("2b", "3a")
     map_coefficient: float = 0.1
     map_weights: tuple[float, ...] = (1.0, 3.0, 3.0, 3.0, 0.3, 1.0, 0.1)
-    risk_coefficient: float = 1.0
+    risk_coefficient: float = 10.0
     value_coefficient: float = 0.5
     momentum: float = 0.95
     adam_rate: float = 0.05

@@ -76,12 +76,12 @@ def test_the_teachers_own_play_finishes_levels():
         n_ended += firsts.sum()
         n_finished += game.last_level_complete()[firsts].sum()
     assert n_ended >= 6 and n_finished == n_ended
-    # Half a tile nearer to the coin is worth a step more, with a fifth for detours.
+    # Half a tile nearer, at top speed, is worth a step more, with a fifth for detours.
     steps = np.stack(values)
     assert steps.max() <= 1 and steps.min() > 0
     rises = steps[1:] / steps[:-1]
     rises = rises[(rises > 1) & (rises < 1.01)]
-    assert rises.max() == pytest.approx(0.999**-1.2, rel=2e-5)
+    assert 1.001 < rises.max() < 0.999**-1.2 + 1e-5
     game.close()
 
 
@@ -100,14 +100,14 @@ def test_labels_are_of_the_frames_they_come_with():
             place = [np.array_equal(picture, o) for o in observations].index(True)
             np.testing.assert_array_equal(found.transpose(2, 0, 1), maps[place])
         assert not frames.targets[:, [0, 3, 6, *range(9, 15)]].any()
-        # Every frame has a label or none at all.
         assert set(frames.targets.sum(axis=1)) <= {0, 1}
-        assert not frames.deadly[frames.targets.sum(axis=1) == 0].any()
+        # What is not deadly is left to the student, or nothing is to blame.
+        assert frames.deadly.sum(axis=1).max(initial=0) < 6
     game.close()
 
 
 def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
-    """Running right without a jump is fatal in levels with hazards."""
+    """Running and jumping to the right is fatal in levels with hazards."""
     settings = TeacherSettings(
         student_share=1, stretch_steps=1, keep_share=1, air_share=1, calm_share=1
     )
@@ -117,11 +117,16 @@ def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
 
     def student(observations):
         asked.append(len(observations))
-        return run_right(observations)
+        logits, values = run_right(observations)
+        logits[:, 8] = 50  # half of the steps with a jump
+        return logits, values
 
     frames = teacher.play(student, 60)
     assert asked == [64] * 60
-    assert frames.deadly.any() and (frames.targets.sum(axis=1) == 0).any()
+    without_plan = frames.targets.sum(axis=1) == 0
+    assert frames.deadly.any() and without_plan.any()
+    # The planner gives up where there is still a way to live: that is a label too.
+    assert frames.deadly[without_plan].any()
     game.close()
 
 
