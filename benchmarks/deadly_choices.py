@@ -17,8 +17,7 @@ import numpy as np
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.games.coinrun_physics import X
-from lucid_rl.games.coinrun_planner import deadly_actions
-from lucid_rl.games.coinrun_search import JUMPS, SEARCHED_ACTIONS
+from lucid_rl.games.coinrun_planner import available_actions, deadly_actions
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
@@ -64,10 +63,8 @@ def risks(model: GraphModel, n_steps: int) -> dict[str, Any]:
             policy /= policy.sum(axis=1, keepdims=True)
             for world, probabilities in zip(game.worlds(), policy, strict=True):
                 deadly = deadly_actions(world)
-                on_ground = world.has_support()
-                n_open = len(SEARCHED_ACTIONS) - (0 if on_ground else len(JUMPS))
-                if 0 < deadly.sum() < n_open:
-                    place = "on the ground" if on_ground else "in the air"
+                if deadly.any() and not deadly[available_actions(world)].all():
+                    place = "on the ground" if world.has_support() else "in the air"
                     risk = float(probabilities[: len(deadly)][deadly].sum())
                     key = f"{nearest_hazard(world)}, {place}"
                     by_place.setdefault(key, []).append(risk)

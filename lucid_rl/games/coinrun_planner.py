@@ -120,6 +120,26 @@ def plan(
     return actions if ending == COIN or arrived else None
 
 
+def available_actions(state: CoinRunState | bytes | World) -> np.ndarray:
+    """The actions that plans choose from.
+
+    Args:
+        state: a parsed state, its bytes, or the world taken out of it.
+
+    Returns:
+        bool [9], by Procgen's combinations of keys; False for pressing down, and for
+        jumps that cannot start.
+
+    Raises:
+        FileFormatError: the bytes are no CoinRun state.
+    """
+    available = np.zeros(N_MOVES, bool)
+    available[list(SEARCHED_ACTIONS)] = True
+    if not as_world(state).has_support():
+        available[list(JUMPS)] = False
+    return available
+
+
 def deadly_actions(
     state: CoinRunState | bytes | World,
     n_steps: int = 24,
@@ -137,8 +157,8 @@ def deadly_actions(
             action counts as survived.
 
     Returns:
-        bool [9], by Procgen's combinations of keys; False for actions that plans do
-        without: pressing down, and jumps that cannot start.
+        bool [9], by Procgen's combinations of keys; False for actions that are not
+        available. An agent for which all others are True is lost.
 
     Raises:
         FileFormatError: the bytes are no CoinRun state.
@@ -147,10 +167,6 @@ def deadly_actions(
     deadly = np.zeros(N_MOVES, bool)
     if not any(world.hazards_between(-_REACH, _REACH)):
         return deadly
-    on_ground = world.has_support()
-    for action in SEARCHED_ACTIONS:
-        if on_ground or action not in JUMPS:
-            deadly[action] = not survives(
-                *world.arrays(), action, n_steps, hold, max_nodes
-            )
+    for action in np.flatnonzero(available_actions(world)):
+        deadly[action] = not survives(*world.arrays(), action, n_steps, hold, max_nodes)
     return deadly

@@ -46,6 +46,14 @@ _JUMP, _JUMP_DELAY, _NO_OP, _LEFT, _MARGIN, _HAZARD, _WEIGHT = range(7)
 
 
 @numba.njit(cache=True)
+def _move_enemies(enemies, grid, crates):
+    """Moves enemies as they go where no agent is near, last to first."""
+    bystander = np.zeros(N_AGENT_FIELDS, np.float32)
+    for i in range(enemies.shape[0] - 1, -1, -1):
+        move_body(enemies[i], False, bystander, grid, crates)
+
+
+@numba.njit(cache=True)
 def _hazard_nearness(agent, enemies, saws, grid, margin):
     """0 at `margin` tiles or more from every hazard, 1 where one is touched."""
     gap = margin
@@ -209,7 +217,6 @@ def search(
     # Where the enemies will be, found as far ahead as needed.
     ahead = np.empty((64, enemies.shape[0], 4), np.float32)
     ahead[0], n_ahead = enemies, 1
-    bystander = np.zeros(N_AGENT_FIELDS, np.float32)
     timed = enemies.shape[0] > 0
 
     best, best_cost = -1, np.inf
@@ -226,8 +233,7 @@ def search(
             if n_ahead == ahead.shape[0]:
                 ahead = _doubled(ahead)
             ahead[n_ahead] = ahead[n_ahead - 1]
-            for i in range(enemies.shape[0] - 1, -1, -1):
-                move_body(ahead[n_ahead, i], False, bystander, grid, crates)
+            _move_enemies(ahead[n_ahead], grid, crates)
             n_ahead += 1
         enemies_then = ahead[time + 1]
 
@@ -306,7 +312,6 @@ def survives(
     # Where the enemies will be, found as far ahead as needed.
     ahead = np.empty((n_steps + hold + 1, enemies.shape[0], 4), np.float32)
     ahead[0], n_ahead = enemies, 1
-    bystander = np.zeros(N_AGENT_FIELDS, np.float32)
     stack = np.empty((N_BRANCHES * (n_steps + 1), N_AGENT_FIELDS), np.float32)
     links = np.empty((stack.shape[0], 2), np.int64)  # time, action to take
     stack[0], links[0, 0], links[0, 1], height = agent, 0, action, 1
@@ -321,8 +326,7 @@ def survives(
         for _ in range(hold if time else 1):
             if n_ahead == time + 1:
                 ahead[n_ahead] = ahead[n_ahead - 1]
-                for i in range(enemies.shape[0] - 1, -1, -1):
-                    move_body(ahead[n_ahead, i], False, bystander, grid, crates)
+                _move_enemies(ahead[n_ahead], grid, crates)
                 n_ahead += 1
             control_agent(body, grid, constants, key_held)
             move_body(body, True, body, grid, crates)
@@ -372,13 +376,11 @@ def steps_as_foreseen(agent, enemies, saws, crates, grid, constants, actions):
         How many actions were taken, and what the last one led to.
     """
     foreseen, free = agent.copy(), enemies.copy()
-    bystander = np.zeros(N_AGENT_FIELDS, np.float32)
     ending, n_taken = RUNNING, 0
     for action in actions:
         ending = step_world(agent, enemies, saws, crates, grid, constants, action)
         n_taken += 1
-        for i in range(enemies.shape[0] - 1, -1, -1):
-            move_body(free[i], False, bystander, grid, crates)
+        _move_enemies(free, grid, crates)
         control_agent(foreseen, grid, constants, action)
         move_body(foreseen, True, foreseen, grid, crates)
         foreseen[LAST_Y] = foreseen[Y]

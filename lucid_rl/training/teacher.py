@@ -8,7 +8,12 @@ import numpy as np
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.coinrun_physics import N_MOVES, X
-from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
+from lucid_rl.games.coinrun_planner import (
+    PlannerSettings,
+    available_actions,
+    deadly_actions,
+    plan,
+)
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
@@ -161,8 +166,8 @@ class PlannerTeacher:
         known = np.array(labels, int) >= 0
         # Where the planner finds nothing there may still be a way to live; where
         # there is none, no action is to blame.
-        n_open = [N_MOVES - 3 if world.has_support() else 3 for world in shown]
-        deadly[deadly.sum(axis=1) >= n_open] = False
+        n_available = [available_actions(world).sum() for world in shown]
+        deadly[deadly.sum(axis=1) == n_available] = False
         targets = np.zeros(deadly.shape, np.float32)
         targets[np.flatnonzero(known), np.array(labels, int)[known]] = 1
         deadly &= targets == 0

@@ -5,14 +5,18 @@ import pytest
 
 from lucid_rl.errors import FileFormatError, SettingsError
 from lucid_rl.games.coinrun_physics import COIN, RUNNING
-from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
+from lucid_rl.games.coinrun_planner import (
+    PlannerSettings,
+    available_actions,
+    deadly_actions,
+    plan,
+)
 from lucid_rl.games.coinrun_search import (
     JUMPS,
     LEFT,
     LEFT_JUMP,
     RIGHT,
     RIGHT_JUMP,
-    SEARCHED_ACTIONS,
 )
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.procgen_state import GOAL, LAVA_TOP, SPACE, WALL_TOP, parse_state
@@ -181,12 +185,11 @@ def test_an_action_is_deadly_when_no_plan_follows_it():
         engine.observe()
     for data in engine.callmethod("get_state"):
         world = World.from_state(parse_state(data))
-        for action, deadly in enumerate(deadly_actions(world)):
-            if action not in SEARCHED_ACTIONS or (
-                action in JUMPS and not world.has_support()
-            ):
-                assert not deadly
-                continue
+        available = available_actions(world)
+        assert not (deadly_actions(world) & ~available).any()
+        assert available[list(JUMPS)].all() == world.has_support()
+        for action in np.flatnonzero(available):
+            deadly = deadly_actions(world)[action]
             child = world.copy()
             ending = child.step(action)
             lost = ending != COIN and (ending != RUNNING or plan(child) is None)
