@@ -17,7 +17,7 @@ import numpy as np
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.games.coinrun_physics import X
-from lucid_rl.games.coinrun_planner import available_actions, deadly_actions
+from lucid_rl.games.coinrun_planner import deadly_actions
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
@@ -63,9 +63,9 @@ def risks(model: GraphModel, n_steps: int) -> dict[str, Any]:
             policy /= policy.sum(axis=1, keepdims=True)
             for world, probabilities in zip(game.worlds(), policy, strict=True):
                 deadly = deadly_actions(world)
-                if deadly.any() and not deadly[available_actions(world)].all():
+                if deadly.any() and not deadly.all():
                     place = "on the ground" if world.has_support() else "in the air"
-                    risk = float(probabilities[: len(deadly)][deadly].sum())
+                    risk = float(probabilities[deadly].sum())
                     key = f"{nearest_hazard(world)}, {place}"
                     by_place.setdefault(key, []).append(risk)
             game.act(sample_actions(logits, rng)[0])

@@ -11,10 +11,8 @@ import dataclasses
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_physics import COIN, N_MOVES, RUNNING, X
+from lucid_rl.games.coinrun_physics import COIN, N_ACTIONS, N_MOVES, NO_OP, RUNNING, X
 from lucid_rl.games.coinrun_search import (
-    JUMPS,
-    SEARCHED_ACTIONS,
     search,
     steps_as_foreseen,
     survives,
@@ -120,26 +118,6 @@ def plan(
     return actions if ending == COIN or arrived else None
 
 
-def available_actions(state: CoinRunState | bytes | World) -> np.ndarray:
-    """The actions that plans choose from.
-
-    Args:
-        state: a parsed state, its bytes, or the world taken out of it.
-
-    Returns:
-        bool [9], by Procgen's combinations of keys; False for pressing down, and for
-        jumps that cannot start.
-
-    Raises:
-        FileFormatError: the bytes are no CoinRun state.
-    """
-    available = np.zeros(N_MOVES, bool)
-    available[list(SEARCHED_ACTIONS)] = True
-    if not as_world(state).has_support():
-        available[list(JUMPS)] = False
-    return available
-
-
 def deadly_actions(
     state: CoinRunState | bytes | World,
     n_steps: int = 24,
@@ -157,16 +135,17 @@ def deadly_actions(
             action counts as survived.
 
     Returns:
-        bool [9], by Procgen's combinations of keys; False for actions that are not
-        available. An agent for which all others are True is lost.
+        bool [15], by Procgen's combinations of keys. An agent for which all are True
+        is lost. A jump that cannot start is as deadly as its key left or right.
 
     Raises:
         FileFormatError: the bytes are no CoinRun state.
     """
     world = as_world(state)
-    deadly = np.zeros(N_MOVES, bool)
+    deadly = np.zeros(N_ACTIONS, bool)
     if not any(world.hazards_between(-_REACH, _REACH)):
         return deadly
-    for action in np.flatnonzero(available_actions(world)):
+    for action in range(N_MOVES):
         deadly[action] = not survives(*world.arrays(), action, n_steps, hold, max_nodes)
+    deadly[N_MOVES:] = deadly[NO_OP]
     return deadly

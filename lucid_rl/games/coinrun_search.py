@@ -301,7 +301,7 @@ def survives(
         crates: float32 [n, 2].
         grid: int32 [h, w].
         constants: float32 [5].
-        action: one of `SEARCHED_ACTIONS`, taken for one step.
+        action: 0 to 8, taken for one step.
         n_steps: who lives so long, or stands away from all hazards, lives on.
         hold: steps for which a key is then held: the player is no acrobat.
         max_nodes: situations to look at; when there are more, there is hope.

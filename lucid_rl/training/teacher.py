@@ -7,10 +7,9 @@ import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
-from lucid_rl.games.coinrun_physics import N_MOVES, X
+from lucid_rl.games.coinrun_physics import X
 from lucid_rl.games.coinrun_planner import (
     PlannerSettings,
-    available_actions,
     deadly_actions,
     plan,
 )
@@ -166,8 +165,7 @@ class PlannerTeacher:
         known = np.array(labels, int) >= 0
         # Where the planner finds nothing there may still be a way to live; where
         # there is none, no action is to blame.
-        n_available = [available_actions(world).sum() for world in shown]
-        deadly[deadly.sum(axis=1) == n_available] = False
+        deadly[deadly.all(axis=1)] = False
         targets = np.zeros(deadly.shape, np.float32)
         targets[np.flatnonzero(known), np.array(labels, int)[known]] = 1
         deadly &= targets == 0
@@ -205,7 +203,7 @@ class PlannerTeacher:
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
         deadly = np.zeros((len(drawn), self._game.n_actions), bool)
         for k, i in enumerate(drawn):
-            deadly[k, :N_MOVES] = deadly_actions(worlds[i], hold=settings.hold)
+            deadly[k] = deadly_actions(worlds[i], hold=settings.hold)
         chosen = deadly.any(axis=1) | (rng.random(len(drawn)) < settings.calm_share)
         return drawn[chosen], deadly[chosen]
 
