@@ -52,9 +52,8 @@ def _contexts(codes: np.ndarray) -> np.ndarray:
     none = np.zeros_like(codes)
     cross = [(-1, 0), (1, 0), (0, -1), (0, 1)]
     time = sum((abs(at(dy, dx, frame=1)) for dy, dx in cross), none)
-    earlier: np.ndarray = np.cumsum(abs(codes), axis=0) - abs(
-        codes
-    )  # here, in the maps before
+    # Here, in the maps before.
+    earlier: np.ndarray = np.cumsum(abs(codes), axis=0) - abs(codes)
     nonzero = np.cumsum(codes != 0, axis=0) - (codes != 0)
     maps = sum((abs(at(*d, map_=m)) for d in cross for m in (1, 2, 3)), none)
     guess = clipped(np.rint(2 * _predicted(codes, at)).astype(int), 12)

@@ -99,7 +99,7 @@ def plan(
     ending, arrived = RUNNING, False
     while goal is not None and ending == RUNNING and not arrived:
         n_steps = world.timeout - world.time - len(actions)
-        found, _ = search(
+        found = search(
             *world.arrays(),
             float(goal[0]),
             limit,

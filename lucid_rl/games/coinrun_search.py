@@ -54,6 +54,14 @@ def _move_enemies(enemies, grid, crates):
 
 
 @numba.njit(cache=True)
+def _move_agent(agent, grid, crates, constants, action):
+    """Takes an action, in place, where nothing else moves."""
+    control_agent(agent, grid, constants, action)
+    move_body(agent, True, agent, grid, crates)
+    agent[LAST_Y] = agent[Y]
+
+
+@numba.njit(cache=True)
 def _hazard_nearness(agent, enemies, saws, grid, margin):
     """0 at `margin` tiles or more from every hazard, 1 where one is touched."""
     gap = margin
@@ -201,8 +209,7 @@ def search(
         max_nodes: positions to look at before giving up.
 
     Returns:
-        Actions, int64 [length], empty where nothing was found, and what they cost,
-        inf there.
+        Actions, int64 [length]; empty where nothing was found.
     """
     target_column = min(goal_column, limit)
     nodes = np.empty((1024, N_AGENT_FIELDS), np.float32)
@@ -244,9 +251,7 @@ def search(
                 nodes, links, paid = _doubled(nodes), _doubled(links), _doubled(paid)
             child = nodes[n_nodes]
             child[:] = nodes[node]
-            control_agent(child, grid, constants, action)
-            move_body(child, True, child, grid, crates)
-            child[LAST_Y] = child[Y]
+            _move_agent(child, grid, crates, constants, action)
             ending = outcome(child, enemies_then, saws, grid)
             if ending == DEAD or child[X] > sight:
                 continue
@@ -283,7 +288,7 @@ def search(
     while best > 0:
         actions[links[best, 0] - 1] = links[best, 2]
         best = links[best, 1]
-    return actions, best_cost
+    return actions
 
 
 @numba.njit(cache=True, nogil=True)
@@ -328,9 +333,7 @@ def survives(
                 ahead[n_ahead] = ahead[n_ahead - 1]
                 _move_enemies(ahead[n_ahead], grid, crates)
                 n_ahead += 1
-            control_agent(body, grid, constants, key_held)
-            move_body(body, True, body, grid, crates)
-            body[LAST_Y] = body[Y]
+            _move_agent(body, grid, crates, constants, key_held)
             time += 1
             ending = outcome(body, ahead[time], saws, grid)
             if ending != RUNNING:
@@ -381,9 +384,7 @@ def steps_as_foreseen(agent, enemies, saws, crates, grid, constants, actions):
         ending = step_world(agent, enemies, saws, crates, grid, constants, action)
         n_taken += 1
         _move_enemies(free, grid, crates)
-        control_agent(foreseen, grid, constants, action)
-        move_body(foreseen, True, foreseen, grid, crates)
-        foreseen[LAST_Y] = foreseen[Y]
+        _move_agent(foreseen, grid, crates, constants, action)
         # What the agent stands on shows in its speed, one step later.
         moved_alike = np.all(agent[: VY + 1] == foreseen[: VY + 1])
         same = moved_alike and np.all(enemies == free)

@@ -8,11 +8,7 @@ import numpy as np
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.coinrun_physics import X
-from lucid_rl.games.coinrun_planner import (
-    PlannerSettings,
-    deadly_actions,
-    plan,
-)
+from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
@@ -160,14 +156,16 @@ class PlannerTeacher:
         for i in np.flatnonzero(wanted & ~self._has_plan):
             self._plans[i] = self._plan(worlds[i])
             self._has_plan[i] = True
-        labels = [self._plans[i][0] if self._plans[i] else -1 for i in kept]
+        labels = np.array(
+            [self._plans[i][0] if self._plans[i] else -1 for i in kept], int
+        )
         shown = [worlds[i] for i in kept]
-        known = np.array(labels, int) >= 0
+        known = labels >= 0
         # Where the planner finds nothing there may still be a way to live; where
         # there is none, no action is to blame.
         deadly[deadly.all(axis=1)] = False
         targets = np.zeros(deadly.shape, np.float32)
-        targets[np.flatnonzero(known), np.array(labels, int)[known]] = 1
+        targets[np.flatnonzero(known), labels[known]] = 1
         deadly &= targets == 0
         maps = batch_object_maps(shown, MAP_SIZE)[:, _CLASS_INDICES]
         frames = (
