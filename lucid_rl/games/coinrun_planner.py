@@ -122,6 +122,7 @@ def deadly_actions(
     state: CoinRunState | bytes | World,
     n_steps: int = 24,
     hold: int = 4,
+    reaction: int = 1,
     max_nodes: int = 1000,
 ) -> np.ndarray:
     """Actions after which the agent dies, play on as it may.
@@ -131,6 +132,9 @@ def deadly_actions(
         n_steps: how far to look: who lives so long counts as living on.
         hold: steps for which it then holds each key. With 1 an action is deadly only
             where the best player is lost; with more, where a clumsy one is.
+        reaction: steps for which the action itself is held. With 1 an action turns
+            deadly in the last step that leaves a way out; with more, before: a slow
+            player is lost by then.
         max_nodes: situations to look at for each action; where there are more, the
             action counts as survived.
 
@@ -146,6 +150,8 @@ def deadly_actions(
     if not any(world.hazards_between(-_REACH, _REACH)):
         return deadly
     for action in range(N_MOVES):
-        deadly[action] = not survives(*world.arrays(), action, n_steps, hold, max_nodes)
+        deadly[action] = not survives(
+            *world.arrays(), action, n_steps, hold, reaction, max_nodes
+        )
     deadly[N_MOVES:] = deadly[NO_OP]
     return deadly

@@ -293,7 +293,17 @@ def search(
 
 @numba.njit(cache=True, nogil=True)
 def survives(
-    agent, enemies, saws, crates, grid, constants, action, n_steps, hold, max_nodes
+    agent,
+    enemies,
+    saws,
+    crates,
+    grid,
+    constants,
+    action,
+    n_steps,
+    hold,
+    reaction,
+    max_nodes,
 ):
     """Whether there is a way to live on after an action.
 
@@ -306,16 +316,18 @@ def survives(
         crates: float32 [n, 2].
         grid: int32 [h, w].
         constants: float32 [5].
-        action: 0 to 8, taken for one step.
+        action: 0 to 8.
         n_steps: who lives so long, or stands away from all hazards, lives on.
         hold: steps for which a key is then held: the player is no acrobat.
+        reaction: steps for which the action is taken.
         max_nodes: situations to look at; when there are more, there is hope.
 
     Returns:
         bool.
     """
     # Where the enemies will be, found as far ahead as needed.
-    ahead = np.empty((n_steps + hold + 1, enemies.shape[0], 4), np.float32)
+    longest = n_steps + max(hold, reaction)
+    ahead = np.empty((longest + 1, enemies.shape[0], 4), np.float32)
     ahead[0], n_ahead = enemies, 1
     stack = np.empty((N_BRANCHES * (n_steps + 1), N_AGENT_FIELDS), np.float32)
     links = np.empty((stack.shape[0], 2), np.int64)  # time, action to take
@@ -328,7 +340,7 @@ def survives(
         body[:] = stack[height]
         time, key_held = links[height, 0], links[height, 1]
         ending, on_ground = RUNNING, False
-        for _ in range(hold if time else 1):
+        for _ in range(hold if time else reaction):
             if n_ahead == time + 1:
                 ahead[n_ahead] = ahead[n_ahead - 1]
                 _move_enemies(ahead[n_ahead], grid, crates)

@@ -42,7 +42,7 @@ class TeacherSettings:
         air_share: and of these in the air, where less is left to decide.
         plain_share: and of these without a hazard close by.
         saw_share: or with buzzsaws only, the commonest hazard.
-        calm_share: and of these in which no action is deadly.
+        calm_share: and of these in which all actions are deadly, or none.
         near_left: tiles to the left of the agent where a hazard is close by.
         near_right: and to the right.
         horizon: tiles to the right that are planned.
@@ -51,6 +51,8 @@ class TeacherSettings:
             knows what is beyond jumps where who does not must slow down first.
         bold_horizon: tiles that are planned, whatever they hold, where it is not.
         hold: see `deadly_actions`: the student is no acrobat.
+        reaction: see `deadly_actions`, where that leaves a way to live: who waits for
+            the last step that leaves one must tell that step from the next.
         gamma: discount of the value function's targets.
         detour: steps that a player needs to the coin, by those at top speed; for the
             value function's targets.
@@ -71,6 +73,7 @@ class TeacherSettings:
     sight: float = 6.0
     bold_horizon: float = 8.0
     hold: int = 6
+    reaction: int = 3
     gamma: float = 0.999
     detour: float = 1.2
     planner: PlannerSettings = field(
@@ -164,8 +167,16 @@ class PlannerTeacher:
         # Where the planner finds nothing there may still be a way to live; where
         # there is none, no action is to blame.
         deadly[deadly.all(axis=1)] = False
+        for k in np.flatnonzero(known & deadly[np.arange(len(kept)), labels]):
+            # In the air it is not to be copied; on the ground, who never dares gets
+            # nowhere.
+            if shown[k].has_support():
+                deadly[k] = self._deadly_actions(shown[k], reaction=1)
+            else:
+                labels[k] = -1
         targets = np.zeros(deadly.shape, np.float32)
-        targets[np.flatnonzero(known), labels[known]] = 1
+        copied = np.flatnonzero(labels >= 0)
+        targets[copied, labels[copied]] = 1
         deadly &= targets == 0
         maps = batch_object_maps(shown, MAP_SIZE)[:, _CLASS_INDICES]
         frames = (
@@ -201,9 +212,18 @@ class PlannerTeacher:
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
         deadly = np.zeros((len(drawn), self._game.n_actions), bool)
         for k, i in enumerate(drawn):
-            deadly[k] = deadly_actions(worlds[i], hold=settings.hold)
-        chosen = deadly.any(axis=1) | (rng.random(len(drawn)) < settings.calm_share)
+            deadly[k] = self._deadly_actions(worlds[i], settings.reaction)
+        at_stake = deadly.any(axis=1) & ~deadly.all(axis=1)
+        chosen = at_stake | (rng.random(len(drawn)) < settings.calm_share)
         return drawn[chosen], deadly[chosen]
+
+    def _deadly_actions(self, world, reaction):
+        """Of as slow a player as can live at all, bool [A]."""
+        for steps in range(reaction, 0, -1):
+            deadly = deadly_actions(world, hold=self._settings.hold, reaction=steps)
+            if not deadly.all():
+                break
+        return deadly
 
     def _returns(self, worlds, known):
         """The discounted probability of finishing for a careful player, f32 [k]."""

@@ -173,6 +173,21 @@ def test_tells_what_kills_from_what_does_not(room):
     assert not deadly_actions(room).any()
 
 
+@pytest.mark.parametrize("reaction", [2, 3, 5])
+def test_the_slow_are_lost_earlier(room, reaction):
+    """Who holds a key so long is where it takes them before they decide."""
+    saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
+    saw.agent[2] = 0.5
+    for x in np.arange(5.0, 9.4, 0.5):
+        saw.agent[0] = x
+        later, ending = saw.copy(), RUNNING
+        for _ in range(reaction):
+            ending = ending or later.step(RIGHT)
+        lost = ending != RUNNING or plan(later) is None
+        assert deadly_actions(saw, hold=1, reaction=reaction)[RIGHT] == lost, x
+    assert lost and not deadly_actions(saw, hold=1)[RIGHT]
+
+
 def test_an_action_is_deadly_when_no_plan_follows_it():
     """Against searches of another kind, on states of real levels."""
     engine = make_engine(n_envs=40, seed=6)

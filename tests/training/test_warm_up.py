@@ -64,18 +64,22 @@ def test_the_teachers_own_play_finishes_levels():
     )
     game = make_game(GameSettings(n_envs=6, seed=1))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
-    n_finished = n_ended = 0
+    n_finished = n_ended = n_copied = 0
     values = []
     for _ in range(80):
         frames = teacher.play(run_right, 1)
-        # It does not do what it calls deadly, and has a plan for every frame.
-        assert np.array_equal(frames.targets.sum(axis=1), np.ones(6))
+        # It has a plan for every frame, to be copied or, in the air, too daring.
+        n_labels = frames.targets.sum(axis=1)
+        assert len(n_labels) == 6 and set(n_labels) <= {0, 1}
+        assert frames.deadly[n_labels == 0].any(axis=1).all()
         assert not (frames.deadly & (frames.targets > 0)).any()
+        n_copied += n_labels.sum()
         values.append(frames.returns)
         firsts = game.observe().firsts
         n_ended += firsts.sum()
         n_finished += game.last_level_complete()[firsts].sum()
     assert n_ended >= 6 and n_finished == n_ended
+    assert n_copied > 0.9 * 6 * 80
     # Half a tile nearer, at top speed, is worth a step more, with a fifth for detours.
     steps = np.stack(values)
     assert steps.max() <= 1 and steps.min() > 0
