@@ -185,7 +185,9 @@ def time_labels(worlds: list[World]) -> dict[str, float]:
         "plan_to_horizon": lambda world: plan(
             world, settings.planner, settings.horizon, settings.sight
         ),
-        "deadly_actions": lambda world: deadly_actions(world, hold=settings.hold),
+        "deadly_actions": lambda world: deadly_actions(
+            world, hold=settings.hold, reaction=settings.reaction
+        ),
     }
     result = {}
     for name, task in tasks.items():

@@ -205,6 +205,12 @@ _WARM_UP_HELD_OUT = flags.DEFINE_integer(
     "Frames of other levels on which progress is measured.",
     lower_bound=0,
 )
+_WARM_UP_SHARPNESS = flags.DEFINE_float(
+    "warm_up_sharpness",
+    _RUN.warm_up.sharpness,
+    "Factor of the policy's logits in the end: above 1, a policy surer than its "
+    "teacher made it.",
+)
 
 
 def _settings() -> TrainSettings:
@@ -255,6 +261,7 @@ def _settings() -> TrainSettings:
             reuse=_WARM_UP_REUSE.value,
             teacher=TeacherSettings(student_share=_WARM_UP_STUDENT_SHARE.value),
             n_held_out=_WARM_UP_HELD_OUT.value,
+            sharpness=_WARM_UP_SHARPNESS.value,
             loss=WarmUpLoss(
                 map_coefficient=_WARM_UP_MAP_COEFFICIENT.value,
                 risk_coefficient=_WARM_UP_RISK_COEFFICIENT.value,

@@ -28,6 +28,7 @@ from lucid_rl.training.teacher import PlannerTeacher, TeacherSettings
 WARM_UP_SAVE = "warm_up.jd"
 WARM_UP_LOG = "warm_up.jsonl"
 _HELD_OUT_SEED = 2**31 - 1  # of levels and all else; no run's own
+_POLICY_HEAD = ("ppo2_model/pi/w:0", "ppo2_model/pi/b:0")
 _FIRST_SHARE = 0.4  # of the buffer, to be filled before the first update
 
 
@@ -76,6 +77,9 @@ class WarmUpSettings:
         n_steps: steps of each environment between additions to the buffer.
         n_held_out: frames of other levels that the teacher plays, not learned from,
             on which progress is measured; 0 for none.
+        sharpness: by which the policy's logits are multiplied in the end. A copy of
+            a teacher that could often have done something else is less sure than
+            pays: its rare actions are what kills.
         teacher: who plays.
         loss: the objective.
     """
@@ -90,11 +94,19 @@ class WarmUpSettings:
     n_envs: int = 128
     n_steps: int = 4
     n_held_out: int = 0
+    sharpness: float = 1.0
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     loss: WarmUpLoss = field(default_factory=WarmUpLoss)
 
     def __post_init__(self) -> None:
-        for name in ("minibatch_size", "buffer_size", "reuse", "n_envs", "n_steps"):
+        for name in (
+            "minibatch_size",
+            "buffer_size",
+            "reuse",
+            "n_envs",
+            "n_steps",
+            "sharpness",
+        ):
             if not getattr(self, name) > 0:
                 raise SettingsError(
                     f"warm-up setting {name} is {getattr(self, name)}: expected "
@@ -193,7 +205,8 @@ class WarmUp:
             save_interval: seconds between saves and lines of the log.
 
         Returns:
-            The plain network's parameters.
+            The plain network's parameters, its policy sharpened. The save keeps it as
+            it was.
         """
         start = last = time.monotonic()
         recent: list[dict[str, float]] = []
@@ -230,7 +243,13 @@ class WarmUp:
                 self._log(recent, time.monotonic() - start)
             self.save()
             self._game.close()
-        return self._network.get_parameters()
+        parameters = self._network.get_parameters()
+        sharper = {
+            name: value * np.float32(self.settings.sharpness)
+            for name, value in parameters.items()
+            if name in _POLICY_HEAD
+        }
+        return {**parameters, **sharper}
 
     def _make_held_out(self, game: GameSettings) -> Demonstrations | None:
         """Frames of the teacher's own, disturbed play: the same for every run."""

@@ -1,7 +1,7 @@
 """The supervised warm-up: its labels, its network and its saves."""
 
-import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, object_maps
 from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.ppo import train
@@ -141,7 +142,7 @@ def test_a_perfect_copy_has_no_loss_and_a_daring_one_a_risk(network):
     logits, _ = network.act(data.observations)
     policy = np.exp(logits - logits.max(axis=1, keepdims=True))
     policy /= policy.sum(axis=1, keepdims=True)
-    copied = dataclasses.replace(data, targets=policy.astype(np.float32))
+    copied = replace(data, targets=policy.astype(np.float32))
     found = network.measure(copied)
     assert found["imitation_loss"] == pytest.approx(0, abs=1e-3)
     assert found["imitation_accuracy"] >= 30 / 32  # but for ties
@@ -306,6 +307,26 @@ def test_no_steps_end_a_run_after_its_warm_up(tmp_path):
     assert read_save(tmp_path, WARM_UP_SAVE)["n_updates_done"] == 2
     with pytest.raises(SettingsError, match="or 0 for a warm-up alone"):
         tiny(tmp_path, n_total_steps=0)
+
+
+def test_a_sharper_policy_is_of_the_model_and_not_of_the_save(tmp_path):
+    """Twice the logits, the same values: another end to the same run."""
+    warm_up = WarmUpSettings(
+        n_updates=1, minibatch_size=8, buffer_size=32, n_envs=8, n_steps=2
+    )
+    runs = [
+        train(tiny(tmp_path, warm_up=replace(warm_up, sharpness=s), n_total_steps=0))
+        for s in (1, 2)
+    ]
+    rng = np.random.default_rng(0)
+    observations = rng.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    (logits, values), (sharp_logits, sharp_values) = (
+        GraphModel.from_checkpoint(run).policy(observations) for run in runs
+    )
+    np.testing.assert_allclose(sharp_logits, 2 * logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(sharp_values, values)
+    with pytest.raises(SettingsError, match="sharpness is 0"):
+        WarmUpSettings(sharpness=0)
 
 
 def test_a_warm_up_without_labels_is_refused(tmp_path):
