@@ -101,6 +101,7 @@ def _stored_batch(settings, pictures):
         log_probabilities=np.full(n, -np.log(15), np.float32),
         values=np.zeros(n, np.float32),
         returns=rng.normal(size=n).astype(np.float32),
+        deadly=np.zeros((n, 15), bool),
     )
 
 

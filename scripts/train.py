@@ -22,6 +22,7 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import LossSettings
 from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
+from lucid_rl.training.restarts import RestartSettings
 from lucid_rl.training.settings import ENGINES, SCHEDULES, TrainSettings
 from lucid_rl.training.teacher import TeacherSettings
 from lucid_rl.training.warm_up import WarmUpLoss, WarmUpSettings
@@ -150,6 +151,23 @@ _MAX_GRADIENT_NORM = flags.DEFINE_float(
     "max_gradient_norm", _RUN.loss.max_gradient_norm, "Gradients are scaled to it."
 )
 
+_FIRST_TRAINED_LAYER = flags.DEFINE_string(
+    "first_trained_layer",
+    _RUN.first_trained_layer,
+    "Convolution before which layers stay as they are, such as 3a; by default none.",
+)
+_RESTART_SHARE = flags.DEFINE_float(
+    "restart_share",
+    _RUN.restarts.share,
+    "Share of episodes that begin shortly before earlier failures.",
+)
+_RISK_COEFFICIENT = flags.DEFINE_float(
+    "risk_coefficient",
+    _RUN.loss.risk_coefficient,
+    "Weight of the loss on actions that kill by CoinRun's rules.",
+    lower_bound=0,
+)
+
 _PIXEL_NOISE = flags.DEFINE_float(
     "pixel_noise", 0.0, "Deviation of independent noise, by the full range."
 )
@@ -243,8 +261,11 @@ def _settings() -> TrainSettings:
             clip_value=_CLIP_VALUE.value,
             value_coefficient=_VALUE_COEFFICIENT.value,
             entropy_coefficient=_ENTROPY_COEFFICIENT.value,
+            risk_coefficient=_RISK_COEFFICIENT.value,
             max_gradient_norm=_MAX_GRADIENT_NORM.value,
         ),
+        first_trained_layer=_FIRST_TRAINED_LAYER.value,
+        restarts=RestartSettings(share=_RESTART_SHARE.value),
         reward_scale=_REWARD_SCALE.value,
         value_only_steps=_VALUE_ONLY_STEPS.value,
         noise=NoiseSettings(

@@ -175,7 +175,9 @@ class OriginalCoinRun:
         """Not possible; see `VectorGame`."""
         raise GameError(f"states of {NAME} cannot be saved")
 
-    def set_states(self, states: Sequence[bytes]) -> None:
+    def set_states(
+        self, states: Sequence[bytes], environments: Sequence[int] | None = None
+    ) -> None:
         """Not possible; see `VectorGame`."""
         raise GameError(f"states of {NAME} cannot be set")
 

@@ -12,11 +12,7 @@ import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_physics import COIN, N_ACTIONS, N_MOVES, NO_OP, RUNNING, X
-from lucid_rl.games.coinrun_search import (
-    search,
-    steps_as_foreseen,
-    survives,
-)
+from lucid_rl.games.coinrun_search import deadly_moves, search, steps_as_foreseen
 from lucid_rl.games.coinrun_world import World, as_world
 from lucid_rl.games.procgen_state import CoinRunState
 
@@ -149,9 +145,28 @@ def deadly_actions(
     deadly = np.zeros(N_ACTIONS, bool)
     if not any(world.hazards_between(-_REACH, _REACH)):
         return deadly
-    for action in range(N_MOVES):
-        deadly[action] = not survives(
-            *world.arrays(), action, n_steps, hold, reaction, max_nodes
-        )
+    deadly[:N_MOVES] = deadly_moves(*world.arrays(), n_steps, hold, reaction, max_nodes)
     deadly[N_MOVES:] = deadly[NO_OP]
+    return deadly
+
+
+def deadly_to_the_slow(
+    state: CoinRunState | bytes | World, hold: int, reaction: int
+) -> np.ndarray:
+    """`deadly_actions` for the slowest player who can live at all.
+
+    Args:
+        state: see `deadly_actions`.
+        hold: see `deadly_actions`.
+        reaction: of the slowest player; as long as that one is lost whatever it does,
+            a quicker one is tried, down to 1.
+
+    Returns:
+        bool [15]; all True for an agent that even the quickest cannot save.
+    """
+    world = as_world(state)
+    deadly = deadly_actions(world, hold=hold, reaction=reaction)
+    while deadly.all() and reaction > 1:
+        reaction -= 1
+        deadly = deadly_actions(world, hold=hold, reaction=reaction)
     return deadly

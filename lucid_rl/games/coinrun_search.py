@@ -14,6 +14,8 @@ from lucid_rl.games.coinrun_physics import (
     DEAD,
     LAST_Y,
     N_AGENT_FIELDS,
+    N_MOVES,
+    NO_OP,
     RUNNING,
     VX,
     VY,
@@ -28,7 +30,7 @@ from lucid_rl.games.coinrun_physics import (
 from lucid_rl.games.procgen_state import LAVA_MID, LAVA_TOP
 
 # Indices into Procgen's combinations of keys: (dx + 1) * 3 + dy + 1.
-LEFT, LEFT_JUMP, NO_OP, JUMP, RIGHT, RIGHT_JUMP = 1, 2, 4, 5, 7, 8
+LEFT, LEFT_JUMP, JUMP, RIGHT, RIGHT_JUMP = 1, 2, 5, 7, 8
 
 SEARCHED_ACTIONS = (RIGHT, RIGHT_JUMP, NO_OP, JUMP, LEFT, LEFT_JUMP)
 
@@ -372,6 +374,66 @@ def survives(
                     links[height, 0], links[height, 1] = time, branch
                     height += 1
     return False
+
+
+@numba.njit(cache=True, nogil=True)
+def deadly_moves(
+    agent,
+    enemies,
+    saws,
+    crates,
+    grid,
+    constants,
+    n_steps,
+    hold,
+    reaction,
+    max_nodes,
+):
+    """Which actions there is no way to live on after.
+
+    Actions that come to the same are looked at once: a jump that cannot start is its
+    key left or right, and so is a key down where there is no box to fall through.
+
+    Args:
+        agent: as the next five, an array of `World`; not changed.
+        enemies: float32 [n, 4].
+        saws: float32 [n, 2].
+        crates: float32 [n, 2].
+        grid: int32 [h, w].
+        constants: float32 [5].
+        n_steps: as the next three, see `survives`.
+        hold: steps.
+        reaction: steps.
+        max_nodes: situations.
+
+    Returns:
+        bool [9].
+    """
+    can_jump = supported(agent, grid)
+    deadly = np.zeros(N_MOVES, np.bool_)
+    for plain in (LEFT, NO_OP, RIGHT):
+        for action in (plain, plain + 1, plain - 1):
+            alike = (action > plain and not can_jump) or (
+                action < plain and crates.shape[0] == 0
+            )
+            deadly[action] = (
+                deadly[plain]
+                if alike
+                else not survives(
+                    agent,
+                    enemies,
+                    saws,
+                    crates,
+                    grid,
+                    constants,
+                    action,
+                    n_steps,
+                    hold,
+                    reaction,
+                    max_nodes,
+                )
+            )
+    return deadly
 
 
 @numba.njit(cache=True, nogil=True)

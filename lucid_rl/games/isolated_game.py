@@ -90,9 +90,11 @@ class IsolatedGame:
         """Complete states; see `VectorGame`."""
         return self._ask("get_states", environments)
 
-    def set_states(self, states: Sequence[bytes]) -> None:
+    def set_states(
+        self, states: Sequence[bytes], environments: Sequence[int] | None = None
+    ) -> None:
         """Restores states; see `VectorGame`."""
-        self._ask("set_states", states)
+        self._ask("set_states", states, environments)
 
     def close(self) -> None:
         """Ends the child; see `VectorGame`."""

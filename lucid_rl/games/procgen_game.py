@@ -108,11 +108,8 @@ class ProcgenGame:
             raise InputError(
                 f"{len(environments)} environments for {len(seeds)} level seeds"
             )
-        for environment, seed in zip(environments, seeds, strict=True):
-            if not 0 <= environment < self.n_envs:
-                raise InputError(
-                    f"environment {environment}: expected 0 to {self.n_envs - 1}"
-                )
+        environments = self._checked(environments)
+        for seed in seeds:
             if not 0 <= seed < N_LEVEL_SEEDS:
                 raise InputError(
                     f"level seed {seed}: expected 0 to {N_LEVEL_SEEDS - 1}"
@@ -130,7 +127,7 @@ class ProcgenGame:
             fresh.close()
         for environment, seed in zip(environments, seeds, strict=True):
             state = _with_only_level(self._first_level, int(seed))
-            self._set_state(self._engine, int(environment), state)
+            self._set_state(self._engine, environment, state)
             self._starting[environment] = True
             self._any_starting = True
 
@@ -168,32 +165,32 @@ class ProcgenGame:
         """
         self._check_has_states()
         self.observe()
-        if environments is None:
-            environments = range(self.n_envs)
-        for environment in environments:
-            if not 0 <= environment < self.n_envs:
-                raise InputError(
-                    f"environment {environment}: expected 0 to {self.n_envs - 1}"
-                )
+        environments = self._checked(environments)
         call, view = self._engine.call_c_func, self._engine._ffi.buffer
         if self._state_buffer is None:
             self._state_buffer = self._engine._ffi.new(f"char[{_MAX_STATE_BYTES}]")
         buffer = self._state_buffer
         states = []
         for environment in environments:
-            length = call("get_state", int(environment), buffer, _MAX_STATE_BYTES)
+            length = call("get_state", environment, buffer, _MAX_STATE_BYTES)
             states.append(bytes(view(buffer, length)))
         return states
 
-    def set_states(self, states: Sequence[bytes]) -> None:
+    def set_states(
+        self, states: Sequence[bytes], environments: Sequence[int] | None = None
+    ) -> None:
         """Restores states; see `VectorGame`.
 
         Raises:
-            InputError: not one state of this game for each environment.
+            InputError: not one state of this game for each environment, or no such
+                environment.
         """
         self._check_has_states()
-        if len(states) != self.n_envs:
-            raise InputError(f"{len(states)} states for {self.n_envs} environments")
+        environments = self._checked(environments)
+        if len(states) != len(environments):
+            raise InputError(
+                f"{len(states)} states for {len(environments)} environments"
+            )
         name = self.settings.name.encode()
         header = struct.pack("<ii", 0, len(name)) + name
         for state in states:
@@ -204,10 +201,10 @@ class ProcgenGame:
                     f"begin {state[:16]!r}"
                 )
         self.observe()
-        for environment, state in enumerate(states):
+        for environment, state in zip(environments, states, strict=True):
             self._set_state(self._engine, environment, state)
-        self._starting[:] = False
-        self._any_starting = False
+        self._starting[environments] = False
+        self._any_starting = bool(self._starting.any())
 
     def close(self) -> None:
         """Frees the game; see `VectorGame`."""
@@ -226,6 +223,17 @@ class ProcgenGame:
         if self._engine is None:
             raise GameError(f"this {self.settings.name} game is closed")
         return self._engine
+
+    def _checked(self, environments: Sequence[int] | None) -> list[int]:
+        """Indices of environments, of all of them for None."""
+        if environments is None:
+            return list(range(self.n_envs))
+        for environment in environments:
+            if not 0 <= environment < self.n_envs:
+                raise InputError(
+                    f"environment {environment}: expected 0 to {self.n_envs - 1}"
+                )
+        return [int(environment) for environment in environments]
 
     def _check_has_states(self) -> None:
         if self.settings.use_generated_assets:

@@ -37,6 +37,7 @@ class TrackedGame:
         self.settings = game.settings
         self.n_envs, self.n_actions = game.n_envs, game.n_actions
         self.action_combos = game.action_combos
+        self.chooses_levels = game.chooses_levels
         self._worlds: list[World] = [as_world(state) for state in game.get_states()]
         self._endings = np.full(self.n_envs, RUNNING)
         self._is_current = True
@@ -85,11 +86,15 @@ class TrackedGame:
         """Complete states; see `VectorGame`."""
         return self._game.get_states(environments)
 
-    def set_states(self, states: Sequence[bytes]) -> None:
+    def set_states(
+        self, states: Sequence[bytes], environments: Sequence[int] | None = None
+    ) -> None:
         """Restores states; see `VectorGame`."""
-        self._game.set_states(states)
-        self._fetch(np.arange(self.n_envs))
-        self._is_current = True
+        self.observe()
+        self._game.set_states(states, environments)
+        if environments is None:
+            environments = range(self.n_envs)
+        self._take(environments, states)
 
     def close(self) -> None:
         """Frees the game; see `VectorGame`."""
@@ -102,6 +107,9 @@ class TrackedGame:
         self.close()
 
     def _fetch(self, environments: np.ndarray) -> None:
-        states = self._game.get_states(environments.tolist())
+        self._take(environments, self._game.get_states(environments.tolist()))
+
+    def _take(self, environments, states):
         for i, state in zip(environments, states, strict=True):
             self._worlds[i] = as_world(state)
+            self._endings[i] = RUNNING

@@ -258,12 +258,17 @@ class VectorGame(Protocol):
     def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
         """Complete states, of all environments or of those given, in their order.
 
-        `set_states` restores every environment from them.
+        `set_states` restores environments from them.
         """
         ...
 
-    def set_states(self, states: Sequence[bytes]) -> None:
-        """Restores states; `observe` then shows what it showed when taken."""
+    def set_states(
+        self, states: Sequence[bytes], environments: Sequence[int] | None = None
+    ) -> None:
+        """Restores states, of all environments or of those given, in their order.
+
+        `observe` then shows of them what it showed when the states were taken.
+        """
         ...
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """What a training engine does, and the data that pass through it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -16,11 +16,12 @@ Parameters = dict[str, np.ndarray]  # "ppo2_model/pi/1a/conv2d/kernel:0" -> floa
 class Batch:
     """Transitions that PPO learns from; the first axis of every array is N."""
 
-    observations: np.ndarray  # u8 [N, H, W, C]
+    observations: np.ndarray  # [N, H, W, C], as the engine perceived them
     actions: np.ndarray  # int32 [N]
     log_probabilities: np.ndarray  # f32 [N], of the actions when they were chosen
     values: np.ndarray  # f32 [N], predicted when the actions were chosen
     returns: np.ndarray  # f32 [N], targets of the value function
+    deadly: np.ndarray  # bool [N, A], actions known to lose the game
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -51,14 +52,26 @@ class Batch:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """The weights of PPO's objective; the defaults are the article's."""
+    """The weights of PPO's objective; the defaults are the article's.
 
-    clip_range: float = 0.2  # largest change of a probability ratio that pays
-    clip_value: bool = True  # clip the value function's change likewise
-    value_coefficient: float = 0.5  # weight of the value function's squared error
-    entropy_coefficient: float = 0.01  # weight of the policy's entropy
-    max_gradient_norm: float = 0.5  # gradients are scaled down to this global norm
-    adam_epsilon: float = 1e-5  # added to the root of Adam's second moment
+    Attributes:
+        clip_range: largest change of a probability ratio that pays.
+        clip_value: clip the value function's change likewise.
+        value_coefficient: weight of the value function's squared error.
+        entropy_coefficient: weight of the policy's entropy.
+        risk_coefficient: weight of -log(1 - p), p being the probability of an action
+            that is known to lose the game (the article: none).
+        max_gradient_norm: gradients are scaled down to this global norm.
+        adam_epsilon: added to the root of Adam's second moment.
+    """
+
+    clip_range: float = 0.2
+    clip_value: bool = True
+    value_coefficient: float = 0.5
+    entropy_coefficient: float = 0.01
+    risk_coefficient: float = 0.0
+    max_gradient_norm: float = 0.5
+    adam_epsilon: float = 1e-5
 
 
 class Engine(Protocol):
@@ -68,8 +81,15 @@ class Engine(Protocol):
     rounding; every random choice is made by the caller.
     """
 
-    def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns logits f32 [N, A] and values f32 [N] for u8 observations."""
+    def perceive(self, observations: np.ndarray) -> np.ndarray:
+        """Returns what the layers that are not trained make of u8 observations.
+
+        It is computed once and serves for acting and for every update. Where all
+        layers are trained it is the observations themselves.
+        """
+
+    def act(self, perceived: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns logits f32 [N, A] and values f32 [N] of what was perceived."""
 
     def update(
         self,
@@ -127,9 +147,43 @@ STATISTICS = (
     "entropy",
     "approximate_kl",
     "clip_fraction",
+    "risk",
     "gradient_norm",
 )
-"""What an update returns: numbers by these names."""
+"""What an update returns: numbers by these names.
+
+"risk" is the mean probability of actions known to lose the game, where there are some.
+"""
+
+LARGEST_RISK = 0.99
+"""By which risks are multiplied in the loss, which is bounded by it."""
+
+CLEAR_CONVOLUTIONS = ("1a", "2a", "2b", "3a", "4a")
+"""Layers of the architecture "clear" that can be frozen, from the first on."""
+
+
+def frozen_layers(first_trained_layer: str | None) -> tuple[str, ...]:
+    """The layers of the architecture "clear" before the first one that is trained.
+
+    Raises:
+        SettingsError: there is no such layer.
+    """
+    if first_trained_layer is None:
+        return ()
+    if first_trained_layer not in CLEAR_CONVOLUTIONS:
+        raise SettingsError(
+            f"first_trained_layer is {first_trained_layer!r}: expected one of "
+            f"{', '.join(CLEAR_CONVOLUTIONS)}."
+        )
+    return CLEAR_CONVOLUTIONS[: CLEAR_CONVOLUTIONS.index(first_trained_layer)]
+
+
+def trained_names(
+    names: Iterable[str], first_trained_layer: str | None
+) -> tuple[str, ...]:
+    """Those of a network's parameters that are trained, by their checkpoint names."""
+    frozen = tuple(f"/{layer}/" for layer in frozen_layers(first_trained_layer))
+    return tuple(name for name in names if not any(part in name for part in frozen))
 
 
 def make_engine(
@@ -140,6 +194,7 @@ def make_engine(
     noise: NoiseSettings,
     bfloat16: bool = False,
     n_threads: int = 0,
+    first_trained_layer: str | None = None,
 ) -> Engine:
     """Makes an engine by its name, importing only that one's library.
 
@@ -151,6 +206,8 @@ def make_engine(
         noise: for its adversarial part.
         bfloat16: convolve in bfloat16.
         n_threads: of TensorFlow on a processor; 0 for one a core.
+        first_trained_layer: convolution (of "clear") before which all layers stay as
+            they are; None to train all.
 
     Raises:
         SettingsError: no such engine, or its library is not installed.
@@ -159,7 +216,13 @@ def make_engine(
         from lucid_rl.training.tensorflow_engine import TensorFlowEngine
 
         return TensorFlowEngine(
-            architecture, parameters, loss, noise, bfloat16, n_threads
+            architecture,
+            parameters,
+            loss,
+            noise,
+            bfloat16,
+            n_threads,
+            first_trained_layer,
         )
     if name != "jax":
         raise SettingsError(f"engine is {name!r}: expected tensorflow or jax.")
@@ -170,4 +233,6 @@ def make_engine(
             'the engine "jax" needs JAX, which is not installed: '
             "pip install 'lucid_rl[jax]'."
         ) from error
-    return JaxEngine(architecture, parameters, loss, noise, bfloat16)
+    return JaxEngine(
+        architecture, parameters, loss, noise, bfloat16, first_trained_layer
+    )

@@ -10,16 +10,26 @@ import numpy as np
 
 from lucid_rl.training.engine import (
     ADAM_BETAS,
+    LARGEST_RISK,
     STATISTICS,
     VALUE_HEAD,
     Batch,
     LossSettings,
     Parameters,
+    frozen_layers,
+    trained_names,
 )
-from lucid_rl.training.jax_network import forward
+from lucid_rl.training.jax_network import forward, perceive
 from lucid_rl.training.noise import NoiseSettings
 
-_FIELDS = ("observations", "actions", "log_probabilities", "values", "returns")
+_FIELDS = (
+    "observations",
+    "actions",
+    "log_probabilities",
+    "values",
+    "returns",
+    "deadly",
+)
 
 
 class JaxEngine:
@@ -39,6 +49,7 @@ class JaxEngine:
         loss: LossSettings,
         noise: NoiseSettings,
         bfloat16: bool = False,
+        first_trained_layer: str | None = None,
     ):
         """Puts the parameters on the device; functions compile at first use.
 
@@ -48,9 +59,15 @@ class JaxEngine:
             loss: the weights of PPO's objective.
             noise: its adversarial part is added to observations in updates.
             bfloat16: convolve in bfloat16; parameters and Adam stay float32.
+            first_trained_layer: convolution before which layers stay as they are.
         """
         self.architecture = architecture
-        self._network = functools.partial(forward, architecture, bfloat16=bfloat16)
+        self._n_frozen = len(frozen_layers(first_trained_layer))
+        self._trained = trained_names(parameters, first_trained_layer)
+        self._network = functools.partial(
+            forward, architecture, bfloat16=bfloat16, n_done=self._n_frozen
+        )
+        self._perceive = jax.jit(lambda p, x: perceive(p, x, self._n_frozen, bfloat16))
         self._loss = loss
         self._noise = noise
         self._state: dict[str, Any] = {}
@@ -68,9 +85,15 @@ class JaxEngine:
             }
         )
 
-    def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns logits f32 [N, A] and values f32 [N] for u8 observations."""
-        logits, values = self._act(self._state["parameters"], observations)
+    def perceive(self, observations: np.ndarray) -> np.ndarray:
+        """Returns what the layers that are not trained make of u8 observations."""
+        if not self._n_frozen:
+            return observations
+        return np.asarray(self._perceive(self._state["parameters"], observations))
+
+    def act(self, perceived: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns logits f32 [N, A] and values f32 [N] of what was perceived."""
+        logits, values = self._act(self._state["parameters"], perceived)
         return np.asarray(logits), np.asarray(values)
 
     def update(
@@ -157,9 +180,14 @@ class JaxEngine:
         observations = transitions["observations"]
         if self._noise.adversarial_epsilon:
             observations = self._adversarial(parameters, transitions, advantages)
-        (_, statistics), gradients = jax.value_and_grad(self._objective, has_aux=True)(
-            parameters, observations, transitions, advantages
-        )
+        trained = {name: parameters[name] for name in self._trained}
+        frozen = {n: p for n, p in parameters.items() if n not in trained}
+        (_, statistics), gradients = jax.value_and_grad(
+            lambda p: self._objective(
+                frozen | p, observations, transitions, advantages
+            ),
+            has_aux=True,
+        )(trained)
         statistics["gradient_norm"] = _norm(gradients)
         return {name: statistics[name] for name in STATISTICS}, gradients
 
@@ -197,7 +225,9 @@ class JaxEngine:
         step = state["adam_step"] + 1
         power = step.astype(jnp.float32)
         rate = learning_rate * jnp.sqrt(1 - second**power) / (1 - first**power)
-        mean, square, parameters = {}, {}, {}
+        mean, square, parameters = (
+            dict(state[key]) for key in ("adam_mean", "adam_square", "parameters")
+        )
         for name, gradient in gradients.items():
             g = scale * gradient
             mean[name] = first * state["adam_mean"][name] + (1 - first) * g
@@ -252,10 +282,15 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         near = old + jnp.clip(values - old, -clip, clip)
         errors = jnp.maximum(errors, jnp.square(near - transitions["returns"]))
     value_loss = 0.5 * errors.mean()
+    deadly = transitions["deadly"].astype(jnp.float32)
+    risks = (jnp.exp(log_policy) * deadly).sum(axis=1)
+    risk_loss = -jnp.log(1.0 - LARGEST_RISK * risks).mean()
+    n_at_stake = deadly.max(axis=1).sum()
     total = (
         policy_loss
         + settings.value_coefficient * value_loss
         - settings.entropy_coefficient * entropy
+        + settings.risk_coefficient * risk_loss
     )
     return total, {
         "policy_loss": policy_loss,
@@ -263,4 +298,5 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         "entropy": entropy,
         "approximate_kl": (ratio - 1 - log_ratio).mean(),
         "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
+        "risk": risks.sum() / jnp.maximum(n_at_stake, 1),
     }

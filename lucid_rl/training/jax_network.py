@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid_rl.errors import ModelError
+from lucid_rl.training.engine import CLEAR_CONVOLUTIONS
 
 Array = Any
 
@@ -21,6 +22,7 @@ def forward(
     parameters: Mapping[str, Array],
     observations: Array,
     bfloat16: bool = False,
+    n_done: int = 0,
 ) -> tuple[Array, Array]:
     """Computes a policy and value network.
 
@@ -29,6 +31,8 @@ def forward(
         parameters: float32 by checkpoint name.
         observations: [N, H, W, C], uint8 or float32 in [0, 1].
         bfloat16: convolve in bfloat16; the dense layers stay float32.
+        n_done: the first so many convolutions (of "clear") are done: `observations`
+            is what `perceive` made of them.
 
     Returns:
         Logits f32 [N, A] and values f32 [N].
@@ -37,7 +41,7 @@ def forward(
         ModelError: the architecture is unknown.
     """
     bodies: dict[str, Callable] = {
-        "clear": _clear,
+        "clear": lambda layers, inputs: _clear(layers, inputs, n_done),
         "impala": _impala,
         "nature": _nature,
     }
@@ -45,15 +49,40 @@ def forward(
         raise ModelError(
             f"unknown architecture {architecture!r}: expected one of {sorted(bodies)}."
         )
-    if observations.dtype == jnp.uint8:
-        observations = observations.astype(jnp.float32) / 255.0
-    hidden = bodies[architecture](_Layers(parameters, bfloat16), observations)
+    hidden = bodies[architecture](_Layers(parameters, bfloat16), _scaled(observations))
     logits, values = (
         _multiply(hidden, parameters[f"{_SCOPE}{head}/w:0"])
         + parameters[f"{_SCOPE}{head}/b:0"]
         for head in ("pi", "vf")
     )
     return logits, values[:, 0]
+
+
+def perceive(
+    parameters: Mapping[str, Array],
+    observations: Array,
+    n_layers: int,
+    bfloat16: bool = False,
+) -> Array:
+    """Computes the first convolutions of the architecture "clear".
+
+    Args:
+        parameters: float32 by checkpoint name.
+        observations: [N, 64, 64, 3], uint8 or float32 in [0, 1].
+        n_layers: how many convolutions.
+        bfloat16: convolve in bfloat16.
+
+    Returns:
+        What the next one convolves, in the type that it convolves in.
+    """
+    layers = _Layers(parameters, bfloat16)
+    return _convolutions(layers, _scaled(observations), CLEAR_CONVOLUTIONS[:n_layers])
+
+
+def _scaled(observations):
+    if observations.dtype == jnp.uint8:
+        return observations.astype(jnp.float32) / 255.0
+    return observations
 
 
 class _Layers:
@@ -108,14 +137,19 @@ def _max_pool(array):
     )
 
 
-def _clear(layers, hidden):
-    for name in ("1a", "2a", "2b", "3a", "4a"):
+def _convolutions(layers, hidden, names):
+    for name in names:
         scope = f"pi/{name}/conv2d"
         hidden = jax.nn.relu(
             layers.convolution(hidden, f"{scope}/kernel:0", f"{scope}/bias:0")
         )
         if name != "2a":
             hidden = _l2_pool(hidden)
+    return hidden
+
+
+def _clear(layers, inputs, n_done):
+    hidden = _convolutions(layers, inputs, CLEAR_CONVOLUTIONS[n_done:])
     hidden = layers.dense(_flatten(hidden), "pi/dense/kernel")
     return layers.dense(hidden, "pi/dense_1/kernel")
 

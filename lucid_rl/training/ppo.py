@@ -67,15 +67,7 @@ class Trainer:
         """Makes what plays and learns."""
         settings = self.settings
         self.groups = make_groups(settings)
-        self.engine: Engine = make_engine(
-            settings.engine,
-            settings.architecture,
-            parameters,
-            settings.loss,
-            settings.noise,
-            settings.bfloat16,
-            settings.n_threads,
-        )
+        self.engine: Engine = engine_of(settings, parameters)
 
     def run(self, max_seconds: float | None = None) -> Checkpoint:
         """Trains until all steps are done, time is up, or the process is told to stop.
@@ -253,6 +245,20 @@ def _make_warm_up(settings: TrainSettings) -> WarmUp:
     )
 
 
+def engine_of(settings: TrainSettings, parameters: Parameters) -> Engine:
+    """Makes a run's engine."""
+    return make_engine(
+        settings.engine,
+        settings.architecture,
+        parameters,
+        settings.loss,
+        settings.noise,
+        settings.bfloat16,
+        settings.n_threads,
+        settings.first_trained_layer,
+    )
+
+
 def make_groups(settings: TrainSettings) -> list[Group]:
     """Makes the run's groups of environments, each with levels of its own."""
     return [make_group(settings, index) for index in range(settings.n_groups)]
@@ -265,7 +271,13 @@ def make_group(settings: TrainSettings, index: int) -> Group:
         # Far apart, so that runs with neighbouring seeds share no levels.
         seed=(settings.game.seed * 1009 + index) % 2**31,
     )
-    return Group(make_game(game), settings.noise, (settings.seed, 1, index))
+    return Group(
+        make_game(game),
+        settings.noise,
+        (settings.seed, 1, index),
+        settings.restarts,
+        settings.risks if settings.loss.risk_coefficient else None,
+    )
 
 
 def first_parameters(settings: TrainSettings) -> Parameters:
@@ -329,6 +341,7 @@ def log_record(
     """Puts together what the log says about an update."""
     finished = [f for e in episodes for f in e.finished]
     lengths = [n for e in episodes for n in e.lengths]
+    restarts = [f for e in episodes for f in e.restarts_finished]
     variance = float(np.var(batch.returns))
     unexplained = float(np.var(batch.advantages))
     learner_seconds = watch.part_seconds("acting") + watch.part_seconds("learning")
@@ -336,6 +349,8 @@ def log_record(
         "steps": n_steps_done,
         "episodes": len(finished),
         "success_rate": float(np.mean(finished)) if finished else None,
+        "restarts": len(restarts),
+        "restarts_success_rate": float(np.mean(restarts)) if restarts else None,
         "episode_length": float(np.mean(lengths)) if lengths else None,
         "explained_variance": 1 - unexplained / variance if variance else None,
         **statistics,

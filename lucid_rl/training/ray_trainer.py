@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.training.engine import STATISTICS, Batch, Engine, Parameters, make_engine
+from lucid_rl.training.engine import STATISTICS, Batch, Engine, Parameters
 from lucid_rl.training.ppo import (
     Trainer,
     draw_minibatches,
+    engine_of,
     log_record,
     make_group,
     normalize,
@@ -40,15 +41,7 @@ class Worker:
         """
         self._settings = settings
         self._group = make_group(settings, index)
-        self._engine: Engine = make_engine(
-            settings.engine,
-            settings.architecture,
-            parameters,
-            settings.loss,
-            settings.noise,
-            settings.bfloat16,
-            settings.n_threads,
-        )
+        self._engine: Engine = engine_of(settings, parameters)
         self._batch: Batch | None = None
 
     def collect(self) -> tuple[Batch, Any, Stopwatch]:

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.advantages import generalized_advantages
 from lucid_rl.training.engine import Batch, Engine
 from lucid_rl.training.noise import NoiseSettings, add_noise
+from lucid_rl.training.restarts import Restarts, RestartSettings
+from lucid_rl.training.risks import RiskSettings, RiskWatch
 from lucid_rl.training.saves import generator_state, restore_generator
 from lucid_rl.training.timing import Stopwatch
 
@@ -18,11 +21,12 @@ from lucid_rl.training.timing import Stopwatch
 class Rollout:
     """`n_steps` steps of every environment; arrays are [n_steps, n_envs, ...]."""
 
-    observations: np.ndarray  # u8 [T, n, H, W, C]
+    observations: np.ndarray  # [T, n, H, W, C], as the engine perceived them
     firsts: np.ndarray  # bool [T, n], whether an episode starts here
     actions: np.ndarray  # int32 [T, n]
     log_probabilities: np.ndarray  # f32 [T, n]
     values: np.ndarray  # f32 [T, n]
+    deadly: np.ndarray  # bool [T, n, A], actions known to lose the game
     rewards: np.ndarray  # f32 [T, n], of the action taken here, unscaled
     next_values: np.ndarray  # f32 [n], after the last step
     next_firsts: np.ndarray  # bool [n], after the last step
@@ -54,6 +58,7 @@ class Rollout:
             "log_probabilities": self.log_probabilities.T,
             "values": values,
             "returns": advantages + values,
+            "deadly": self.deadly.swapaxes(0, 1),
         }
         return Batch(**{k: a.reshape(-1, *a.shape[2:]) for k, a in arrays.items()})
 
@@ -64,6 +69,7 @@ class Episodes:
 
     finished: list[bool]  # whether the level was completed
     lengths: list[int]  # steps played
+    restarts_finished: list[bool]  # the same of those begun before a failure
 
 
 class Group:
@@ -73,42 +79,64 @@ class Group:
     policy, whichever process it lives in.
     """
 
-    def __init__(self, game: VectorGame, noise: NoiseSettings, seed: Sequence[int]):
+    def __init__(
+        self,
+        game: VectorGame,
+        noise: NoiseSettings,
+        seed: Sequence[int],
+        restarts: RestartSettings = RestartSettings(),  # noqa: B008
+        risks: RiskSettings | None = None,
+    ):
         """Keeps the game.
 
         Args:
             game: the environments.
             noise: added to observations before anyone sees them.
             seed: of the group's random numbers.
+            restarts: which episodes begin before failures.
+            risks: which frames of CoinRun are looked at for actions that kill.
         """
-        self.game = game
         self.rng = np.random.default_rng(list(seed))
+        self._watch: RiskWatch | None = None
+        if risks is not None:
+            tracked = TrackedGame(game)
+            self._watch = RiskWatch(tracked, risks, self.rng)
+            game = tracked
+        self.game = game
+        self._restarts = Restarts(game, restarts, self.rng) if restarts.share else None
         self._noise = noise
         self._ages = np.zeros(game.n_envs, np.int64)
         self._steps: list[tuple] = []
-        self._episodes = Episodes([], [])
+        self._episodes = Episodes([], [], [])
 
     def observe(self) -> np.ndarray:
         """Returns what the policy is to see, u8 [n, H, W, C]."""
-        rewards, observations, firsts = (
-            np.array(field) for field in self.game.observe()
-        )
+        rewards, _, firsts = (np.array(field) for field in self.game.observe())
         if self._steps:
             self._note_ends(firsts)
-        observations = add_noise(observations, self._noise, self.rng)
-        self._steps.append((rewards, observations, firsts))
-        return observations
+        if self._watch is not None:
+            self._watch.look(firsts)
+        observations = np.array(self.game.observe().observations)
+        self._steps.append((rewards, firsts))
+        return add_noise(observations, self._noise, self.rng)
 
-    def act(self, logits: np.ndarray, values: np.ndarray, last: bool) -> None:
+    def act(
+        self, perceived: np.ndarray, logits: np.ndarray, values: np.ndarray, last: bool
+    ) -> None:
         """Draws actions and, but for the last time, starts the step."""
         actions, log_probabilities = sample_actions(logits, self.rng)
-        self._steps[-1] += (actions, log_probabilities, values)
+        deadly = np.zeros(logits.shape, bool)
+        if self._watch is not None:
+            deadly, lost = self._watch.found()
+            # What is known need not be estimated: the level will not be finished.
+            values = np.where(lost, np.float32(0), values)
+        self._steps[-1] += (perceived, actions, log_probabilities, values, deadly)
         if not last:
             self.game.act(actions)
 
     def take_rollout(self) -> tuple[Rollout, Episodes]:
         """Returns what was collected, and starts anew."""
-        rewards, observations, firsts, actions, log_probabilities, values = (
+        rewards, firsts, observations, actions, log_probabilities, values, deadly = (
             np.stack(field) for field in zip(*self._steps, strict=True)
         )
         rollout = Rollout(
@@ -117,21 +145,33 @@ class Group:
             actions=actions[:-1],
             log_probabilities=log_probabilities[:-1],
             values=values[:-1],
+            deadly=deadly[:-1],
             rewards=rewards[1:],  # a reward is seen with the observation after it
             next_values=values[-1],
             next_firsts=firsts[-1],
         )
         episodes = self._episodes
-        self._steps, self._episodes = [], Episodes([], [])
+        self._steps, self._episodes = [], Episodes([], [], [])
         return rollout, episodes
 
     def _note_ends(self, firsts):
         self._ages += 1
-        if firsts.any():
-            complete = self.game.last_level_complete()
-            self._episodes.finished.extend(complete[firsts].tolist())
-            self._episodes.lengths.extend(self._ages[firsts].tolist())
-            self._ages[firsts] = 0
+        ended = np.flatnonzero(firsts)
+        complete = self.game.last_level_complete()[ended] if len(ended) else ended
+        for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
+            restarts = self._restarts
+            if restarts is not None and restarts.began[i]:
+                self._episodes.restarts_finished.append(finished)
+            else:
+                self._episodes.finished.append(finished)
+                self._episodes.lengths.append(int(self._ages[i]))
+            if restarts is not None:
+                if not finished:
+                    restarts.note_failure(i, int(self._ages[i]))
+                restarts.begin(i)
+        self._ages[ended] = 0
+        if self._restarts is not None:
+            self._restarts.keep_states(self._ages)
 
     def get_state(self) -> dict[str, Any]:
         """Returns everything that further rollouts depend on.
@@ -144,12 +184,19 @@ class Group:
             "games": self.game.get_states() if saved else None,
             "ages": self._ages.copy(),
             "rng": generator_state(self.rng),
+            "restarts": self._restarts and self._restarts.get_state(),
+            "lost": None if self._watch is None else self._watch.lost.copy(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restores what `get_state` returned, and drops an unfinished rollout."""
-        self._steps, self._episodes = [], Episodes([], [])
+        self._steps, self._episodes = [], Episodes([], [], [])
         restore_generator(self.rng, state["rng"])
+        # A save may be of a run that had not these options yet, or had them still.
+        if self._restarts is not None and state.get("restarts") is not None:
+            self._restarts.set_state(state["restarts"])
+        if self._watch is not None and state.get("lost") is not None:
+            self._watch.lost = np.array(state["lost"])
         if state["games"] is not None:
             self.game.set_states(state["games"])
             self._ages = np.array(state["ages"])
@@ -176,8 +223,9 @@ def collect(
             with stopwatch("stepping"):
                 observations = group.observe()
             with stopwatch("acting"):
-                logits, values = engine.act(observations)
-                group.act(logits, values, last=t == n_steps)
+                perceived = engine.perceive(observations)
+                logits, values = engine.act(perceived)
+                group.act(perceived, logits, values, last=t == n_steps)
     return [group.take_rollout() for group in groups]
 
 

@@ -7,9 +7,11 @@ from typing import Any
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.training.engine import LossSettings
+from lucid_rl.training.engine import LossSettings, frozen_layers
 from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
+from lucid_rl.training.restarts import RestartSettings
+from lucid_rl.training.risks import RiskSettings
 from lucid_rl.training.warm_up import WarmUpSettings
 
 ENGINES = ("tensorflow", "jax")
@@ -45,6 +47,12 @@ class TrainSettings:
             visual diversity).
         warm_up: what comes before PPO (the article: nothing).
         engine: "tensorflow" or "jax".
+        first_trained_layer: convolution of "clear" before which layers stay as they
+            are (the article: all are trained). A warm-up teaches them to see; what
+            to do about it is learned several times as fast without them.
+        restarts: episodes that begin shortly before earlier failures.
+        risks: where CoinRun's rules are asked which actions kill, if the loss has a
+            `risk_coefficient`.
         bfloat16: convolve in bfloat16 (parameters and Adam stay float32): up to
             twice as fast where the processor has it, with the same learning.
         n_groups: groups of environments; one steps while the engine computes for
@@ -76,6 +84,9 @@ class TrainSettings:
     noise: NoiseSettings = dataclasses.field(default_factory=NoiseSettings)
     warm_up: WarmUpSettings = dataclasses.field(default_factory=WarmUpSettings)
     engine: str = "tensorflow"
+    first_trained_layer: str | None = None
+    restarts: RestartSettings = dataclasses.field(default_factory=RestartSettings)
+    risks: RiskSettings = dataclasses.field(default_factory=RiskSettings)
     bfloat16: bool = False
     n_groups: int = 2
     distributed: bool = False
@@ -108,6 +119,7 @@ class TrainSettings:
             _require(getattr(self, name) > 0, name, self, "above 0")
         for name in ("value_only_steps", "n_threads", "seed"):
             _require(getattr(self, name) >= 0, name, self, "at least 0")
+        self._check_deviations()
         n_envs = self.game.n_envs
         if not 1 <= self.n_groups <= n_envs or n_envs % self.n_groups:
             raise SettingsError(
@@ -119,6 +131,32 @@ class TrainSettings:
                 f"n_minibatches={self.n_minibatches} does not divide the "
                 f"{self.group_batch_size} transitions of each group ({n_envs} "
                 f"environments / {self.n_groups} groups x {self.n_steps} steps)."
+            )
+
+    def _check_deviations(self) -> None:
+        game = self.game
+        if frozen_layers(self.first_trained_layer):
+            if self.architecture != "clear":
+                raise SettingsError(
+                    "first_trained_layer names layers of the architecture clear, not "
+                    f"of {self.architecture}: leave it off."
+                )
+            if self.noise.adversarial_epsilon:
+                raise SettingsError(
+                    "adversarial_epsilon changes what all layers see, but those before "
+                    f"{self.first_trained_layer} are frozen: leave one of them off."
+                )
+        if self.restarts.share and not game.saves_states:
+            raise SettingsError(
+                f"{game.name} cannot tell its states with these options, so that no "
+                "episode can begin at one: leave restarts off."
+            )
+        if self.loss.risk_coefficient and not (
+            game.name == "coinrun" and game.saves_states
+        ):
+            raise SettingsError(
+                "risks are found by CoinRun's rules, but the game is "
+                f"{game.name}: leave risk_coefficient at 0."
             )
 
     @property

@@ -8,7 +8,12 @@ import numpy as np
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.coinrun_physics import X
-from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
+from lucid_rl.games.coinrun_planner import (
+    PlannerSettings,
+    deadly_actions,
+    deadly_to_the_slow,
+    plan,
+)
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
@@ -171,7 +176,7 @@ class PlannerTeacher:
             # In the air it is not to be copied; on the ground, who never dares gets
             # nowhere.
             if shown[k].has_support():
-                deadly[k] = self._deadly_actions(shown[k], reaction=1)
+                deadly[k] = deadly_actions(shown[k], hold=settings.hold)
             else:
                 labels[k] = -1
         targets = np.zeros(deadly.shape, np.float32)
@@ -212,18 +217,10 @@ class PlannerTeacher:
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
         deadly = np.zeros((len(drawn), self._game.n_actions), bool)
         for k, i in enumerate(drawn):
-            deadly[k] = self._deadly_actions(worlds[i], settings.reaction)
+            deadly[k] = deadly_to_the_slow(worlds[i], settings.hold, settings.reaction)
         at_stake = deadly.any(axis=1) & ~deadly.all(axis=1)
         chosen = at_stake | (rng.random(len(drawn)) < settings.calm_share)
         return drawn[chosen], deadly[chosen]
-
-    def _deadly_actions(self, world, reaction):
-        """Of as slow a player as can live at all, bool [A]."""
-        for steps in range(reaction, 0, -1):
-            deadly = deadly_actions(world, hold=self._settings.hold, reaction=steps)
-            if not deadly.all():
-                break
-        return deadly
 
     def _returns(self, worlds, known):
         """The discounted probability of finishing for a careful player, f32 [k]."""

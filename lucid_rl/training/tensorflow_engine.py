@@ -8,14 +8,17 @@ import tensorflow.compat.v1 as tf
 
 from lucid_rl.training.engine import (
     ADAM_BETAS,
+    LARGEST_RISK,
     STATISTICS,
     VALUE_HEAD,
     Batch,
     LossSettings,
     Parameters,
+    frozen_layers,
+    trained_names,
 )
 from lucid_rl.training.noise import NoiseSettings
-from lucid_rl.training.tensorflow_network import forward
+from lucid_rl.training.tensorflow_network import forward, perceive
 
 
 class TensorFlowEngine:
@@ -33,6 +36,7 @@ class TensorFlowEngine:
         noise: NoiseSettings,
         bfloat16: bool = False,
         n_threads: int = 0,
+        first_trained_layer: str | None = None,
     ):
         """Builds the graph.
 
@@ -43,8 +47,11 @@ class TensorFlowEngine:
             noise: its adversarial part is added to observations in updates.
             bfloat16: convolve in bfloat16; parameters and Adam stay float32.
             n_threads: threads within an operation; 0 for one a core.
+            first_trained_layer: convolution before which layers stay as they are.
         """
         self.architecture = architecture
+        self._n_frozen = len(frozen_layers(first_trained_layer))
+        self._trained = trained_names(parameters, first_trained_layer)
         self._graph = tf.Graph()
         with self._graph.as_default():
             self._build(parameters, loss, noise, bfloat16)
@@ -65,26 +72,41 @@ class TensorFlowEngine:
 
     def _build(self, parameters, loss, noise, bfloat16):
         shape = _input_shape(self.architecture, parameters)
+        (n_actions,) = parameters["ppo2_model/pi/b:0"].shape
         self._state = {
             "adam_step": _variable((), tf.int64),
             "parameters": {k: _variable(p.shape) for k, p in parameters.items()},
             "adam_mean": {k: _variable(p.shape) for k, p in parameters.items()},
             "adam_square": {k: _variable(p.shape) for k, p in parameters.items()},
         }
+        variables = self._state["parameters"]
+        self._pixels = tf.placeholder(tf.uint8, (None, *shape))
+        inputs = self._pixels
+        if self._n_frozen:
+            self._perceived = perceive(
+                variables, self._pixels, self._n_frozen, bfloat16
+            )
+            inputs = tf.placeholder(self._perceived.dtype, self._perceived.shape)
         self._feeds = {
-            "observations": tf.placeholder(tf.uint8, (None, *shape)),
+            "observations": inputs,
             "actions": tf.placeholder(tf.int32, (None,)),
             "log_probabilities": tf.placeholder(tf.float32, (None,)),
             "values": tf.placeholder(tf.float32, (None,)),
             "returns": tf.placeholder(tf.float32, (None,)),
+            "deadly": tf.placeholder(tf.bool, (None, n_actions)),
         }
         self._advantages = tf.placeholder(tf.float32, (None,))
         self._learning_rate = tf.placeholder(tf.float32, ())
         self._value_only = tf.placeholder_with_default(False, ())
-        variables = self._state["parameters"]
 
         def objective(observations):
-            outputs = forward(self.architecture, variables, observations, bfloat16)
+            outputs = forward(
+                self.architecture,
+                variables,
+                observations,
+                bfloat16,
+                n_done=self._n_frozen,
+            )
             return outputs, *ppo_loss(
                 outputs.logits, outputs.values, self._feeds, self._advantages, loss
             )
@@ -94,7 +116,7 @@ class TensorFlowEngine:
         if noise.adversarial_epsilon:
             observations = _adversarial(observations, objective, noise)
             _, total, statistics = objective(observations)
-        names = list(variables)
+        names = self._trained
         gradients = tf.gradients(total, [variables[name] for name in names])
         self._gradients = dict(zip(names, gradients, strict=True))
         statistics["gradient_norm"] = tf.global_norm(gradients)
@@ -146,11 +168,17 @@ class TensorFlowEngine:
             operations.append(self._state["adam_step"].assign_add(1).op)
         return tf.group(*operations)
 
-    def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns logits f32 [N, A] and values f32 [N] for u8 observations."""
+    def perceive(self, observations: np.ndarray) -> np.ndarray:
+        """Returns what the layers that are not trained make of u8 observations."""
+        if not self._n_frozen:
+            return observations
+        return self._session.run(self._perceived, {self._pixels: observations})
+
+    def act(self, perceived: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns logits f32 [N, A] and values f32 [N] of what was perceived."""
         return self._session.run(
             (self._outputs.logits, self._outputs.values),
-            {self._feeds["observations"]: observations},
+            {self._feeds["observations"]: perceived},
         )
 
     def update(
@@ -253,7 +281,7 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         logits: f32 [M, A], the policy's now.
         values: f32 [M], the value function's now.
         transitions: "actions", "log_probabilities", "values" and "returns", each
-            [M], as in `Batch`.
+            [M], and "deadly" [M, A], as in `Batch`.
         advantages: f32 [M].
         settings: weights and clipping.
 
@@ -274,10 +302,15 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         near = old + tf.clip_by_value(values - old, -clip, clip)
         errors = tf.maximum(errors, tf.square(near - transitions["returns"]))
     value_loss = 0.5 * tf.reduce_mean(errors)
+    deadly = tf.cast(transitions["deadly"], tf.float32)
+    risks = tf.reduce_sum(tf.exp(log_policy) * deadly, axis=1)
+    risk_loss = -tf.reduce_mean(tf.math.log(1.0 - LARGEST_RISK * risks))
+    n_at_stake = tf.reduce_sum(tf.reduce_max(deadly, axis=1))
     total = (
         policy_loss
         + settings.value_coefficient * value_loss
         - settings.entropy_coefficient * entropy
+        + settings.risk_coefficient * risk_loss
     )
     return total, {
         "policy_loss": policy_loss,
@@ -286,4 +319,5 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         # The estimator of Schulman's "Approximating KL divergence" (2020).
         "approximate_kl": tf.reduce_mean(ratio - 1 - log_ratio),
         "clip_fraction": tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > clip, tf.float32)),
+        "risk": tf.math.divide_no_nan(tf.reduce_sum(risks), n_at_stake),
     }

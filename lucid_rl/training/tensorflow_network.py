@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import ModelError
+from lucid_rl.training.engine import CLEAR_CONVOLUTIONS
 
 Tensor = Any
 # (name of the layer's kernel, its linear output) -> the output, normalised.
@@ -29,6 +30,7 @@ def forward(
     observations: Tensor,
     bfloat16: bool = False,
     normalizer: Normalizer | None = None,
+    n_done: int = 0,
 ) -> NetworkOutputs:
     """Builds a policy and value network.
 
@@ -38,6 +40,8 @@ def forward(
         observations: [N, H, W, C], uint8 or float32 in [0, 1].
         bfloat16: convolve in bfloat16; the dense layers stay float32.
         normalizer: applied to every hidden layer's linear output before its bias.
+        n_done: the first so many convolutions (of "clear") are done: `observations`
+            is what `perceive` made of them.
 
     Returns:
         The network's outputs.
@@ -45,20 +49,49 @@ def forward(
     Raises:
         ModelError: the architecture is unknown.
     """
-    if observations.dtype == tf.uint8:
-        observations = tf.cast(observations, tf.float32) / 255.0
     build = _Builder(parameters, bfloat16, normalizer)
-    bodies = {"clear": _clear, "impala": _impala, "nature": _nature}
+    bodies = {
+        "clear": lambda build, inputs: _clear(build, inputs, n_done),
+        "impala": _impala,
+        "nature": _nature,
+    }
     if architecture not in bodies:
         raise ModelError(
             f"unknown architecture {architecture!r}: expected one of {sorted(bodies)}."
         )
-    hidden = bodies[architecture](build, observations)
+    hidden = bodies[architecture](build, _scaled(observations))
     heads = [
         tf.matmul(hidden, build[f"{head}/w:0"]) + build[f"{head}/b:0"]
         for head in ("pi", "vf")
     ]
     return NetworkOutputs(heads[0], heads[1][:, 0], build.layers)
+
+
+def perceive(
+    parameters: Mapping[str, Tensor],
+    observations: Tensor,
+    n_layers: int,
+    bfloat16: bool = False,
+) -> Tensor:
+    """Builds the first convolutions of the architecture "clear".
+
+    Args:
+        parameters: tensor of each of the checkpoint's names, float32.
+        observations: [N, 64, 64, 3], uint8 or float32 in [0, 1].
+        n_layers: how many convolutions.
+        bfloat16: convolve in bfloat16.
+
+    Returns:
+        What the next one convolves, in the type that it convolves in.
+    """
+    build = _Builder(parameters, bfloat16, None)
+    return _convolutions(build, _scaled(observations), CLEAR_CONVOLUTIONS[:n_layers])
+
+
+def _scaled(observations):
+    if observations.dtype == tf.uint8:
+        return tf.cast(observations, tf.float32) / 255.0
+    return observations
 
 
 class _Builder:
@@ -104,17 +137,20 @@ def _l2_pool(tensor):
     return tf.sqrt(pooled + tf.cast(_L2_EPSILON, tensor.dtype))
 
 
-def _clear(build, observations):
-    """The article's own architecture (its appendix C)."""
-    hidden = observations
-    for name in ("1a", "2a", "2b", "3a", "4a"):
+def _convolutions(build, hidden, names):
+    for name in names:
         scope = f"pi/{name}/conv2d"
         hidden = tf.nn.relu(
             build.convolution(hidden, name, f"{scope}/kernel:0", f"{scope}/bias:0")
         )
         if name != "2a":
             hidden = _l2_pool(hidden)
-    hidden = _flatten(hidden)
+    return hidden
+
+
+def _clear(build, inputs, n_done):
+    """The article's own architecture (its appendix C)."""
+    hidden = _flatten(_convolutions(build, inputs, CLEAR_CONVOLUTIONS[n_done:]))
     for scope in ("pi/dense", "pi/dense_1"):
         hidden = build.dense(hidden, f"{scope}/kernel:0", f"{scope}/bias:0")
     return hidden

@@ -1,5 +1,7 @@
 """Laws of PPO's computations, and one engine held against the other."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,7 @@ def batch(n=8, seed=0):
         log_probabilities=rng.uniform(-2, -1, n).astype(np.float32),
         values=rng.normal(size=n).astype(np.float32),
         returns=rng.normal(size=n).astype(np.float32),
+        deadly=rng.random((n, N_ACTIONS)) < 0.2,
     )
 
 
@@ -109,6 +112,53 @@ def test_engines_agree_on_other_architectures(architecture):
     assert_same_gradients(*both, batch(4), ADVANTAGES[:4])
 
 
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_frozen_layers_serve_acting_and_updates_and_stay_as_they_are(bfloat16):
+    options = {"bfloat16": bfloat16, "first_trained_layer": "3a"}
+    frozen = engine("tensorflow", **options)
+    whole = engine("tensorflow", bfloat16=bfloat16)
+    data = batch()
+    perceived = frozen.perceive(data.observations)
+    assert perceived.shape == (8, 16, 16, 32)
+    for ours, theirs in zip(
+        frozen.act(perceived), whole.act(data.observations), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    seen = dataclasses.replace(data, observations=perceived)
+    statistics, gradients = frozen.gradients(seen, ADVANTAGES)
+    expected_statistics, expected = whole.gradients(data, ADVANTAGES)
+    assert statistics["risk"] == pytest.approx(expected_statistics["risk"], rel=1e-4)
+    for name, gradient in gradients.items():
+        scale = np.abs(expected[name]).max()
+        np.testing.assert_allclose(
+            gradient, expected[name], rtol=1e-2, atol=1e-3 * scale
+        )
+    frozen.update(seen, INDICES, ADVANTAGES[INDICES], 1e-3)
+    for name, start in parameters().items():
+        same = np.array_equal(frozen.get_parameters()[name], start)
+        assert same == any(f"/{layer}/" in name for layer in ("1a", "2a", "2b")), name
+        assert same == (name not in gradients)
+
+
+def test_engines_agree_on_frozen_layers():
+    both = [engine(n, first_trained_layer="3a") for n in ("tensorflow", "jax")]
+    data = batch(4)
+    perceived = [e.perceive(data.observations) for e in both]
+    np.testing.assert_allclose(*perceived, rtol=1e-4, atol=1e-5)
+    data = dataclasses.replace(data, observations=perceived[0])
+    assert_same_gradients(*both, data, ADVANTAGES[:4])
+    for e in both:
+        e.update(data, INDICES[:1], ADVANTAGES[None, :4], 1e-3)
+    for name, start in parameters().items():
+        kept = [np.array_equal(e.get_parameters()[name], start) for e in both]
+        assert kept[0] == kept[1], name
+
+
+def test_layers_to_freeze_are_known_ones():
+    with pytest.raises(SettingsError, match="expected one of 1a, 2a, 2b, 3a, 4a"):
+        engine("tensorflow", first_trained_layer="5a")
+
+
 def test_gradients_then_apply_is_an_update(fresh):
     data, start = batch().take(np.arange(4)), fresh.get_state()
     advantages = ADVANTAGES[:4]
@@ -152,8 +202,9 @@ def test_loss_by_hand():
         "log_probabilities": np.log([0.25, 0.5]).astype(np.float32),
         "values": np.array([0.0, 1.0], np.float32),
         "returns": np.array([1.0, 1.0], np.float32),
+        "deadly": np.array([[False, False], [True, False]]),
     }
-    settings = LossSettings(clip_range=0.2, value_coefficient=0.5)
+    settings = LossSettings(clip_range=0.2, value_coefficient=0.5, risk_coefficient=2)
     with tf.Graph().as_default(), tf.Session() as session:
         total, statistics = session.run(
             ppo_loss(
@@ -171,7 +222,9 @@ def test_loss_by_hand():
     assert statistics["value_loss"] == pytest.approx(0.5 * 0.8**2 / 2)
     assert statistics["entropy"] == pytest.approx(np.log(2))
     assert statistics["approximate_kl"] == pytest.approx((2 - 1 - np.log(2)) / 2)
-    assert total == pytest.approx(-0.1 + 0.5 * 0.16 - 0.01 * np.log(2))
+    assert statistics["risk"] == pytest.approx(0.5)  # of the one frame at stake
+    risk_loss = -np.log(1 - 0.99 * 0.5) / 2
+    assert total == pytest.approx(-0.1 + 0.5 * 0.16 - 0.01 * np.log(2) + 2 * risk_loss)
 
 
 def test_gradients_are_clipped_to_the_largest_norm(fresh):

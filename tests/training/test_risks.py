@@ -1,0 +1,86 @@
+"""Which actions kill, as PPO is told while a policy plays."""
+
+import numpy as np
+import pytest
+
+from lucid_rl.errors import SettingsError
+from lucid_rl.games.coinrun_planner import deadly_actions, plan
+from lucid_rl.games.tracked_game import TrackedGame
+from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.training.noise import NoiseSettings
+from lucid_rl.training.risks import RiskSettings, RiskWatch
+from lucid_rl.training.rollout import Group, collect
+from lucid_rl.training.timing import Stopwatch
+from tests.training.test_restarts import RunsAndJumps
+
+SETTINGS = GameSettings(n_envs=16, seed=4)
+
+
+def test_the_lost_are_lost_until_they_die_and_others_have_a_way():
+    rng = np.random.default_rng(0)
+    n_lost = n_deadly = 0
+    with TrackedGame(make_game(SETTINGS)) as game:
+        watch = RiskWatch(game, RiskSettings(share=1.0), rng)
+        before = np.zeros(16, bool)
+        for _ in range(120):
+            step = game.observe()
+            # Whoever was lost has died, or still is.
+            died = step.firsts & ~game.last_level_complete()
+            watch.look(step.firsts)
+            deadly, lost = watch.found()
+            assert (lost | died)[before].all()
+            assert not deadly[lost].any() and not deadly.all(axis=1).any()
+            n_deadly += deadly.any(axis=1).sum()
+            for i in np.flatnonzero(lost & ~before)[:2]:
+                n_lost += 1
+                assert deadly_actions(game.worlds()[i], hold=1).all()
+                assert plan(game.worlds()[i]) is None
+            before = lost
+            game.act(np.where(rng.random(16) < 0.9, 8, rng.integers(0, 15, 16)))
+    assert n_lost > 5 and n_deadly > 20
+
+
+def test_only_a_share_of_the_frames_is_looked_at():
+    class Counting(RiskWatch):
+        n = 0
+
+        def _look_at(self, worlds):
+            self.n += len(worlds)
+            return super()._look_at(worlds)
+
+    with TrackedGame(make_game(SETTINGS)) as game:
+        watch = Counting(game, RiskSettings(share=0.25), np.random.default_rng(0))
+        for _ in range(50):
+            watch.look(game.observe().firsts)
+            watch.found()
+            game.act(np.full(16, 4))
+    assert 0.15 < watch.n / (50 * 16) < 0.35
+
+
+def test_a_groups_labels_reach_its_batch_and_the_lost_are_worth_nothing():
+    class Hopeful(RunsAndJumps):
+        def act(self, observations):
+            logits, _ = super().act(observations)
+            return logits, np.ones(len(observations), np.float32)
+
+    game = make_game(SETTINGS)
+    group = Group(game, NoiseSettings(), (0,), risks=RiskSettings(share=1.0))
+    with game:
+        rollout, _ = collect([group], Hopeful(), 200, Stopwatch())[0]
+    assert set(np.unique(rollout.values)) == {0, 1}
+    batch = rollout.batch(gamma=0.9, lam=0.95, reward_scale=0.1)
+    assert batch.deadly.shape == (len(batch), 15) and batch.deadly.any()
+    values = rollout.values.T.ravel()
+    np.testing.assert_array_equal(batch.returns[values == 0], 0)
+    np.testing.assert_array_equal(batch.advantages[values == 0], 0)
+    # The choice that lost it is to blame for all that was hoped for.
+    falls = np.flatnonzero((values[:-1] == 1) & (values[1:] == 0))
+    inside = falls[~rollout.firsts.T.ravel()[falls + 1]]
+    np.testing.assert_allclose(batch.advantages[inside], -1)
+    assert len(inside) > 5
+
+
+@pytest.mark.parametrize("changes", [{"share": 0}, {"hold": 0}, {"reaction": 0}])
+def test_impossible_settings_are_refused(changes):
+    with pytest.raises(SettingsError, match="risks need"):
+        RiskSettings(**changes)
