@@ -36,6 +36,7 @@ SEARCHED_ACTIONS = (RIGHT, RIGHT_JUMP, NO_OP, JUMP, LEFT, LEFT_JUMP)
 
 JUMPS = (RIGHT_JUMP, JUMP, LEFT_JUMP)
 N_BRANCHES = len(SEARCHED_ACTIONS)
+_NEAR_BOX = 3.0  # tiles to a box that the agent may come to stand on
 _AWAY = 2.0  # tiles from a hazard at which one can stand and wait
 
 # The goal is reached when the agent's box, half a tile to each side, touches it.
@@ -392,7 +393,7 @@ def deadly_moves(
     """Which actions there is no way to live on after.
 
     Actions that come to the same are looked at once: a jump that cannot start is its
-    key left or right, and so is a key down where there is no box to fall through.
+    key left or right, and so is a key down where there is no box near to fall through.
 
     Args:
         agent: as the next five, an array of `World`; not changed.
@@ -410,11 +411,14 @@ def deadly_moves(
         bool [9].
     """
     can_jump = supported(agent, grid)
+    can_fall = False
+    for i in range(crates.shape[0]):
+        can_fall |= abs(crates[i, X] - agent[X]) < _NEAR_BOX
     deadly = np.zeros(N_MOVES, np.bool_)
     for plain in (LEFT, NO_OP, RIGHT):
         for action in (plain, plain + 1, plain - 1):
             alike = (action > plain and not can_jump) or (
-                action < plain and crates.shape[0] == 0
+                action < plain and not can_fall
             )
             deadly[action] = (
                 deadly[plain]

@@ -14,10 +14,12 @@ from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_ch
 from lucid_rl.errors import CheckpointError, SaveError, SettingsError
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training import saves
+from lucid_rl.training.engine import LossSettings
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.logs import BOARD_FOLDER, LOG_NAME, read_log
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.ppo import Trainer, train
+from lucid_rl.training.restarts import RestartSettings
 from lucid_rl.training.settings import TrainSettings
 
 TINY = TrainSettings(
@@ -30,21 +32,29 @@ TINY = TrainSettings(
     # One thread: sums in another order would round differently.
     n_threads=1,
 )
+# Every deviation from the article that a run's state depends on.
+FOCUSED = {
+    "first_trained_layer": "3a",
+    "loss": LossSettings(risk_coefficient=1.0),
+    "restarts": RestartSettings(share=0.5, least_steps=1, most_steps=9, interval=2),
+    "n_steps": 32,
+    "n_total_steps": 384,
+}
 
 
 def tiny(folder, **changes):
     return dataclasses.replace(TINY, output_dir=str(folder), **changes)
 
 
-def train_apart(folder, **changes):
-    """Trains in a process of its own.
+def train_apart(folder, base="{}", **changes):
+    """Trains in a process of its own, with a dictionary of this module's as the base.
 
     TensorFlow's threads are the process's: the first session there decides on their
     number, whatever later ones ask for.
     """
     code = (
-        "import sys; from tests.training.test_ppo import tiny, train; "
-        f"train(tiny(sys.argv[1], **{changes!r}))"
+        "import sys; from tests.training.test_ppo import FOCUSED, tiny, train; "
+        f"train(tiny(sys.argv[1], **({base} | {changes!r})))"
     )
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
 
@@ -56,12 +66,13 @@ def uninterrupted(tmp_path_factory):
     return folder
 
 
-def assert_same_run(folder, other):
+def assert_same_run(folder, other, steps=(32, 64, 96)):
     ours, theirs = (load_checkpoint(f / saves.MODEL_NAME) for f in (folder, other))
     for name, value in ours.params.items():
         np.testing.assert_array_equal(value, theirs.params[name], err_msg=name)
     ours, theirs = (read_log(f / LOG_NAME) for f in (folder, other))
-    assert [r["steps"] for r in ours] == [r["steps"] for r in theirs] == [32, 64, 96]
+    for run in (ours, theirs):
+        assert [r["steps"] for r in run] == list(steps)
     for a, b in zip(ours, theirs, strict=True):
         for name in ("episodes", "policy_loss", "value_loss", "entropy"):
             assert a[name] == b[name]
@@ -71,6 +82,21 @@ def test_a_resumed_run_equals_an_uninterrupted_one(uninterrupted, tmp_path):
     train_apart(tmp_path, n_total_steps=32)
     train_apart(tmp_path)
     assert_same_run(uninterrupted, tmp_path)
+
+
+def test_so_does_one_that_learns_where_it_fails(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train_apart(whole, "FOCUSED")
+    train_apart(parts, "FOCUSED", n_total_steps=128)
+    train_apart(parts, "FOCUSED")
+    assert_same_run(whole, parts, (128, 256, 384))
+    log = read_log(whole / LOG_NAME)
+    assert sum(record["restarts"] for record in log) > 0
+    assert any(record["risk"] > 0 for record in log)
+    start = initial_parameters("clear", 15, "glorot", np.random.default_rng([0, 2]))
+    for name, value in load_checkpoint(whole / saves.MODEL_NAME).params.items():
+        is_frozen = any(f"/{layer}/" in name for layer in ("1a", "2a", "2b"))
+        assert np.array_equal(value, start[name]) == is_frozen, name
 
 
 KILLED = """
@@ -169,6 +195,19 @@ def test_bad_input_is_refused_before_any_work(uninterrupted, tmp_path, monkeypat
         tiny(tmp_path, n_minibatches=7)
     with pytest.raises(SettingsError, match="does not divide the 4 environments"):
         tiny(tmp_path, n_groups=3)
+    with pytest.raises(SettingsError, match="expected one of 1a, 2a"):
+        tiny(tmp_path, first_trained_layer="7z")
+    with pytest.raises(SettingsError, match="layers of the architecture clear"):
+        tiny(tmp_path, first_trained_layer="3a", architecture="impala")
+    with pytest.raises(SettingsError, match="those before 3a are frozen"):
+        noise = NoiseSettings(adversarial_epsilon=0.1)
+        tiny(tmp_path, first_trained_layer="3a", noise=noise)
+    maze = GameSettings(name="maze", n_envs=4)
+    with pytest.raises(SettingsError, match="risks are found by CoinRun's rules"):
+        tiny(tmp_path, game=maze, loss=LossSettings(risk_coefficient=1.0))
+    unsaved = GameSettings(n_envs=4, use_generated_assets=True)
+    with pytest.raises(SettingsError, match="leave restarts off"):
+        tiny(tmp_path, game=unsaved, restarts=RestartSettings(share=0.5))
     with pytest.raises(SettingsError, match="unknown game 'pong'"):
         train(tiny(tmp_path, game=GameSettings(name="pong", n_envs=4)))
     (tmp_path / "file").touch()
