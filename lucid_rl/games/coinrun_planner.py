@@ -12,7 +12,12 @@ import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_physics import COIN, N_ACTIONS, N_MOVES, NO_OP, RUNNING, X
-from lucid_rl.games.coinrun_search import deadly_moves, search, steps_as_foreseen
+from lucid_rl.games.coinrun_search import (
+    deadly_moves,
+    is_lost,
+    search,
+    steps_as_foreseen,
+)
 from lucid_rl.games.coinrun_world import World, as_world
 from lucid_rl.games.procgen_state import CoinRunState
 
@@ -148,6 +153,25 @@ def deadly_actions(
     deadly[:N_MOVES] = deadly_moves(*world.arrays(), n_steps, hold, reaction, max_nodes)
     deadly[N_MOVES:] = deadly[NO_OP]
     return deadly
+
+
+def lost(
+    state: CoinRunState | bytes | World, n_steps: int = 24, max_nodes: int = 1000
+) -> bool:
+    """Whether the agent dies soon, whatever it does.
+
+    Args:
+        state: a parsed state, its bytes, or the world taken out of it.
+        n_steps: see `deadly_actions`.
+        max_nodes: see `deadly_actions`.
+
+    Raises:
+        FileFormatError: the bytes are no CoinRun state.
+    """
+    world = as_world(state)
+    return any(world.hazards_between(-_REACH, _REACH)) and bool(
+        is_lost(*world.arrays(), n_steps, max_nodes)
+    )
 
 
 def deadly_to_the_slow(

@@ -441,6 +441,41 @@ def deadly_moves(
 
 
 @numba.njit(cache=True, nogil=True)
+def is_lost(agent, enemies, saws, crates, grid, constants, n_steps, max_nodes):
+    """Whether there is no way to live on, for the best of players.
+
+    Args:
+        agent: as the next five, an array of `World`; not changed.
+        enemies: float32 [n, 4].
+        saws: float32 [n, 2].
+        crates: float32 [n, 2].
+        grid: int32 [h, w].
+        constants: float32 [5].
+        n_steps: as the next, see `survives`.
+        max_nodes: situations, for each action.
+
+    Returns:
+        bool.
+    """
+    for action in range(N_MOVES - 1, -1, -1):  # to the right first
+        if survives(
+            agent,
+            enemies,
+            saws,
+            crates,
+            grid,
+            constants,
+            action,
+            n_steps,
+            1,
+            1,
+            max_nodes,
+        ):
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
 def steps_as_foreseen(agent, enemies, saws, crates, grid, constants, actions):
     """Takes a plan's actions until the world is not what the search took it to be.
 

@@ -25,6 +25,7 @@ from lucid_rl.games.procgen_state import (
     LAVA_MID,
     LAVA_TOP,
     SAW,
+    SPACE,
     CoinRunState,
     parse_state,
 )
@@ -148,6 +149,29 @@ class World:
         """
         self.time += 1
         return step_world(*self.arrays(), action)
+
+    def as_seen(self) -> "World":
+        """The world as far as the picture tells: hazards outside it are left out.
+
+        Walls and boxes stay. The agent and the level are shared, not copied.
+        """
+        if not self.view.centers_agent:
+            return self
+        x, y = self.agent[X], self.agent[Y]
+        reach = self.view.n_tiles / 2
+        enemies, saws = (
+            bodies[
+                (np.abs(bodies[:, X] - x) < reach) & (np.abs(bodies[:, Y] - y) < reach)
+            ]
+            for bodies in (self.enemies, self.saws)
+        )
+        grid = self.grid
+        is_lava = (grid >= LAVA_MID) & (grid <= LAVA_TOP)
+        if is_lava.any():
+            rows, columns = (np.arange(n) + 0.5 for n in grid.shape)
+            hidden = (np.abs(rows - y) > reach)[:, None] | (np.abs(columns - x) > reach)
+            grid = np.where(is_lava & hidden, SPACE, grid)
+        return dataclasses.replace(self, enemies=enemies, saws=saws, grid=grid)
 
     def hazards_between(self, left: float, right: float) -> tuple[bool, bool]:
         """Which hazards there are in a span of columns, at any height.

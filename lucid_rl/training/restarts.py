@@ -20,15 +20,16 @@ class RestartSettings:
 
     Attributes:
         share: of the episodes; 0 for none.
-        least_steps: steps between where such an episode begins and the failure.
+        least_steps: steps between where such an episode begins and the failure. What
+            a jump leads to is decided where it begins, some 20 steps before its end.
         most_steps: the same, at most.
         interval: steps between the states of an episode that are kept until it ends.
         n_kept: states before failures that are kept to begin at.
     """
 
     share: float = 0.0
-    least_steps: int = 10
-    most_steps: int = 45
+    least_steps: int = 20
+    most_steps: int = 60
     interval: int = 8
     n_kept: int = 1000
 

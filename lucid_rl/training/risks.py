@@ -11,16 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_planner import deadly_actions, deadly_to_the_slow
+from lucid_rl.games.coinrun_planner import deadly_to_the_slow, lost
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
-
-_QUICKEST_HOLD = 1  # steps for which the best player holds a key
 
 
 @dataclass(frozen=True)
 class RiskSettings:
     """What counts as deadly, and where to look.
+
+    Deadly is what hazards in the picture make so. An agent is lost to hazards outside
+    it, too: it falls onto what it could not see.
 
     Attributes:
         share: of the frames near a hazard that are looked at.
@@ -80,15 +81,20 @@ class RiskWatch:
             for part in chosen
         ]
 
-    def _look_at(self, worlds: list[tuple[int, World]]) -> list[tuple[int, np.ndarray]]:
+    def _look_at(
+        self, worlds: list[tuple[int, World]]
+    ) -> list[tuple[int, np.ndarray | None]]:
         settings = self._settings
-        found = []
+        found: list[tuple[int, np.ndarray | None]] = []
         for i, world in worlds:
             if any(world.hazards_between(-settings.near_left, settings.near_right)):
-                deadly = deadly_to_the_slow(world, settings.hold, settings.reaction)
-                if deadly.all():
-                    deadly = deadly_actions(world, hold=_QUICKEST_HOLD)
-                found.append((i, deadly))
+                if lost(world):
+                    found.append((i, None))
+                else:
+                    # By what it sees: nobody can learn to avoid what is not shown.
+                    seen = world.as_seen()
+                    deadly = deadly_to_the_slow(seen, settings.hold, settings.reaction)
+                    found.append((i, deadly & ~deadly.all()))
         return found
 
     def found(self) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +107,7 @@ class RiskWatch:
         deadly = np.zeros((len(self.lost), self._game.n_actions), bool)
         for part in self._found:
             for i, actions in part.result():
-                if actions.all():
+                if actions is None:
                     self.lost[i] = True
                 else:
                     deadly[i] = actions

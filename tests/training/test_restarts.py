@@ -89,7 +89,7 @@ def test_only_so_many_states_are_kept():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"share": 1.0}, {"share": -0.1}, {"least_steps": 0}, {"most_steps": 12}]
+    "changes", [{"share": 1.0}, {"share": -0.1}, {"least_steps": 0}, {"most_steps": 25}]
 )
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(SettingsError, match="restart"):
