@@ -26,7 +26,7 @@ from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.progress import progress
-from lucid_rl.training.teacher import TeacherSettings
+from lucid_rl.training.teacher import TeacherSettings, careful_plan
 
 _RIGHT = 7
 _N_ENVS = 64
@@ -142,29 +142,33 @@ def measure_planner(worlds: list[World], settings: PlannerSettings) -> dict[str,
 
 
 def measure_sight(worlds: list[World]) -> dict[str, dict[str, float]]:
-    """Share of levels that planners finish who see so many tiles, and in which time.
+    """Share of levels that planners finish by what they see, and in which time.
 
-    They plan anew at each step. Where what they see is not enough they look 8 tiles
-    ahead, as the warm-up's teacher does.
+    They plan anew at each step, from the present picture, and remember nothing. The
+    last one is the warm-up's teacher.
     """
-    settings = TeacherSettings()
+    careful = TeacherSettings()
+    far = dataclasses.replace(careful, depth=np.inf)
+    blind = dataclasses.replace(far, sight=np.inf)
     results = {}
-    for horizon, sight in ((settings.bold_horizon, np.inf), (3.0, 6.0), (2.0, 5.0)):
-        n_won = n_steps = n_bold = 0
-        for world in progress(worlds, f"sight {sight:g}"):
+    for name, settings, sees_all in (
+        ("know all hazards", blind, True),
+        ("see the picture, jump into the unseen", blind, False),
+        ("see it, and jump no farther to the right than they see", far, False),
+        ("and fall no deeper than they see", careful, False),
+    ):
+        n_won = n_steps = 0
+        for world in progress(worlds, name):
             world, ending = world.copy(), RUNNING
             while ending == RUNNING and world.time < world.timeout:
-                actions = plan(world, settings.planner, horizon, sight)
-                if not actions:
-                    n_bold += 1
-                    actions = plan(world, settings.planner, settings.bold_horizon)
+                known = world if sees_all else world.as_seen()
+                actions = careful_plan(known, settings)
                 ending = world.step(actions[0] if actions else _RIGHT)
                 n_steps += 1
             n_won += ending == COIN
-        results[f"{sight:g} tiles"] = {
+        results[name] = {
             "finished": n_won / len(worlds),
             "mean_length": n_steps / len(worlds),
-            "share_of_steps_planned_farther": n_bold / n_steps,
         }
     return results
 

@@ -11,7 +11,15 @@ import dataclasses
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_physics import COIN, N_ACTIONS, N_MOVES, NO_OP, RUNNING, X
+from lucid_rl.games.coinrun_physics import (
+    COIN,
+    N_ACTIONS,
+    N_MOVES,
+    NO_OP,
+    RUNNING,
+    X,
+    Y,
+)
 from lucid_rl.games.coinrun_search import (
     deadly_moves,
     is_lost,
@@ -73,6 +81,7 @@ def plan(
     settings: PlannerSettings = PlannerSettings(),
     horizon: float = np.inf,
     sight: float = np.inf,
+    depth: float = np.inf,
 ) -> list[int] | None:
     """Finds actions that lead from a state to the coin.
 
@@ -83,6 +92,8 @@ def plan(
             there will do. By default, all the way.
         sight: how far the player sees, in tiles to the right of where it is: it does
             not go farther, not even in a jump. By default, to the end.
+        depth: the same, in tiles below the agent: who jumps high and far falls onto
+            what is below the picture.
 
     Returns:
         Actions, each an index into Procgen's combinations of keys, the last of which
@@ -96,6 +107,7 @@ def plan(
     goal = world.goal()
     limit = float(world.agent[X]) + horizon
     farthest = float(world.agent[X]) + sight
+    lowest = float(world.agent[Y]) - depth
     actions: list[int] = []
     ending, arrived = RUNNING, False
     while goal is not None and ending == RUNNING and not arrived:
@@ -105,6 +117,7 @@ def plan(
             float(goal[0]),
             limit,
             farthest,
+            lowest,
             len(actions),
             n_steps,
             settings.costs(),

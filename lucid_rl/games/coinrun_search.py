@@ -186,6 +186,7 @@ def search(
     goal_column,
     limit,
     sight,
+    depth,
     first_time,
     n_steps,
     costs,
@@ -206,6 +207,7 @@ def search(
         goal_column: float, the coin's column in the grid.
         limit: float, x from which on safe ground will do; inf for the coin only.
         sight: float, x beyond which no step is planned; inf for none.
+        depth: float, y below which no step is planned; -inf for none.
         first_time: the steps of the plan that were taken before.
         n_steps: how many steps a plan may take.
         costs: float64 [7], in the order of `PlannerSettings`.
@@ -256,7 +258,7 @@ def search(
             child[:] = nodes[node]
             _move_agent(child, grid, crates, constants, action)
             ending = outcome(child, enemies_then, saws, grid)
-            if ending == DEAD or child[X] > sight:
+            if ending == DEAD or child[X] > sight or child[Y] < depth:
                 continue
             nearness = _hazard_nearness(child, enemies_then, saws, grid, costs[_MARGIN])
             cost = paid[node] + _step_cost(action, first_time + time, costs)

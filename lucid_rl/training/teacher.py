@@ -15,6 +15,7 @@ from lucid_rl.games.coinrun_planner import (
     plan,
 )
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
+from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.training.demonstrations import Demonstrations
@@ -54,6 +55,8 @@ class TeacherSettings:
         sight: tiles to the right that the planner may know, as long as that is enough
             to get on. The picture shows 6.5, and a jump at full speed goes 8: who
             knows what is beyond jumps where who does not must slow down first.
+        depth: the same, in tiles below the agent. A jump rises almost as high as the
+            picture goes down: from a height, its end is hidden from the beginning on.
         bold_horizon: tiles that are planned, whatever they hold, where it is not.
         hold: see `deadly_actions`: the student is no acrobat.
         reaction: see `deadly_actions`, where that leaves a way to live: who waits for
@@ -71,11 +74,12 @@ class TeacherSettings:
     air_share: float = 0.8
     plain_share: float = 0.1
     saw_share: float = 0.7
-    calm_share: float = 0.35
+    calm_share: float = 0.5
     near_left: float = 2.0
     near_right: float = 6.5
     horizon: float = 3.0
     sight: float = 6.0
+    depth: float = 5.5
     bold_horizon: float = 8.0
     hold: int = 6
     reaction: int = 3
@@ -104,11 +108,32 @@ class TeacherSettings:
             raise SettingsError(
                 f"stretch_steps must be at least 1, got {self.stretch_steps}"
             )
-        for name in ("horizon", "sight", "bold_horizon"):
+        for name in ("horizon", "sight", "depth", "bold_horizon"):
             if not getattr(self, name) > 0:
                 raise SettingsError(
                     f"{name} must be more than 0, got {getattr(self, name)}"
                 )
+
+
+def careful_plan(world: World, settings: TeacherSettings) -> list[int]:
+    """Plans by what the picture shows, or a little beyond where that does not do.
+
+    Args:
+        world: with the hazards that are shown (`World.as_seen`).
+        settings: how far to look.
+
+    Returns:
+        Actions; none where no way was found.
+    """
+    for limits in (
+        (settings.horizon, settings.sight, settings.depth),
+        (settings.horizon, settings.sight),
+        (settings.bold_horizon,),
+    ):
+        actions = plan(world, settings.planner, *limits)
+        if actions:
+            return actions
+    return []
 
 
 class PlannerTeacher:
@@ -117,7 +142,8 @@ class PlannerTeacher:
     Labels of frames that the student led to are those of DAgger (Ross et al., 2011):
     the student learns to get out of situations that it gets into. A label is what the
     planner would do, and which actions cannot be survived. A plan is followed as long
-    as its actions are taken, so that one search labels many frames.
+    as its actions are taken and no other hazards come into the picture, so that one
+    search labels many frames.
     """
 
     def __init__(
@@ -135,6 +161,7 @@ class PlannerTeacher:
         self._settings = settings
         self._plans: list[list[int]] = [[] for _ in range(game.n_envs)]
         self._has_plan = np.zeros(game.n_envs, bool)  # it may be that there is no way
+        self._shown: list[tuple[int, ...]] = [() for _ in range(game.n_envs)]
         self._by_student = np.zeros(game.n_envs, bool)
 
     def play(self, student: Policy, n_steps: int) -> Demonstrations:
@@ -157,12 +184,14 @@ class PlannerTeacher:
         switch = rng.random(game.n_envs) < 1 / settings.stretch_steps
         chosen = rng.random(game.n_envs) < settings.student_share
         self._by_student = np.where(switch, chosen, self._by_student)
-        worlds = game.worlds()
+        # Nobody can learn to avoid what is not shown.
+        worlds = [world.as_seen() for world in game.worlds()]
+        self._forget_outdated_plans(worlds)
         kept, deadly = self._choose_frames(worlds)
         wanted = ~self._by_student
         wanted[kept] = True
         for i in np.flatnonzero(wanted & ~self._has_plan):
-            self._plans[i] = self._plan(worlds[i])
+            self._plans[i] = careful_plan(worlds[i], settings)
             self._has_plan[i] = True
         labels = np.array(
             [self._plans[i][0] if self._plans[i] else -1 for i in kept], int
@@ -183,7 +212,8 @@ class PlannerTeacher:
         copied = np.flatnonzero(labels >= 0)
         targets[copied, labels[copied]] = 1
         deadly &= targets == 0
-        maps = batch_object_maps(shown, MAP_SIZE)[:, _CLASS_INDICES]
+        maps = batch_object_maps([game.worlds()[i] for i in kept], MAP_SIZE)
+        maps = maps[:, _CLASS_INDICES]
         frames = (
             step.observations[kept].copy(),
             targets,
@@ -197,10 +227,12 @@ class PlannerTeacher:
         game.act(actions)
         return frames
 
-    def _plan(self, world):
-        settings = self._settings
-        seen = plan(world, settings.planner, settings.horizon, settings.sight)
-        return seen or plan(world, settings.planner, settings.bold_horizon) or []
+    def _forget_outdated_plans(self, worlds):
+        """Plans made before the present hazards were all there was to be seen."""
+        for i, world in enumerate(worlds):
+            shown = world.hazard_counts()
+            self._has_plan[i] &= shown == self._shown[i]
+            self._shown[i] = shown
 
     def _choose_frames(self, worlds):
         """Draws the environments whose frames are kept; deadly actions [k, A]."""
