@@ -20,13 +20,19 @@ import numpy as np
 from lucid_rl.evaluation.failure_causes import FailureClassifier
 from lucid_rl.games.coinrun_objects import batch_object_maps
 from lucid_rl.games.coinrun_physics import COIN, RUNNING
-from lucid_rl.games.coinrun_planner import PlannerSettings, deadly_actions, plan
+from lucid_rl.games.coinrun_planner import (
+    CarefulSettings,
+    PlannerSettings,
+    careful_plan,
+    deadly_to_the_slow,
+    plan,
+)
 from lucid_rl.games.coinrun_world import World, as_world
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.progress import progress
-from lucid_rl.training.teacher import TeacherSettings, careful_plan
+from lucid_rl.training.guidance import GuidanceSettings
 
 _RIGHT = 7
 _N_ENVS = 64
@@ -144,18 +150,16 @@ def measure_planner(worlds: list[World], settings: PlannerSettings) -> dict[str,
 def measure_sight(worlds: list[World]) -> dict[str, dict[str, float]]:
     """Share of levels that planners finish by what they see, and in which time.
 
-    They plan anew at each step, from the present picture, and remember nothing. The
-    last one is the warm-up's teacher.
+    They plan anew at each step and remember nothing. The last ones plan as the
+    warm-up's teacher does.
     """
-    careful = TeacherSettings()
-    far = dataclasses.replace(careful, depth=np.inf)
-    blind = dataclasses.replace(far, sight=np.inf)
+    careful = CarefulSettings()
+    bold = dataclasses.replace(careful, depth=np.inf)
     results = {}
     for name, settings, sees_all in (
-        ("know all hazards", blind, True),
-        ("see the picture, jump into the unseen", blind, False),
-        ("see it, and jump no farther to the right than they see", far, False),
-        ("and fall no deeper than they see", careful, False),
+        ("know all hazards", bold, True),
+        ("see those in the picture", bold, False),
+        ("see them, and avoid to fall deeper than the picture", careful, False),
     ):
         n_won = n_steps = 0
         for world in progress(worlds, name):
@@ -178,7 +182,7 @@ def time_labels(worlds: list[World]) -> dict[str, float]:
 
     The worlds are taken after some steps to the right, where hazards are.
     """
-    settings = TeacherSettings()
+    careful, guidance = CarefulSettings(), GuidanceSettings()
     later = [world.copy() for world in worlds]
     for world in later:
         for _ in range(20):
@@ -186,11 +190,9 @@ def time_labels(worlds: list[World]) -> dict[str, float]:
                 world.step(_RIGHT)
     tasks = {
         "plan": lambda world: plan(world),
-        "plan_to_horizon": lambda world: plan(
-            world, settings.planner, settings.horizon, settings.sight
-        ),
-        "deadly_actions": lambda world: deadly_actions(
-            world, hold=settings.hold, reaction=settings.reaction
+        "careful_plan": lambda world: careful_plan(world.as_seen(), careful),
+        "deadly_to_the_slow": lambda world: deadly_to_the_slow(
+            world.as_seen(), guidance.hold, guidance.reaction
         ),
     }
     result = {}

@@ -102,6 +102,7 @@ def _stored_batch(settings, pictures):
         values=np.zeros(n, np.float32),
         returns=rng.normal(size=n).astype(np.float32),
         deadly=np.zeros((n, 15), bool),
+        advice=np.full(n, -1, np.int32),
     )
 
 

@@ -167,6 +167,12 @@ _RISK_COEFFICIENT = flags.DEFINE_float(
     "Weight of the loss on actions that kill by CoinRun's rules.",
     lower_bound=0,
 )
+_IMITATION_COEFFICIENT = flags.DEFINE_float(
+    "imitation_coefficient",
+    _RUN.loss.imitation_coefficient,
+    "Weight of the loss on what a careful planner of CoinRun would do.",
+    lower_bound=0,
+)
 
 _PIXEL_NOISE = flags.DEFINE_float(
     "pixel_noise", 0.0, "Deviation of independent noise, by the full range."
@@ -262,6 +268,7 @@ def _settings() -> TrainSettings:
             value_coefficient=_VALUE_COEFFICIENT.value,
             entropy_coefficient=_ENTROPY_COEFFICIENT.value,
             risk_coefficient=_RISK_COEFFICIENT.value,
+            imitation_coefficient=_IMITATION_COEFFICIENT.value,
             max_gradient_norm=_MAX_GRADIENT_NORM.value,
         ),
         first_trained_layer=_FIRST_TRAINED_LAYER.value,

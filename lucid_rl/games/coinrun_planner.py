@@ -132,6 +132,50 @@ def plan(
     return actions if ending == COIN or arrived else None
 
 
+@dataclasses.dataclass(frozen=True)
+class CarefulSettings:
+    """How far a planner looks that goes by the picture alone.
+
+    Attributes:
+        horizon: tiles to the right that are planned.
+        depth: tiles below the agent to which a plan may lead, as long as one does. A
+            jump rises almost as high as the picture goes down: who jumps off a height
+            does not see, all the way, where the jump ends.
+        bold_horizon: tiles that are planned, whatever is below, where none does.
+        planner: what plans cost. Searches are many: they are quick ones.
+    """
+
+    horizon: float = 3.0
+    depth: float = 5.5
+    bold_horizon: float = 8.0
+    planner: PlannerSettings = dataclasses.field(
+        default_factory=lambda: PlannerSettings(heuristic_weight=2.0, max_nodes=4000)
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "depth", "bold_horizon"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(
+                    f"{name} must be more than 0, got {getattr(self, name)}"
+                )
+
+
+def careful_plan(
+    world: World, settings: CarefulSettings = CarefulSettings()
+) -> list[int]:
+    """Plans without leaving what can be seen, or else as `plan` does.
+
+    Args:
+        world: with the hazards that are shown (`World.as_seen`).
+        settings: how far to look.
+
+    Returns:
+        Actions; none where no way was found.
+    """
+    careful = plan(world, settings.planner, settings.horizon, depth=settings.depth)
+    return careful or plan(world, settings.planner, settings.bold_horizon) or []
+
+
 def deadly_actions(
     state: CoinRunState | bytes | World,
     n_steps: int = 24,

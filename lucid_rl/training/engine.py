@@ -22,6 +22,7 @@ class Batch:
     values: np.ndarray  # f32 [N], predicted when the actions were chosen
     returns: np.ndarray  # f32 [N], targets of the value function
     deadly: np.ndarray  # bool [N, A], actions known to lose the game
+    advice: np.ndarray  # int32 [N], actions known to be good; -1 for none
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -61,6 +62,8 @@ class LossSettings:
         entropy_coefficient: weight of the policy's entropy.
         risk_coefficient: weight of -log(1 - p), p being the probability of an action
             that is known to lose the game (the article: none).
+        imitation_coefficient: weight of -log(p), p being the probability of an action
+            that is known to be good (the article: none).
         max_gradient_norm: gradients are scaled down to this global norm.
         adam_epsilon: added to the root of Adam's second moment.
     """
@@ -70,6 +73,7 @@ class LossSettings:
     value_coefficient: float = 0.5
     entropy_coefficient: float = 0.01
     risk_coefficient: float = 0.0
+    imitation_coefficient: float = 0.0
     max_gradient_norm: float = 0.5
     adam_epsilon: float = 1e-5
 
@@ -148,11 +152,13 @@ STATISTICS = (
     "approximate_kl",
     "clip_fraction",
     "risk",
+    "agreement",
     "gradient_norm",
 )
 """What an update returns: numbers by these names.
 
-"risk" is the mean probability of actions known to lose the game, where there are some.
+"risk" is the mean probability of actions known to lose the game, where there are some,
+and "agreement" that of actions known to be good.
 """
 
 LARGEST_RISK = 0.99

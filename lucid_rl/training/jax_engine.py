@@ -29,6 +29,7 @@ _FIELDS = (
     "values",
     "returns",
     "deadly",
+    "advice",
 )
 
 
@@ -259,7 +260,7 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         logits: f32 [M, A], the policy's now.
         values: f32 [M], the value function's now.
         transitions: "actions", "log_probabilities", "values" and "returns", each
-            [M], as in `Batch`.
+            [M], "deadly" [M, A] and "advice" [M], as in `Batch`.
         advantages: f32 [M].
         settings: weights and clipping.
 
@@ -286,11 +287,18 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
     risks = (jnp.exp(log_policy) * deadly).sum(axis=1)
     risk_loss = -jnp.log(1.0 - LARGEST_RISK * risks).mean()
     n_at_stake = deadly.max(axis=1).sum()
+    advice = transitions["advice"]
+    advised = (advice >= 0).astype(jnp.float32)
+    followed = jnp.take_along_axis(log_policy, jnp.maximum(advice, 0)[:, None], axis=1)[
+        :, 0
+    ]
+    imitation_loss = -(advised * followed).mean()
     total = (
         policy_loss
         + settings.value_coefficient * value_loss
         - settings.entropy_coefficient * entropy
         + settings.risk_coefficient * risk_loss
+        + settings.imitation_coefficient * imitation_loss
     )
     return total, {
         "policy_loss": policy_loss,
@@ -299,4 +307,6 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         "approximate_kl": (ratio - 1 - log_ratio).mean(),
         "clip_fraction": (jnp.abs(ratio - 1) > clip).mean(),
         "risk": risks.sum() / jnp.maximum(n_at_stake, 1),
+        "agreement": (advised * jnp.exp(followed)).sum()
+        / jnp.maximum(advised.sum(), 1),
     }

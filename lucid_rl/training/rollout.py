@@ -10,9 +10,9 @@ from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.advantages import generalized_advantages
 from lucid_rl.training.engine import Batch, Engine
+from lucid_rl.training.guidance import NO_ADVICE, GuidanceSettings, Guide
 from lucid_rl.training.noise import NoiseSettings, add_noise
 from lucid_rl.training.restarts import Restarts, RestartSettings
-from lucid_rl.training.risks import RiskSettings, RiskWatch
 from lucid_rl.training.saves import generator_state, restore_generator
 from lucid_rl.training.timing import Stopwatch
 
@@ -27,6 +27,7 @@ class Rollout:
     log_probabilities: np.ndarray  # f32 [T, n]
     values: np.ndarray  # f32 [T, n]
     deadly: np.ndarray  # bool [T, n, A], actions known to lose the game
+    advice: np.ndarray  # int32 [T, n], actions known to be good, or NO_ADVICE
     rewards: np.ndarray  # f32 [T, n], of the action taken here, unscaled
     next_values: np.ndarray  # f32 [n], after the last step
     next_firsts: np.ndarray  # bool [n], after the last step
@@ -59,6 +60,7 @@ class Rollout:
             "values": values,
             "returns": advantages + values,
             "deadly": self.deadly.swapaxes(0, 1),
+            "advice": self.advice.T,
         }
         return Batch(**{k: a.reshape(-1, *a.shape[2:]) for k, a in arrays.items()})
 
@@ -85,7 +87,7 @@ class Group:
         noise: NoiseSettings,
         seed: Sequence[int],
         restarts: RestartSettings = RestartSettings(),  # noqa: B008
-        risks: RiskSettings | None = None,
+        guidance: GuidanceSettings | None = None,
     ):
         """Keeps the game.
 
@@ -94,13 +96,13 @@ class Group:
             noise: added to observations before anyone sees them.
             seed: of the group's random numbers.
             restarts: which episodes begin before failures.
-            risks: which frames of CoinRun are looked at for actions that kill.
+            guidance: which frames of CoinRun its rules are asked about.
         """
         self.rng = np.random.default_rng(list(seed))
-        self._watch: RiskWatch | None = None
-        if risks is not None:
+        self._guide: Guide | None = None
+        if guidance is not None:
             tracked = TrackedGame(game)
-            self._watch = RiskWatch(tracked, risks, self.rng)
+            self._guide = Guide(tracked, guidance, self.rng)
             game = tracked
         self.game = game
         self._restarts = Restarts(game, restarts, self.rng) if restarts.share else None
@@ -114,8 +116,8 @@ class Group:
         rewards, _, firsts = (np.array(field) for field in self.game.observe())
         if self._steps:
             self._note_ends(firsts)
-        if self._watch is not None:
-            self._watch.look(firsts)
+        if self._guide is not None:
+            self._guide.look(firsts)
         observations = np.array(self.game.observe().observations)
         self._steps.append((rewards, firsts))
         return add_noise(observations, self._noise, self.rng)
@@ -126,19 +128,24 @@ class Group:
         """Draws actions and, but for the last time, starts the step."""
         actions, log_probabilities = sample_actions(logits, self.rng)
         deadly = np.zeros(logits.shape, bool)
-        if self._watch is not None:
-            deadly, lost = self._watch.found()
+        advice = np.full(len(logits), NO_ADVICE, np.int32)
+        if self._guide is not None:
+            deadly, lost, advice = self._guide.hints()
             # What is known need not be estimated: the level will not be finished.
             values = np.where(lost, np.float32(0), values)
-        self._steps[-1] += (perceived, actions, log_probabilities, values, deadly)
+        self._steps[-1] += (
+            *(perceived, actions, log_probabilities, values),
+            *(deadly, advice),
+        )
         if not last:
             self.game.act(actions)
 
     def take_rollout(self) -> tuple[Rollout, Episodes]:
         """Returns what was collected, and starts anew."""
-        rewards, firsts, observations, actions, log_probabilities, values, deadly = (
+        rewards, firsts, *played = (
             np.stack(field) for field in zip(*self._steps, strict=True)
         )
+        observations, actions, log_probabilities, values, deadly, advice = played
         rollout = Rollout(
             observations=observations[:-1],
             firsts=firsts[:-1],
@@ -146,6 +153,7 @@ class Group:
             log_probabilities=log_probabilities[:-1],
             values=values[:-1],
             deadly=deadly[:-1],
+            advice=advice[:-1],
             rewards=rewards[1:],  # a reward is seen with the observation after it
             next_values=values[-1],
             next_firsts=firsts[-1],
@@ -185,7 +193,7 @@ class Group:
             "ages": self._ages.copy(),
             "rng": generator_state(self.rng),
             "restarts": self._restarts and self._restarts.get_state(),
-            "lost": None if self._watch is None else self._watch.lost.copy(),
+            "lost": None if self._guide is None else self._guide.lost.copy(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -195,8 +203,8 @@ class Group:
         # A save may be of a run that had not these options yet, or had them still.
         if self._restarts is not None and state.get("restarts") is not None:
             self._restarts.set_state(state["restarts"])
-        if self._watch is not None and state.get("lost") is not None:
-            self._watch.lost = np.array(state["lost"])
+        if self._guide is not None and state.get("lost") is not None:
+            self._guide.lost = np.array(state["lost"])
         if state["games"] is not None:
             self.game.set_states(state["games"])
             self._ages = np.array(state["ages"])

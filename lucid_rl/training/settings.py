@@ -8,10 +8,10 @@ from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import LossSettings, frozen_layers
+from lucid_rl.training.guidance import GuidanceSettings
 from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.restarts import RestartSettings
-from lucid_rl.training.risks import RiskSettings
 from lucid_rl.training.warm_up import WarmUpSettings
 
 ENGINES = ("tensorflow", "jax")
@@ -51,8 +51,8 @@ class TrainSettings:
             are (the article: all are trained). A warm-up teaches them to see; what
             to do about it is learned several times as fast without them.
         restarts: episodes that begin shortly before earlier failures.
-        risks: where CoinRun's rules are asked which actions kill, if the loss has a
-            `risk_coefficient`.
+        guidance: where CoinRun's rules are asked which actions kill and what a planner
+            would do, if the loss has coefficients for that.
         bfloat16: convolve in bfloat16 (parameters and Adam stay float32): up to
             twice as fast where the processor has it, with the same learning.
         n_groups: groups of environments; one steps while the engine computes for
@@ -86,7 +86,7 @@ class TrainSettings:
     engine: str = "tensorflow"
     first_trained_layer: str | None = None
     restarts: RestartSettings = dataclasses.field(default_factory=RestartSettings)
-    risks: RiskSettings = dataclasses.field(default_factory=RiskSettings)
+    guidance: GuidanceSettings = dataclasses.field(default_factory=GuidanceSettings)
     bfloat16: bool = False
     n_groups: int = 2
     distributed: bool = False
@@ -151,13 +151,16 @@ class TrainSettings:
                 f"{game.name} cannot tell its states with these options, so that no "
                 "episode can begin at one: leave restarts off."
             )
-        if self.loss.risk_coefficient and not (
-            game.name == "coinrun" and game.saves_states
-        ):
+        if self.is_guided and not (game.name == "coinrun" and game.saves_states):
             raise SettingsError(
-                "risks are found by CoinRun's rules, but the game is "
-                f"{game.name}: leave risk_coefficient at 0."
+                f"the rules of CoinRun are known, but the game is {game.name}: leave "
+                "risk_coefficient and imitation_coefficient at 0."
             )
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the loss uses what the rules of the game tell."""
+        return self.loss.risk_coefficient > 0 or self.loss.imitation_coefficient > 0
 
     @property
     def batch_size(self) -> int:

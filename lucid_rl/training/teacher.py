@@ -9,13 +9,12 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.coinrun_physics import X
 from lucid_rl.games.coinrun_planner import (
-    PlannerSettings,
+    CarefulSettings,
+    careful_plan,
     deadly_actions,
     deadly_to_the_slow,
-    plan,
 )
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
-from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.training.demonstrations import Demonstrations
@@ -51,20 +50,13 @@ class TeacherSettings:
         calm_share: and of these in which all actions are deadly, or none.
         near_left: tiles to the left of the agent where a hazard is close by.
         near_right: and to the right.
-        horizon: tiles to the right that are planned.
-        sight: tiles to the right that the planner may know, as long as that is enough
-            to get on. The picture shows 6.5, and a jump at full speed goes 8: who
-            knows what is beyond jumps where who does not must slow down first.
-        depth: the same, in tiles below the agent. A jump rises almost as high as the
-            picture goes down: from a height, its end is hidden from the beginning on.
-        bold_horizon: tiles that are planned, whatever they hold, where it is not.
         hold: see `deadly_actions`: the student is no acrobat.
         reaction: see `deadly_actions`, where that leaves a way to live: who waits for
             the last step that leaves one must tell that step from the next.
         gamma: discount of the value function's targets.
         detour: steps that a player needs to the coin, by those at top speed; for the
             value function's targets.
-        planner: what plans cost. Searches are many: they are quick ones.
+        planner: how it plans.
     """
 
     student_share: float = 0.8
@@ -77,17 +69,11 @@ class TeacherSettings:
     calm_share: float = 0.5
     near_left: float = 2.0
     near_right: float = 6.5
-    horizon: float = 3.0
-    sight: float = 6.0
-    depth: float = 5.5
-    bold_horizon: float = 8.0
     hold: int = 6
     reaction: int = 3
     gamma: float = 0.999
     detour: float = 1.2
-    planner: PlannerSettings = field(
-        default_factory=lambda: PlannerSettings(heuristic_weight=2.0, max_nodes=4000)
-    )
+    planner: CarefulSettings = field(default_factory=CarefulSettings)
 
     def __post_init__(self) -> None:
         for name in (
@@ -108,32 +94,6 @@ class TeacherSettings:
             raise SettingsError(
                 f"stretch_steps must be at least 1, got {self.stretch_steps}"
             )
-        for name in ("horizon", "sight", "depth", "bold_horizon"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(
-                    f"{name} must be more than 0, got {getattr(self, name)}"
-                )
-
-
-def careful_plan(world: World, settings: TeacherSettings) -> list[int]:
-    """Plans by what the picture shows, or a little beyond where that does not do.
-
-    Args:
-        world: with the hazards that are shown (`World.as_seen`).
-        settings: how far to look.
-
-    Returns:
-        Actions; none where no way was found.
-    """
-    for limits in (
-        (settings.horizon, settings.sight, settings.depth),
-        (settings.horizon, settings.sight),
-        (settings.bold_horizon,),
-    ):
-        actions = plan(world, settings.planner, *limits)
-        if actions:
-            return actions
-    return []
 
 
 class PlannerTeacher:
@@ -191,7 +151,7 @@ class PlannerTeacher:
         wanted = ~self._by_student
         wanted[kept] = True
         for i in np.flatnonzero(wanted & ~self._has_plan):
-            self._plans[i] = careful_plan(worlds[i], settings)
+            self._plans[i] = careful_plan(worlds[i], settings.planner)
             self._has_plan[i] = True
         labels = np.array(
             [self._plans[i][0] if self._plans[i] else -1 for i in kept], int

@@ -94,6 +94,7 @@ class TensorFlowEngine:
             "values": tf.placeholder(tf.float32, (None,)),
             "returns": tf.placeholder(tf.float32, (None,)),
             "deadly": tf.placeholder(tf.bool, (None, n_actions)),
+            "advice": tf.placeholder(tf.int32, (None,)),
         }
         self._advantages = tf.placeholder(tf.float32, (None,))
         self._learning_rate = tf.placeholder(tf.float32, ())
@@ -281,7 +282,7 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         logits: f32 [M, A], the policy's now.
         values: f32 [M], the value function's now.
         transitions: "actions", "log_probabilities", "values" and "returns", each
-            [M], and "deadly" [M, A], as in `Batch`.
+            [M], "deadly" [M, A] and "advice" [M], as in `Batch`.
         advantages: f32 [M].
         settings: weights and clipping.
 
@@ -306,11 +307,16 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
     risks = tf.reduce_sum(tf.exp(log_policy) * deadly, axis=1)
     risk_loss = -tf.reduce_mean(tf.math.log(1.0 - LARGEST_RISK * risks))
     n_at_stake = tf.reduce_sum(tf.reduce_max(deadly, axis=1))
+    advice = transitions["advice"]
+    advised = tf.cast(advice >= 0, tf.float32)
+    followed = tf.gather(log_policy, tf.maximum(advice, 0), batch_dims=1)
+    imitation_loss = -tf.reduce_mean(advised * followed)
     total = (
         policy_loss
         + settings.value_coefficient * value_loss
         - settings.entropy_coefficient * entropy
         + settings.risk_coefficient * risk_loss
+        + settings.imitation_coefficient * imitation_loss
     )
     return total, {
         "policy_loss": policy_loss,
@@ -320,4 +326,7 @@ def ppo_loss(logits, values, transitions, advantages, settings: LossSettings):
         "approximate_kl": tf.reduce_mean(ratio - 1 - log_ratio),
         "clip_fraction": tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > clip, tf.float32)),
         "risk": tf.math.divide_no_nan(tf.reduce_sum(risks), n_at_stake),
+        "agreement": tf.math.divide_no_nan(
+            tf.reduce_sum(advised * tf.exp(followed)), tf.reduce_sum(advised)
+        ),
     }

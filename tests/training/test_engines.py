@@ -35,6 +35,7 @@ def batch(n=8, seed=0):
         values=rng.normal(size=n).astype(np.float32),
         returns=rng.normal(size=n).astype(np.float32),
         deadly=rng.random((n, N_ACTIONS)) < 0.2,
+        advice=rng.integers(-1, N_ACTIONS, n).astype(np.int32),
     )
 
 
@@ -203,8 +204,14 @@ def test_loss_by_hand():
         "values": np.array([0.0, 1.0], np.float32),
         "returns": np.array([1.0, 1.0], np.float32),
         "deadly": np.array([[False, False], [True, False]]),
+        "advice": np.array([1, -1], np.int32),
     }
-    settings = LossSettings(clip_range=0.2, value_coefficient=0.5, risk_coefficient=2)
+    settings = LossSettings(
+        clip_range=0.2,
+        value_coefficient=0.5,
+        risk_coefficient=2,
+        imitation_coefficient=3,
+    )
     with tf.Graph().as_default(), tf.Session() as session:
         total, statistics = session.run(
             ppo_loss(
@@ -224,7 +231,10 @@ def test_loss_by_hand():
     assert statistics["approximate_kl"] == pytest.approx((2 - 1 - np.log(2)) / 2)
     assert statistics["risk"] == pytest.approx(0.5)  # of the one frame at stake
     risk_loss = -np.log(1 - 0.99 * 0.5) / 2
-    assert total == pytest.approx(-0.1 + 0.5 * 0.16 - 0.01 * np.log(2) + 2 * risk_loss)
+    assert statistics["agreement"] == pytest.approx(0.5)
+    assert total == pytest.approx(
+        -0.1 + 0.5 * 0.16 - 0.01 * np.log(2) + 2 * risk_loss + 3 * np.log(2) / 2
+    )
 
 
 def test_gradients_are_clipped_to_the_largest_norm(fresh):

@@ -35,7 +35,7 @@ TINY = TrainSettings(
 # Every deviation from the article that a run's state depends on.
 FOCUSED = {
     "first_trained_layer": "3a",
-    "loss": LossSettings(risk_coefficient=1.0),
+    "loss": LossSettings(risk_coefficient=1.0, imitation_coefficient=1.0),
     "restarts": RestartSettings(share=0.5, least_steps=1, most_steps=9, interval=2),
     "n_steps": 32,
     "n_total_steps": 384,
@@ -203,7 +203,7 @@ def test_bad_input_is_refused_before_any_work(uninterrupted, tmp_path, monkeypat
         noise = NoiseSettings(adversarial_epsilon=0.1)
         tiny(tmp_path, first_trained_layer="3a", noise=noise)
     maze = GameSettings(name="maze", n_envs=4)
-    with pytest.raises(SettingsError, match="risks are found by CoinRun's rules"):
+    with pytest.raises(SettingsError, match="the rules of CoinRun are known, but"):
         tiny(tmp_path, game=maze, loss=LossSettings(risk_coefficient=1.0))
     unsaved = GameSettings(n_envs=4, use_generated_assets=True)
     with pytest.raises(SettingsError, match="leave restarts off"):

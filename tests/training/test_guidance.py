@@ -1,14 +1,14 @@
-"""Which actions kill, as PPO is told while a policy plays."""
+"""What PPO is told of CoinRun's rules while a policy plays."""
 
 import numpy as np
 import pytest
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_planner import deadly_actions, plan
+from lucid_rl.games.coinrun_planner import careful_plan, deadly_actions, plan
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.training.guidance import GuidanceSettings, Guide
 from lucid_rl.training.noise import NoiseSettings
-from lucid_rl.training.risks import RiskSettings, RiskWatch
 from lucid_rl.training.rollout import Group, collect
 from lucid_rl.training.timing import Stopwatch
 from tests.training.test_restarts import RunsAndJumps
@@ -20,14 +20,14 @@ def test_the_lost_are_lost_until_they_die_and_others_have_a_way():
     rng = np.random.default_rng(0)
     n_lost = n_deadly = 0
     with TrackedGame(make_game(SETTINGS)) as game:
-        watch = RiskWatch(game, RiskSettings(share=1.0), rng)
+        guide = Guide(game, GuidanceSettings(risk_share=1.0), rng)
         before = np.zeros(16, bool)
         for _ in range(120):
             step = game.observe()
             # Whoever was lost has died, or still is.
             died = step.firsts & ~game.last_level_complete()
-            watch.look(step.firsts)
-            deadly, lost = watch.found()
+            guide.look(step.firsts)
+            deadly, lost, _ = guide.hints()
             assert (lost | died)[before].all()
             assert not deadly[lost].any() and not deadly.all(axis=1).any()
             n_deadly += deadly.any(axis=1).sum()
@@ -41,20 +41,43 @@ def test_the_lost_are_lost_until_they_die_and_others_have_a_way():
 
 
 def test_only_a_share_of_the_frames_is_looked_at():
-    class Counting(RiskWatch):
+    class Counting(Guide):
         n = 0
 
-        def _look_at(self, worlds):
-            self.n += len(worlds)
-            return super()._look_at(worlds)
+        def _look_at(self, *frame):
+            self.n += 1
+            return super()._look_at(*frame)
 
     with TrackedGame(make_game(SETTINGS)) as game:
-        watch = Counting(game, RiskSettings(share=0.25), np.random.default_rng(0))
+        guide = Counting(
+            game,
+            GuidanceSettings(risk_share=0.25, advice_share=0.0),
+            np.random.default_rng(0),
+        )
         for _ in range(50):
-            watch.look(game.observe().firsts)
-            watch.found()
+            guide.look(game.observe().firsts)
+            guide.hints()
             game.act(np.full(16, 4))
-    assert 0.15 < watch.n / (50 * 16) < 0.35
+    assert 0.15 < guide.n / (50 * 16) < 0.35
+
+
+def test_advice_is_what_a_planner_does_that_sees_the_picture():
+    settings = GuidanceSettings(risk_share=0, advice_share=1.0)
+    rng, n_advised = np.random.default_rng(0), 0
+    with TrackedGame(make_game(SETTINGS)) as game:
+        guide = Guide(game, settings, rng)
+        for _ in range(60):
+            guide.look(game.observe().firsts)
+            deadly, _, advice = guide.hints()
+            assert not deadly.any()
+            for i in np.flatnonzero(advice != NO_ADVICE):
+                world = game.worlds()[i]
+                assert world.has_support()
+                assert any(world.hazards_between(-2, 7))
+                assert advice[i] == careful_plan(world.as_seen())[0]
+                n_advised += 1
+            game.act(np.where(rng.random(16) < 0.9, 8, rng.integers(0, 15, 16)))
+    assert n_advised > 20
 
 
 def test_a_groups_labels_reach_its_batch_and_the_lost_are_worth_nothing():
@@ -64,7 +87,9 @@ def test_a_groups_labels_reach_its_batch_and_the_lost_are_worth_nothing():
             return logits, np.ones(len(observations), np.float32)
 
     game = make_game(SETTINGS)
-    group = Group(game, NoiseSettings(), (0,), risks=RiskSettings(share=1.0))
+    group = Group(
+        game, NoiseSettings(), (0,), guidance=GuidanceSettings(risk_share=1.0)
+    )
     with game:
         rollout, _ = collect([group], Hopeful(), 200, Stopwatch())[0]
     assert set(np.unique(rollout.values)) == {0, 1}
@@ -80,7 +105,7 @@ def test_a_groups_labels_reach_its_batch_and_the_lost_are_worth_nothing():
     assert len(inside) > 5
 
 
-@pytest.mark.parametrize("changes", [{"share": 0}, {"hold": 0}, {"reaction": 0}])
+@pytest.mark.parametrize("changes", [{"risk_share": 1.1}, {"hold": 0}, {"reaction": 0}])
 def test_impossible_settings_are_refused(changes):
-    with pytest.raises(SettingsError, match="risks need"):
-        RiskSettings(**changes)
+    with pytest.raises(SettingsError, match=r"risk_share must lie|needs hold"):
+        GuidanceSettings(**changes)
