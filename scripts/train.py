@@ -88,6 +88,11 @@ _INITIALIZATION = flags.DEFINE_enum(
 _INITIAL_MODEL = flags.DEFINE_string(
     "initial_model", None, 'Model to start from: a .jd, "bundled", "released:<name>".'
 )
+_INITIAL_SHARPNESS = flags.DEFINE_float(
+    "initial_sharpness",
+    _RUN.initial_sharpness,
+    "Factor of the initial model's logits: above 1, a surer policy.",
+)
 _ENGINE = flags.DEFINE_enum("engine", _RUN.engine, ENGINES, "What computes.")
 _BFLOAT16 = flags.DEFINE_bool(
     "bfloat16", _RUN.bfloat16, "Convolve in bfloat16; parameters stay float32."
@@ -302,6 +307,7 @@ def _settings() -> TrainSettings:
         n_threads=_THREADS.value,
         initialization=_INITIALIZATION.value,
         initial_model=_INITIAL_MODEL.value and str(resolve_model(_INITIAL_MODEL.value)),
+        initial_sharpness=_INITIAL_SHARPNESS.value,
         seed=_SEED.value,
         save_interval=60 * _SAVE_MINUTES.value,
         output_dir=_OUTPUT_DIR.value,

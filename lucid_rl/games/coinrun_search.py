@@ -305,6 +305,7 @@ def survives(
     grid,
     constants,
     action,
+    depth,
     n_steps,
     hold,
     reaction,
@@ -322,6 +323,7 @@ def survives(
         grid: int32 [h, w].
         constants: float32 [5].
         action: 0 to 8.
+        depth: tiles below the agent to which it may come; inf for any.
         n_steps: who lives so long, or stands away from all hazards, lives on.
         hold: steps for which a key is then held: the player is no acrobat.
         reaction: steps for which the action is taken.
@@ -355,7 +357,7 @@ def survives(
             ending = outcome(body, ahead[time], saws, grid)
             if ending != RUNNING:
                 break
-        if ending == DEAD:
+        if ending == DEAD or body[Y] < agent[Y] - depth:
             continue
         n_nodes += 1
         if ending == COIN or time >= n_steps or n_nodes == max_nodes:
@@ -387,6 +389,7 @@ def deadly_moves(
     crates,
     grid,
     constants,
+    depth,
     n_steps,
     hold,
     reaction,
@@ -404,7 +407,8 @@ def deadly_moves(
         crates: float32 [n, 2].
         grid: int32 [h, w].
         constants: float32 [5].
-        n_steps: as the next three, see `survives`.
+        depth: tiles; as the next four, see `survives`.
+        n_steps: steps.
         hold: steps.
         reaction: steps.
         max_nodes: situations.
@@ -433,6 +437,7 @@ def deadly_moves(
                     grid,
                     constants,
                     action,
+                    depth,
                     n_steps,
                     hold,
                     reaction,
@@ -468,6 +473,7 @@ def is_lost(agent, enemies, saws, crates, grid, constants, n_steps, max_nodes):
             grid,
             constants,
             action,
+            np.inf,
             n_steps,
             1,
             1,

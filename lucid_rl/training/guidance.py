@@ -42,8 +42,7 @@ class GuidanceSettings:
 
     Attributes:
         risk_share: of the frames near a hazard, those looked at for deadly actions.
-        advice_share: of the frames near a hazard in which the agent stands, those
-            planned from. Jumps are decided where they begin.
+        advice_share: of the frames near a hazard, those planned from.
         hold: see `coinrun_planner.deadly_actions`: the player is no acrobat.
         reaction: see `coinrun_planner.deadly_to_the_slow`.
         near_left: tiles to the left of the agent where a hazard is near.
@@ -52,7 +51,7 @@ class GuidanceSettings:
     """
 
     risk_share: float = 0.6
-    advice_share: float = 0.3
+    advice_share: float = 0.2
     hold: int = 6
     reaction: int = 3
     near_left: float = 2.0
@@ -129,7 +128,7 @@ class Guide:
         if risky:
             deadly = deadly_to_the_slow(seen, settings.hold, settings.reaction)
             deadly &= ~deadly.all()
-        if advised and seen.has_support():
+        if advised:
             actions = careful_plan(seen, settings.planner)
             advice = actions[0] if actions else NO_ADVICE
         return deadly, False, advice

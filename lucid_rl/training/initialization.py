@@ -52,3 +52,20 @@ def _draw(name, shape, scheme, rng):
         return rng.standard_normal(shape) * _HE_SCALE * np.sqrt(2 / fan_in)
     limit = np.sqrt(6 / (fan_in + fan_out))
     return rng.uniform(-limit, limit, shape)
+
+
+def sharpened(parameters: Parameters, factor: float) -> Parameters:
+    """Multiplies the logits of a policy: above 1, it is surer of what it does.
+
+    Args:
+        parameters: by checkpoint name.
+        factor: of the logits.
+
+    Returns:
+        The parameters, with another policy head.
+    """
+    head = ("ppo2_model/pi/w:0", "ppo2_model/pi/b:0")
+    return {
+        name: value * np.float32(factor) if name in head else value
+        for name, value in parameters.items()
+    }

@@ -16,7 +16,7 @@ from lucid_rl.errors import CheckpointError, SettingsError
 from lucid_rl.files import check_writable
 from lucid_rl.games.vector_game import make_game
 from lucid_rl.training.engine import Batch, Engine, Parameters, make_engine
-from lucid_rl.training.initialization import initial_parameters
+from lucid_rl.training.initialization import initial_parameters, sharpened
 from lucid_rl.training.interruption import stop_on_signal
 from lucid_rl.training.logs import TrainingLog
 from lucid_rl.training.rollout import Episodes, Group, collect
@@ -302,7 +302,8 @@ def first_parameters(settings: TrainSettings) -> Parameters:
             f"{found[1]} actions: expected {settings.architecture} with {n_actions}."
         )
     shapes = parameter_shapes(settings.architecture, n_actions)
-    return {name: np.array(model.params[name]) for name in shapes}
+    parameters = {name: np.array(model.params[name]) for name in shapes}
+    return sharpened(parameters, settings.initial_sharpness)
 
 
 def draw_minibatches(settings: TrainSettings, rng: np.random.Generator) -> np.ndarray:

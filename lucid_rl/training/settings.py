@@ -63,6 +63,8 @@ class TrainSettings:
         initialization: "glorot" as in the article, or "he".
         initial_model: a checkpoint to start from, of the same architecture and
             number of actions.
+        initial_sharpness: by which the initial model's logits are multiplied: what
+            was imitated is less sure than pays.
         seed: of everything random but the levels, which `game.seed` chooses.
         save_interval: seconds between saves.
         output_dir: where the saves, logs and the model are written.
@@ -93,6 +95,7 @@ class TrainSettings:
     n_threads: int = 0
     initialization: str = "glorot"
     initial_model: str | None = None
+    initial_sharpness: float = 1.0
     seed: int = 0
     save_interval: float = 600.0
     output_dir: str = "outputs/training"
@@ -115,7 +118,10 @@ class TrainSettings:
             _require(getattr(self, name) >= 1, name, self, "at least 1")
         for name in ("gamma", "lam"):
             _require(0 <= getattr(self, name) <= 1, name, self, "between 0 and 1")
-        for name in ("learning_rate", "reward_scale", "save_interval"):
+        for name in (
+            *("learning_rate", "reward_scale", "save_interval"),
+            "initial_sharpness",
+        ):
             _require(getattr(self, name) > 0, name, self, "above 0")
         for name in ("value_only_steps", "n_threads", "seed"):
             _require(getattr(self, name) >= 0, name, self, "at least 0")

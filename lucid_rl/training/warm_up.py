@@ -16,6 +16,7 @@ from lucid_rl.files import check_writable
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.engine import Parameters
+from lucid_rl.training.initialization import sharpened
 from lucid_rl.training.logs import report
 from lucid_rl.training.saves import (
     generator_state,
@@ -28,7 +29,6 @@ from lucid_rl.training.teacher import PlannerTeacher, TeacherSettings
 WARM_UP_SAVE = "warm_up.jd"
 WARM_UP_LOG = "warm_up.jsonl"
 _HELD_OUT_SEED = 2**31 - 1  # of levels and all else; no run's own
-_POLICY_HEAD = ("ppo2_model/pi/w:0", "ppo2_model/pi/b:0")
 _FIRST_SHARE = 0.4  # of the buffer, to be filled before the first update
 
 
@@ -243,13 +243,7 @@ class WarmUp:
                 self._log(recent, time.monotonic() - start)
             self.save()
             self._game.close()
-        parameters = self._network.get_parameters()
-        sharper = {
-            name: value * np.float32(self.settings.sharpness)
-            for name, value in parameters.items()
-            if name in _POLICY_HEAD
-        }
-        return {**parameters, **sharper}
+        return sharpened(self._network.get_parameters(), self.settings.sharpness)
 
     def _make_held_out(self, game: GameSettings) -> Demonstrations | None:
         """Frames of the teacher's own, disturbed play: the same for every run."""
