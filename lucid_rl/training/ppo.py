@@ -276,7 +276,7 @@ def make_group(settings: TrainSettings, index: int) -> Group:
         settings.noise,
         (settings.seed, 1, index),
         settings.restarts,
-        settings.guidance if settings.is_guided else None,
+        settings.guidance_used,
     )
 
 

@@ -157,16 +157,22 @@ class TrainSettings:
                 f"{game.name} cannot tell its states with these options, so that no "
                 "episode can begin at one: leave restarts off."
             )
-        if self.is_guided and not (game.name == "coinrun" and game.saves_states):
+        if self.guidance_used and not (game.name == "coinrun" and game.saves_states):
             raise SettingsError(
                 f"the rules of CoinRun are known, but the game is {game.name}: leave "
                 "risk_coefficient and imitation_coefficient at 0."
             )
 
     @property
-    def is_guided(self) -> bool:
-        """Whether the loss uses what the rules of the game tell."""
-        return self.loss.risk_coefficient > 0 or self.loss.imitation_coefficient > 0
+    def guidance_used(self) -> GuidanceSettings | None:
+        """The guidance as far as the loss uses it."""
+        used = dataclasses.replace(
+            self.guidance,
+            risk_share=self.guidance.risk_share * (self.loss.risk_coefficient > 0),
+            advice_share=self.guidance.advice_share
+            * (self.loss.imitation_coefficient > 0),
+        )
+        return used if used.risk_share or used.advice_share else None
 
     @property
     def batch_size(self) -> int:
