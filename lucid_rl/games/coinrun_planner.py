@@ -181,7 +181,6 @@ def deadly_actions(
     n_steps: int = 24,
     hold: int = 4,
     reaction: int = 1,
-    depth: float = np.inf,
     max_nodes: int = 1000,
 ) -> np.ndarray:
     """Actions after which the agent dies, play on as it may.
@@ -194,8 +193,6 @@ def deadly_actions(
         reaction: steps for which the action itself is held. With 1 an action turns
             deadly in the last step that leaves a way out; with more, before: a slow
             player is lost by then.
-        depth: tiles below the agent to which it may come: who falls deeper counts as
-            dead. By default, as deep as the level is.
         max_nodes: situations to look at for each action; where there are more, the
             action counts as survived.
 
@@ -210,9 +207,7 @@ def deadly_actions(
     deadly = np.zeros(N_ACTIONS, bool)
     if not any(world.hazards_between(-_REACH, _REACH)):
         return deadly
-    deadly[:N_MOVES] = deadly_moves(
-        *world.arrays(), depth, n_steps, hold, reaction, max_nodes
-    )
+    deadly[:N_MOVES] = deadly_moves(*world.arrays(), n_steps, hold, reaction, max_nodes)
     deadly[N_MOVES:] = deadly[NO_OP]
     return deadly
 
@@ -240,7 +235,6 @@ def deadly_to_the_slow(
     state: CoinRunState | bytes | World,
     hold: int,
     reaction: int,
-    depth: float = np.inf,
 ) -> np.ndarray:
     """`deadly_actions` for the slowest player who can live at all.
 
@@ -249,14 +243,13 @@ def deadly_to_the_slow(
         hold: see `deadly_actions`.
         reaction: of the slowest player; as long as that one is lost whatever it does,
             a quicker one is tried, down to 1.
-        depth: see `deadly_actions`.
 
     Returns:
         bool [15]; all True for an agent that even the quickest cannot save.
     """
     world = as_world(state)
     while True:
-        deadly = deadly_actions(world, hold=hold, reaction=reaction, depth=depth)
+        deadly = deadly_actions(world, hold=hold, reaction=reaction)
         if reaction == 1 or not deadly.all():
             return deadly
         reaction -= 1

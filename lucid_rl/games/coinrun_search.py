@@ -305,7 +305,6 @@ def survives(
     grid,
     constants,
     action,
-    depth,
     n_steps,
     hold,
     reaction,
@@ -323,7 +322,6 @@ def survives(
         grid: int32 [h, w].
         constants: float32 [5].
         action: 0 to 8.
-        depth: tiles below the agent to which it may come; inf for any.
         n_steps: who lives so long, or stands away from all hazards, lives on.
         hold: steps for which a key is then held: the player is no acrobat.
         reaction: steps for which the action is taken.
@@ -357,7 +355,7 @@ def survives(
             ending = outcome(body, ahead[time], saws, grid)
             if ending != RUNNING:
                 break
-        if ending == DEAD or body[Y] < agent[Y] - depth:
+        if ending == DEAD:
             continue
         n_nodes += 1
         if ending == COIN or time >= n_steps or n_nodes == max_nodes:
@@ -389,7 +387,6 @@ def deadly_moves(
     crates,
     grid,
     constants,
-    depth,
     n_steps,
     hold,
     reaction,
@@ -407,8 +404,7 @@ def deadly_moves(
         crates: float32 [n, 2].
         grid: int32 [h, w].
         constants: float32 [5].
-        depth: tiles; as the next four, see `survives`.
-        n_steps: steps.
+        n_steps: as the next three, see `survives`.
         hold: steps.
         reaction: steps.
         max_nodes: situations.
@@ -437,7 +433,6 @@ def deadly_moves(
                     grid,
                     constants,
                     action,
-                    depth,
                     n_steps,
                     hold,
                     reaction,
@@ -473,7 +468,6 @@ def is_lost(agent, enemies, saws, crates, grid, constants, n_steps, max_nodes):
             grid,
             constants,
             action,
-            np.inf,
             n_steps,
             1,
             1,

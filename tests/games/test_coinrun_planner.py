@@ -6,8 +6,12 @@ import pytest
 from lucid_rl.errors import FileFormatError, SettingsError
 from lucid_rl.games.coinrun_physics import COIN, RUNNING
 from lucid_rl.games.coinrun_planner import (
+    CarefulSettings,
     PlannerSettings,
+    careful_plan,
     deadly_actions,
+    deadly_to_the_slow,
+    lost,
     plan,
 )
 from lucid_rl.games.coinrun_search import (
@@ -163,6 +167,36 @@ def test_does_not_jump_out_of_sight(room):
     assert plan(world, horizon=5, sight=4) is None
 
 
+def test_does_not_fall_deeper_than_it_sees(room):
+    """From a tower of 7 tiles there is a way down in steps, and a leap."""
+    world = with_grid(room)
+    world.grid[1:8, 1:4] = WALL_TOP
+    world.grid[1:4, 4:6] = WALL_TOP
+    world.agent[:2] = 2.5, 8.5787
+
+    def lowest(actions):
+        ys, played = [], world.copy()
+        for action in actions:
+            played.step(action)
+            ys.append(played.agent[1] - world.agent[1])
+            if played.agent[0] > world.agent[0] + 3:
+                break
+        return min(ys)
+
+    far = plan(world, horizon=3)
+    assert far is not None
+    careful = plan(world, horizon=3, depth=4.5)
+    assert careful is not None and lowest(careful) >= -4.5
+    assert plan(world, horizon=8, depth=4.5) is None
+    # Where there is no such way, it takes another.
+    assert careful_plan(world, CarefulSettings(horizon=8, depth=4.5)) == plan(
+        world, CarefulSettings().planner, horizon=8
+    )
+    assert careful_plan(world, CarefulSettings(horizon=3, depth=4.5)) == plan(
+        world, CarefulSettings().planner, horizon=3, depth=4.5
+    )
+
+
 def test_tells_what_kills_from_what_does_not(room):
     """The same saw is survived as long as a jump, or a stop, is still possible."""
     saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
@@ -186,6 +220,36 @@ def test_the_slow_are_lost_earlier(room, reaction):
         lost = ending != RUNNING or plan(later) is None
         assert deadly_actions(saw, hold=1, reaction=reaction)[RIGHT] == lost, x
     assert lost and not deadly_actions(saw, hold=1)[RIGHT]
+
+
+def test_the_slowest_who_can_live_is_asked(room):
+    saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
+    saw.agent[2] = 0.5
+    for x in np.arange(6.0, 9.9, 0.1):
+        saw.agent[0] = x
+        by_reaction = [deadly_actions(saw, hold=2, reaction=r) for r in (3, 2, 1)]
+        expected = next((d for d in by_reaction if not d.all()), by_reaction[-1])
+        found = deadly_to_the_slow(saw, hold=2, reaction=3)
+        assert np.array_equal(found, expected)
+        if lost(saw):
+            assert deadly_actions(saw, hold=1).all() and plan(saw) is None
+    assert not lost(room)
+    saw.agent[:4] = 10.5, 3.2, 0, -1.5  # about to land on it
+    assert lost(saw)
+
+
+def test_a_world_as_seen_lacks_what_is_outside_the_picture(room):
+    saws = np.array([[8.4, 1.5], [9.6, 1.5], [3.0, 9.0]], np.float32)
+    world = with_grid(room, saws=saws)
+    world.grid[1, [8, 12]] = LAVA_TOP
+    world.agent[:2] = 2.5, 1.5787
+    seen = world.as_seen()
+    assert seen.saws.tolist() == saws[:1].tolist()
+    assert (seen.grid[1, [8, 12]] == [LAVA_TOP, SPACE]).all()
+    assert seen.hazard_counts() == (1, 0, 1)
+    assert world.hazard_counts() == (3, 0, 2)
+    rest = (world.grid != LAVA_TOP) | (seen.grid == LAVA_TOP)
+    assert (seen.grid == world.grid)[rest].all()
 
 
 def test_an_action_is_deadly_when_no_plan_follows_it():
@@ -221,6 +285,8 @@ def test_an_action_is_deadly_when_no_plan_follows_it():
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(SettingsError):
         PlannerSettings(**changes)
+    with pytest.raises(SettingsError, match="depth must be more than 0"):
+        CarefulSettings(depth=0)
 
 
 def test_other_bytes_are_refused():

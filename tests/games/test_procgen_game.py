@@ -187,6 +187,21 @@ def test_restored_states_show_and_play_the_same():
     assert_same(first, second)
 
 
+def test_some_states_can_be_restored_and_the_others_go_on():
+    actions = random_actions(40, 4)
+    with ProcgenGame(GameSettings(n_envs=4)) as game:
+        play(game, actions[:20])
+        early = game.get_states([3, 1])
+        play(game, actions[20:])
+        late = game.get_states()
+        game.set_states(early, [1, 3])  # a state fits any environment
+        assert game.get_states() == [late[0], early[0], late[2], early[1]]
+        with pytest.raises(InputError, match="2 states for 1 environments"):
+            game.set_states(early, [0])
+        with pytest.raises(InputError, match="environment 4: expected 0 to 3"):
+            game.set_states(early, [0, 4])
+
+
 def test_full_resolution_is_the_engines_own_picture():
     from procgen import ProcgenGym3Env
 

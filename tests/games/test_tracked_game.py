@@ -55,6 +55,10 @@ def test_chosen_levels_and_restored_states(game):
     assert_current(game)
     game.act(np.full(8, 7))
     assert_current(game)
+    game.set_states(before[2:4], [6, 0])
+    assert_current(game)
+    game.act(np.full(8, 7))
+    assert_current(game)
 
 
 def test_it_is_the_same_game(game):

@@ -18,7 +18,7 @@ from lucid_rl.training.engine import LossSettings
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.logs import BOARD_FOLDER, LOG_NAME, read_log
 from lucid_rl.training.noise import NoiseSettings
-from lucid_rl.training.ppo import Trainer, train
+from lucid_rl.training.ppo import Trainer, first_parameters, train
 from lucid_rl.training.restarts import RestartSettings
 from lucid_rl.training.settings import TrainSettings
 
@@ -37,8 +37,9 @@ FOCUSED = {
     "first_trained_layer": "3a",
     "loss": LossSettings(risk_coefficient=1.0, imitation_coefficient=1.0),
     "restarts": RestartSettings(share=0.5, least_steps=1, most_steps=9, interval=2),
-    "n_steps": 32,
-    "n_total_steps": 384,
+    "game": GameSettings(n_envs=8, seed=4),
+    "n_steps": 64,
+    "n_total_steps": 1536,
 }
 
 
@@ -86,14 +87,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(uninterrupted, tmp_path):
 
 def test_so_does_one_that_learns_where_it_fails(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train_apart(whole, "FOCUSED")
-    train_apart(parts, "FOCUSED", n_total_steps=128)
-    train_apart(parts, "FOCUSED")
-    assert_same_run(whole, parts, (128, 256, 384))
+    start = initial_parameters("clear", 15, "he", np.random.default_rng(0))
+    # It runs and jumps to the right until it dies.
+    start["ppo2_model/pi/b:0"][8] = 10
+    initial = str(tmp_path / "initial.jd")
+    save_checkpoint(Checkpoint(start, {"cnn": "clear"}), initial)
+    train_apart(whole, "FOCUSED", initial_model=initial)
+    train_apart(parts, "FOCUSED", initial_model=initial, n_total_steps=1024)
+    train_apart(parts, "FOCUSED", initial_model=initial)
+    assert_same_run(whole, parts, (512, 1024, 1536))
     log = read_log(whole / LOG_NAME)
     assert sum(record["restarts"] for record in log) > 0
     assert any(record["risk"] > 0 for record in log)
-    start = initial_parameters("clear", 15, "glorot", np.random.default_rng([0, 2]))
     for name, value in load_checkpoint(whole / saves.MODEL_NAME).params.items():
         is_frozen = any(f"/{layer}/" in name for layer in ("1a", "2a", "2b"))
         assert np.array_equal(value, start[name]) == is_frozen, name
@@ -233,6 +238,19 @@ def test_a_time_limit_stops_the_run_and_saves(tmp_path):
     assert model.args["steps_done"] == 32
     assert saves.read_save(tmp_path)["n_steps_done"] == 32
     assert time.monotonic() > start
+
+
+def test_a_run_may_start_from_a_surer_policy(tmp_path):
+    rng = np.random.default_rng(0)
+    model = Checkpoint(initial_parameters("clear", 15, "he", rng), {"cnn": "clear"})
+    save_checkpoint(model, tmp_path / "model.jd")
+    options = {"initial_model": str(tmp_path / "model.jd"), "initial_sharpness": 3.0}
+    found = first_parameters(tiny(tmp_path, **options))
+    for name, value in model.params.items():
+        factor = 3 if name in ("ppo2_model/pi/w:0", "ppo2_model/pi/b:0") else 1
+        np.testing.assert_allclose(found[name], factor * value, rtol=1e-6)
+    with pytest.raises(SettingsError, match="initial_sharpness is 0"):
+        tiny(tmp_path, initial_sharpness=0)
 
 
 def test_learning_rate_falls_to_nothing_when_linear(tmp_path):
