@@ -1,0 +1,143 @@
+"""Which failures a player could have avoided that sees no more than the model does.
+
+Each failed episode is taken back, step by step, to the last frame from which a planner
+lives on that plans anew at each step by the hazards in the picture
+(`coinrun_planner.careful_plan`). What the model did there was its mistake.
+
+    python -m benchmarks.avoidable_failures --output=avoidable_failures.json
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.checkpoints.checkpoint import load_checkpoint
+from lucid_rl.checkpoints.released import resolve_model
+from lucid_rl.games.coinrun_physics import COIN, RUNNING
+from lucid_rl.games.coinrun_planner import careful_plan
+from lucid_rl.games.coinrun_world import World
+from lucid_rl.games.tracked_game import TrackedGame
+from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.progress import progress
+from lucid_rl.training.rollout import sample_actions
+
+_N_ENVS = 128
+_SEED = 778
+_LOOKS_BACK = 45  # steps
+_LIVES_ON = 12  # steps after the time of death
+_RIGHT = 7
+_KEYS = [horizontal + vertical for horizontal in "L-R" for vertical in "D-U"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """What an agent met, and did."""
+
+    world: World
+    policy: np.ndarray  # f32 [A]
+    action: int
+    value: float
+
+
+def planned_action(world: World) -> int:
+    """What the planner does that sees the picture."""
+    actions = careful_plan(world.as_seen())
+    return actions[0] if actions else _RIGHT
+
+
+def lives_on(world: World, n_steps: int) -> bool:
+    """Whether the planner, from here on, finishes or lives so long."""
+    world = world.copy()
+    for _ in range(n_steps):
+        ending = world.step(planned_action(world))
+        if ending != RUNNING:
+            return ending == COIN
+    return True
+
+
+def failed_episodes(model: GraphModel, n_steps: int) -> tuple[list[list[Frame]], int]:
+    """Plays by sampled actions; the last frames of failures, and how many played."""
+    rng = np.random.default_rng(_SEED)
+    played: list[list[Frame]] = [[] for _ in range(_N_ENVS)]
+    failures, n_episodes = [], 0
+    settings = GameSettings(n_envs=_N_ENVS, seed=_SEED)
+    with TrackedGame(make_game(settings)) as game:
+        for step in progress(range(n_steps), "playing"):
+            _, observations, firsts = game.observe()
+            complete = game.last_level_complete()
+            for i in np.flatnonzero(firsts):
+                if step:
+                    n_episodes += 1
+                    if not complete[i]:
+                        failures.append(played[i])
+                played[i] = []
+            logits, values = model.policy(observations)
+            policies = np.exp(logits - logits.max(axis=1, keepdims=True))
+            policies /= policies.sum(axis=1, keepdims=True)
+            actions, _ = sample_actions(logits, rng)
+            for i, world in enumerate(game.worlds()):
+                frame = Frame(
+                    world.copy(), policies[i], int(actions[i]), float(values[i])
+                )
+                played[i] = [*played[i], frame][-_LOOKS_BACK:]
+            game.act(actions)
+    return failures, n_episodes
+
+
+def find_mistake(frames: list[Frame]) -> dict[str, Any] | None:
+    """The last frame from which the planner lives; None if it never does."""
+    for k in reversed(range(len(frames))):
+        frame, n_left = frames[k], len(frames) - k
+        if lives_on(frame.world, n_left + _LIVES_ON):
+            planned = planned_action(frame.world)
+            return {
+                "steps_before_the_end": n_left,
+                "in_the_air": not frame.world.has_support(),
+                "pressed": _keys(frame.action),
+                "planner_presses": _keys(planned),
+                "probability_of_the_plan": float(frame.policy[planned]),
+                "value": frame.value,
+            }
+    return None
+
+
+def _keys(action):
+    return _KEYS[action] if action < len(_KEYS) else "--"
+
+
+def main() -> None:
+    """Looks at a model's failures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="bundled")
+    parser.add_argument("--steps", type=int, default=250, help=f"of {_N_ENVS} games")
+    parser.add_argument("--failures", type=int, default=60, help="to look at")
+    parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
+    args = parser.parse_args()
+    checkpoint = load_checkpoint(resolve_model(args.model))
+    model = GraphModel.from_checkpoint(checkpoint)
+    failures, n_episodes = failed_episodes(model, args.steps)
+    looked_at = failures[: args.failures]
+    found = [find_mistake(frames) for frames in progress(looked_at, "failures")]
+    mistakes = [mistake for mistake in found if mistake is not None]
+    results = {
+        "command": f"python -m benchmarks.avoidable_failures --model={args.model} "
+        f"--steps={args.steps} --failures={args.failures}",
+        "episodes": n_episodes,
+        "failures": len(failures),
+        "looked_at": len(looked_at),
+        "avoidable": len(mistakes),
+        "in_the_air": sum(mistake["in_the_air"] for mistake in mistakes),
+        "mistakes": mistakes,
+    }
+    print(json.dumps(results, indent=2))
+    if args.output:
+        args.output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
