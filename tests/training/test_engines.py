@@ -18,6 +18,7 @@ from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.noise import NoiseSettings
 
 N_ACTIONS = 5
+GUIDED = LossSettings(risk_coefficient=0.7, imitation_coefficient=0.3)
 
 
 def parameters(architecture="clear", seed=0):
@@ -42,7 +43,7 @@ def batch(n=8, seed=0):
 def engine(
     name,
     architecture="clear",
-    loss=LossSettings(),  # noqa: B008
+    loss=GUIDED,
     noise=NoiseSettings(),  # noqa: B008
     **options,
 ):
@@ -259,7 +260,11 @@ def test_gradients_are_clipped_to_the_largest_norm(fresh):
 def test_adversarial_noise_raises_the_loss(name):
     data, advantages = batch(4), np.ones(4, np.float32)
     clean, attacked = (
-        engine(name, noise=NoiseSettings(adversarial_epsilon=epsilon))
+        engine(
+            name,
+            loss=LossSettings(),
+            noise=NoiseSettings(adversarial_epsilon=epsilon),
+        )
         for epsilon in (0.0, 0.05)
     )
 
