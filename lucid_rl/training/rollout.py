@@ -133,10 +133,8 @@ class Group:
             deadly, lost, advice = self._guide.hints()
             # What is known need not be estimated: the level will not be finished.
             values = np.where(lost, np.float32(0), values)
-        self._steps[-1] += (
-            *(perceived, actions, log_probabilities, values),
-            *(deadly, advice),
-        )
+        played = (perceived, actions, log_probabilities, values, deadly, advice)
+        self._steps[-1] += played
         if not last:
             self.game.act(actions)
 
