@@ -14,6 +14,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
@@ -77,8 +78,7 @@ def failed_episodes(model: GraphModel, n_steps: int) -> tuple[list[list[Frame]],
                         failures.append(played[i])
                 played[i] = []
             logits, values = model.policy(observations)
-            policies = np.exp(logits - logits.max(axis=1, keepdims=True))
-            policies /= policies.sum(axis=1, keepdims=True)
+            policies = special.softmax(logits, axis=1)
             actions, _ = sample_actions(logits, rng)
             for i, world in enumerate(game.worlds()):
                 frame = Frame(

@@ -113,12 +113,14 @@ class Group:
 
     def observe(self) -> np.ndarray:
         """Returns what the policy is to see, u8 [n, H, W, C]."""
-        rewards, _, firsts = (np.array(field) for field in self.game.observe())
+        step = self.game.observe()
+        rewards, firsts = step.rewards.copy(), step.firsts.copy()
         if self._steps:
             self._note_ends(firsts)
         if self._guide is not None:
             self._guide.look(firsts)
-        observations = np.array(self.game.observe().observations)
+        # Restarts may have changed what the game shows.
+        observations = self.game.observe().observations.copy()
         self._steps.append((rewards, firsts))
         return add_noise(observations, self._noise, self.rng)
 

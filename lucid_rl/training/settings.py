@@ -118,11 +118,9 @@ class TrainSettings:
             _require(getattr(self, name) >= 1, name, self, "at least 1")
         for name in ("gamma", "lam"):
             _require(0 <= getattr(self, name) <= 1, name, self, "between 0 and 1")
-        for name in (
-            *("learning_rate", "reward_scale", "save_interval"),
-            "initial_sharpness",
-        ):
+        for name in ("learning_rate", "reward_scale", "save_interval"):
             _require(getattr(self, name) > 0, name, self, "above 0")
+        _require(self.initial_sharpness > 0, "initial_sharpness", self, "above 0")
         for name in ("value_only_steps", "n_threads", "seed"):
             _require(getattr(self, name) >= 0, name, self, "at least 0")
         self._check_deviations()
