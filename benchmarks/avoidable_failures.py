@@ -2,7 +2,8 @@
 
 Each failed episode is taken back, step by step, to the last frame from which a planner
 lives on that plans anew at each step by the hazards in the picture
-(`coinrun_planner.careful_plan`). What the model did there was its mistake.
+(`coinrun_planner.careful_plan`). What the model did there was its mistake. Which of
+them PPO's guidance would tell: those that kill a slow player, those that leave no way on.
 
     python -m benchmarks.avoidable_failures --output=avoidable_failures.json
 """
@@ -19,12 +20,17 @@ from scipy import special
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.games.coinrun_physics import COIN, RUNNING
-from lucid_rl.games.coinrun_planner import careful_plan
+from lucid_rl.games.coinrun_planner import (
+    careful_plan,
+    deadly_to_the_slow,
+    hopeless_actions,
+)
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.progress import progress
+from lucid_rl.training.guidance import GuidanceSettings
 from lucid_rl.training.rollout import sample_actions
 
 _N_ENVS = 128
@@ -32,6 +38,7 @@ _SEED = 778
 _LOOKS_BACK = 45  # steps
 _LIVES_ON = 12  # steps after the time of death
 _RIGHT = 7
+_GUIDANCE = GuidanceSettings()
 _KEYS = [horizontal + vertical for horizontal in "L-R" for vertical in "D-U"]
 
 
@@ -95,6 +102,9 @@ def find_mistake(frames: list[Frame]) -> dict[str, Any] | None:
         frame, n_left = frames[k], len(frames) - k
         if lives_on(frame.world, n_left + _LIVES_ON):
             planned = planned_action(frame.world)
+            seen = frame.world.as_seen()
+            deadly = deadly_to_the_slow(seen, _GUIDANCE.hold, _GUIDANCE.reaction)
+            hopeless = hopeless_actions(seen, [frame.action], _GUIDANCE.planner)
             return {
                 "steps_before_the_end": n_left,
                 "in_the_air": not frame.world.has_support(),
@@ -102,6 +112,8 @@ def find_mistake(frames: list[Frame]) -> dict[str, Any] | None:
                 "planner_presses": _keys(planned),
                 "probability_of_the_plan": float(frame.policy[planned]),
                 "value": frame.value,
+                "deadly": bool(deadly[frame.action] and not deadly.all()),
+                "hopeless": bool(hopeless[frame.action]),
             }
     return None
 
@@ -132,6 +144,10 @@ def main() -> None:
         "looked_at": len(looked_at),
         "avoidable": len(mistakes),
         "in_the_air": sum(mistake["in_the_air"] for mistake in mistakes),
+        "deadly": sum(mistake["deadly"] for mistake in mistakes),
+        "deadly_or_hopeless": sum(
+            mistake["deadly"] or mistake["hopeless"] for mistake in mistakes
+        ),
         "mistakes": mistakes,
     }
     print(json.dumps(results, indent=2))

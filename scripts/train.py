@@ -223,6 +223,11 @@ _WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
     _RUN.warm_up.teacher.student_share,
     "Share of play that the network takes from its teacher.",
 )
+_WARM_UP_RESTART_SHARE = flags.DEFINE_float(
+    "warm_up_restart_share",
+    _RUN.warm_up.teacher.restarts.share,
+    "--restart_share of the warm-up.",
+)
 _WARM_UP_RISK_COEFFICIENT = flags.DEFINE_float(
     "warm_up_risk_coefficient",
     _RUN.warm_up.loss.risk_coefficient,
@@ -292,7 +297,10 @@ def _settings() -> TrainSettings:
             final_learning_rate=_WARM_UP_FINAL_LEARNING_RATE.value,
             buffer_size=_WARM_UP_BUFFER.value,
             reuse=_WARM_UP_REUSE.value,
-            teacher=TeacherSettings(student_share=_WARM_UP_STUDENT_SHARE.value),
+            teacher=TeacherSettings(
+                student_share=_WARM_UP_STUDENT_SHARE.value,
+                restarts=RestartSettings(share=_WARM_UP_RESTART_SHARE.value),
+            ),
             n_held_out=_WARM_UP_HELD_OUT.value,
             sharpness=_WARM_UP_SHARPNESS.value,
             loss=WarmUpLoss(

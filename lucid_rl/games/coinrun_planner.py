@@ -7,6 +7,7 @@ not to.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -174,6 +175,47 @@ def careful_plan(
     """
     careful = plan(world, settings.planner, settings.horizon, depth=settings.depth)
     return careful or plan(world, settings.planner, settings.bold_horizon) or []
+
+
+def hopeless_actions(
+    world: World,
+    actions: Iterable[int],
+    settings: CarefulSettings = CarefulSettings(),
+) -> np.ndarray:
+    """Actions after which the planner finds no way on, where it can find one.
+
+    Most that kills does so much later: a jump is lost where it begins. `deadly_actions`
+    looks 24 steps ahead for a way to live; this looks `bold_horizon` tiles ahead for a
+    way to go on.
+
+    Args:
+        world: with the hazards that are shown (`World.as_seen`).
+        actions: to look at.
+        settings: how far the planner looks.
+
+    Returns:
+        bool [15]: True for those among `actions`; none where there is no way anyhow,
+        and never all that there are.
+    """
+    hopeless = np.zeros(N_ACTIONS, bool)
+    known: dict[bytes, bool] = {}  # by where an action leads to: many are alike
+    for action in actions:
+        after = world.copy()
+        ending = after.step(action)
+        place = after.agent.tobytes()
+        if place not in known:
+            known[place] = (
+                not plan(after, settings.planner, settings.bold_horizon)
+                if ending == RUNNING
+                else ending != COIN
+            )
+        hopeless[action] = known[place]
+    if known and all(known.values()):
+        # The planner's own way begins with another action, if there is one.
+        way = plan(world, settings.planner, settings.bold_horizon)
+        hopeless &= bool(way)
+        hopeless[way[:1] if way else []] = False
+    return hopeless
 
 
 def deadly_actions(

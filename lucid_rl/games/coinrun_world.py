@@ -192,11 +192,6 @@ class World:
         lava = bool(((columns >= LAVA_MID) & (columns <= LAVA_TOP)).any())
         return saws, enemies or lava
 
-    def hazard_counts(self) -> tuple[int, int, int]:
-        """How many buzzsaws, enemies and cells of lava there are."""
-        n_lava = ((self.grid >= LAVA_MID) & (self.grid <= LAVA_TOP)).sum()
-        return len(self.saws), len(self.enemies), int(n_lava)
-
     def has_support(self) -> bool:
         """Whether a jump would start now."""
         return bool(supported(self.agent, self.grid))

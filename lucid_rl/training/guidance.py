@@ -2,21 +2,24 @@
 
 Policy gradients learn from the one action that was taken, by how the episode went on.
 Where the rules of a game can be computed, more is known at once: which of all actions
-leave a way to live, and what a careful planner would do. PPO can use both
+leave a way to live and to go on, and what a careful planner would do. PPO can use both
 (`LossSettings.risk_coefficient` and `imitation_coefficient`).
 """
 
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_planner import (
     CarefulSettings,
     careful_plan,
     deadly_to_the_slow,
+    hopeless_actions,
     lost,
 )
 from lucid_rl.games.coinrun_world import World
@@ -28,7 +31,7 @@ NO_ADVICE = -1
 class Hints(NamedTuple):
     """What is told of n frames."""
 
-    deadly: np.ndarray  # bool [n, A], actions that kill
+    deadly: np.ndarray  # bool [n, A], actions that kill, or leave no way on
     lost: np.ndarray  # bool [n], whether the agent dies whatever it does
     advice: np.ndarray  # int32 [n], the planner's action, or NO_ADVICE
 
@@ -41,16 +44,21 @@ class GuidanceSettings:
     agent is lost to hazards outside it, too: it falls onto what it could not see.
 
     Attributes:
-        risk_share: of the frames near a hazard, those looked at for deadly actions.
+        risk_share: of the frames near a hazard, those looked at for actions that kill
+            (`coinrun_planner.deadly_to_the_slow`) or leave no way on
+            (`coinrun_planner.hopeless_actions`).
+        least_probability: of an action, for it to be asked whether it leaves a way on:
+            that takes a search each.
         advice_share: of the frames near a hazard, those planned from.
         hold: see `coinrun_planner.deadly_actions`: the player is no acrobat.
         reaction: see `coinrun_planner.deadly_to_the_slow`.
         near_left: tiles to the left of the agent where a hazard is near.
         near_right: and to the right.
-        planner: who gives the advice.
+        planner: who gives the advice and finds the ways.
     """
 
-    risk_share: float = 0.6
+    risk_share: float = 0.4
+    least_probability: float = 0.02
     advice_share: float = 0.2
     hold: int = 6
     reaction: int = 3
@@ -59,7 +67,7 @@ class GuidanceSettings:
     planner: CarefulSettings = field(default_factory=CarefulSettings)
 
     def __post_init__(self) -> None:
-        for name in ("risk_share", "advice_share"):
+        for name in ("risk_share", "advice_share", "least_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(
                     f"{name} must lie in [0, 1], got {getattr(self, name)}"
@@ -102,27 +110,30 @@ class Guide:
         risky = rng.random(n) < settings.risk_share
         advised = rng.random(n) < settings.advice_share
         worlds = self._game.worlds()
-        wanted = np.flatnonzero((risky | advised) & ~self.lost)
-        self._found = [
+        self._found = self._begin(
+            lambda i: self._look_at(worlds[i], risky[i], advised[i]),
+            np.flatnonzero((risky | advised) & ~self.lost),
+        )
+
+    def _begin(self, look_at: Callable[[int], Any], wanted: Sequence[int] | np.ndarray):
+        """Looks, in two threads, at the environments wanted."""
+        return [
             self._pool.submit(
-                lambda part: [
-                    (i, *self._look_at(worlds[i], risky[i], advised[i])) for i in part
-                ],
-                wanted[k::2],
+                lambda part: [(i, look_at(i)) for i in part], wanted[k::2]
             )
             for k in range(2)
         ]
 
     def _look_at(
         self, world: World, risky: bool, advised: bool
-    ) -> tuple[np.ndarray, bool, int]:
-        """What `Hints` has of one frame."""
+    ) -> tuple[bool, np.ndarray, bool, int]:
+        """Whether to ask for ways on, and what `Hints` has of one frame."""
         settings = self._settings
         deadly, advice = np.zeros(self._game.n_actions, bool), NO_ADVICE
         if not any(world.hazards_between(-settings.near_left, settings.near_right)):
-            return deadly, False, advice
+            return False, deadly, False, advice
         if lost(world):
-            return deadly, True, advice
+            return False, deadly, True, advice
         # Nobody can learn to avoid what is not shown.
         seen = world.as_seen()
         if risky:
@@ -131,19 +142,37 @@ class Guide:
         if advised:
             actions = careful_plan(seen, settings.planner)
             advice = actions[0] if actions else NO_ADVICE
-        return deadly, False, advice
+        return risky, deadly, False, advice
 
-    def hints(self) -> Hints:
-        """Waits for what `look` finds; to be called before the worlds change."""
-        n = len(self.lost)
+    def hints(self, logits: np.ndarray) -> Hints:
+        """Waits for what `look` finds; to be called before the worlds change.
+
+        Args:
+            logits: f32 [n, A], the policy's: what it may do is worth asking about.
+        """
         hints = Hints(
-            np.zeros((n, self._game.n_actions), bool),
+            np.zeros(logits.shape, bool),
             self.lost.copy(),
-            np.full(n, NO_ADVICE, np.int32),
+            np.full(len(logits), NO_ADVICE, np.int32),
         )
+        asked = []
         for part in self._found:
-            for i, *found in part.result():
+            for i, (ask, *found) in part.result():
                 for array, value in zip(hints, found, strict=True):
                     array[i] = value
+                if ask:
+                    asked.append(i)
         self.lost = hints.lost.copy()
+        settings, worlds = self._settings, self._game.worlds()
+        likely = special.softmax(logits, axis=1) >= settings.least_probability
+        likely &= ~hints.deadly
+        searches = self._begin(
+            lambda i: hopeless_actions(
+                worlds[i].as_seen(), np.flatnonzero(likely[i]), settings.planner
+            ),
+            asked,
+        )
+        for search in searches:
+            for i, hopeless in search.result():
+                hints.deadly[i] |= hopeless
         return hints

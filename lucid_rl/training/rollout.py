@@ -132,7 +132,7 @@ class Group:
         deadly = np.zeros(logits.shape, bool)
         advice = np.full(len(logits), NO_ADVICE, np.int32)
         if self._guide is not None:
-            deadly, lost, advice = self._guide.hints()
+            deadly, lost, advice = self._guide.hints(logits)
             # What is known need not be estimated: the level will not be finished.
             values = np.where(lost, np.float32(0), values)
         played = (perceived, actions, log_probabilities, values, deadly, advice)

@@ -18,6 +18,7 @@ from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.training.demonstrations import Demonstrations
+from lucid_rl.training.restarts import Restarts, RestartSettings
 from lucid_rl.training.rollout import sample_actions
 
 MAP_CLASSES = (
@@ -30,6 +31,7 @@ MAP_CLASSES = (
     "wall_edge",
 )
 MAP_SIZE = 16  # cells along a side
+_NO_WAY = -1  # in place of an action, where the planner finds none
 _CLASS_INDICES = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
 
 Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -57,6 +59,8 @@ class TeacherSettings:
         detour: steps that a player needs to the coin, by those at top speed; for the
             value function's targets.
         planner: how it plans.
+        restarts: episodes that begin shortly before earlier failures, the student's
+            for the most part: what is not understood yet is shown more often.
     """
 
     student_share: float = 0.8
@@ -74,6 +78,7 @@ class TeacherSettings:
     gamma: float = 0.999
     detour: float = 1.2
     planner: CarefulSettings = field(default_factory=CarefulSettings)
+    restarts: RestartSettings = field(default_factory=RestartSettings)
 
     def __post_init__(self) -> None:
         for name in (
@@ -101,9 +106,9 @@ class PlannerTeacher:
 
     Labels of frames that the student led to are those of DAgger (Ross et al., 2011):
     the student learns to get out of situations that it gets into. A label is what the
-    planner would do, and which actions cannot be survived. A plan is followed as long
-    as its actions are taken and no other hazards come into the picture, so that one
-    search labels many frames.
+    planner would do, and which actions cannot be survived. Every label is of a plan of
+    its own: on the ground a third of the actions of older plans, which saw less far,
+    are others than a new one's, and no picture tells how old a plan is.
     """
 
     def __init__(
@@ -119,10 +124,9 @@ class PlannerTeacher:
         self._game = TrackedGame(game)
         self._rng = rng
         self._settings = settings
-        self._plans: list[list[int]] = [[] for _ in range(game.n_envs)]
-        self._has_plan = np.zeros(game.n_envs, bool)  # it may be that there is no way
-        self._shown: list[tuple[int, ...]] = [() for _ in range(game.n_envs)]
         self._by_student = np.zeros(game.n_envs, bool)
+        self._restarts = Restarts(self._game, settings.restarts, rng)
+        self._ages: np.ndarray | None = None  # None before the first step
 
     def play(self, student: Policy, n_steps: int) -> Demonstrations:
         """Plays `n_steps` steps in every environment and labels the frames kept.
@@ -139,25 +143,22 @@ class PlannerTeacher:
 
     def _play_step(self, student):
         game, rng, settings = self._game, self._rng, self._settings
+        self._begin_episodes()
         step = game.observe()
-        self._has_plan[step.firsts] = False
         switch = rng.random(game.n_envs) < 1 / settings.stretch_steps
         chosen = rng.random(game.n_envs) < settings.student_share
         self._by_student = np.where(switch, chosen, self._by_student)
         # Nobody can learn to avoid what is not shown.
         worlds = [world.as_seen() for world in game.worlds()]
-        self._forget_outdated_plans(worlds)
         kept, deadly = self._choose_frames(worlds)
         wanted = ~self._by_student
         wanted[kept] = True
-        for i in np.flatnonzero(wanted & ~self._has_plan):
-            self._plans[i] = careful_plan(worlds[i], settings.planner)
-            self._has_plan[i] = True
-        labels = np.array(
-            [self._plans[i][0] if self._plans[i] else -1 for i in kept], int
-        )
+        planned = np.full(game.n_envs, _NO_WAY)
+        for i in np.flatnonzero(wanted):
+            planned[i] = next(iter(careful_plan(worlds[i], settings.planner)), _NO_WAY)
+        labels = planned[kept]
         shown = [worlds[i] for i in kept]
-        known = labels >= 0
+        known = labels != _NO_WAY
         # Where the planner finds nothing there may still be a way to live; where
         # there is none, no action is to blame.
         deadly[deadly.all(axis=1)] = False
@@ -167,9 +168,9 @@ class PlannerTeacher:
             if shown[k].has_support():
                 deadly[k] = deadly_actions(shown[k], hold=settings.hold)
             else:
-                labels[k] = -1
+                labels[k] = _NO_WAY
         targets = np.zeros(deadly.shape, np.float32)
-        copied = np.flatnonzero(labels >= 0)
+        copied = np.flatnonzero(labels != _NO_WAY)
         targets[copied, labels[copied]] = 1
         deadly &= targets == 0
         maps = batch_object_maps([game.worlds()[i] for i in kept], MAP_SIZE)
@@ -182,17 +183,26 @@ class PlannerTeacher:
             np.ascontiguousarray(maps.transpose(0, 2, 3, 1)),
             np.ones(len(kept), bool),
         )
-        actions = self._choose_actions(student, step.observations)
-        self._follow(actions)
-        game.act(actions)
+        game.act(self._choose_actions(student, step.observations, planned))
         return frames
 
-    def _forget_outdated_plans(self, worlds):
-        """Plans made before the present hazards were all there was to be seen."""
-        for i, world in enumerate(worlds):
-            shown = world.hazard_counts()
-            self._has_plan[i] &= shown == self._shown[i]
-            self._shown[i] = shown
+    def _begin_episodes(self):
+        """Lets those that are due begin before failures; does not change the step."""
+        firsts = self._game.observe().firsts
+        if not self._settings.restarts.share:
+            return
+        if self._ages is None:
+            self._ages = np.zeros(len(firsts), int)
+        else:
+            self._ages += 1
+            ended = np.flatnonzero(firsts)
+            complete = self._game.last_level_complete()[ended]
+            for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
+                if not finished:
+                    self._restarts.note_failure(i, int(self._ages[i]))
+                self._restarts.begin(i)
+            self._ages[ended] = 0
+        self._restarts.keep_states(self._ages)
 
     def _choose_frames(self, worlds):
         """Draws the environments whose frames are kept; deadly actions [k, A]."""
@@ -220,27 +230,16 @@ class PlannerTeacher:
         steps = self._settings.detour * np.abs(distances) / TILES_PER_STEP
         return np.where(known, self._settings.gamma**steps, 0).astype(np.float32)
 
-    def _choose_actions(self, student, observations):
+    def _choose_actions(self, student, observations, planned):
         rng = self._rng
         n = self._game.n_envs
         actions = rng.integers(0, self._game.n_actions, n).astype(np.int32)
         follows = rng.random(n) >= self._settings.random_share
-        lost = np.array([not actions_left for actions_left in self._plans])
-        by_student = self._by_student | (self._has_plan & lost)
-        for i in np.flatnonzero(follows & ~by_student):
-            actions[i] = self._plans[i][0]
+        by_student = self._by_student | (planned == _NO_WAY)
+        by_teacher = follows & ~by_student
+        actions[by_teacher] = planned[by_teacher]
         playing = np.flatnonzero(by_student)
         if len(playing):
             logits, _ = student(observations[playing])
             actions[playing], _ = sample_actions(logits, rng)
         return actions
-
-    def _follow(self, actions):
-        """Goes on with plans whose action was taken; forgets the others."""
-        for i in np.flatnonzero(self._has_plan):
-            remaining = self._plans[i]
-            if remaining and remaining[0] == actions[i]:
-                self._plans[i] = remaining[1:]
-            self._has_plan[i] = bool(
-                remaining and remaining[0] == actions[i] and len(remaining) > 1
-            )

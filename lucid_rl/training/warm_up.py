@@ -18,6 +18,7 @@ from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.engine import Parameters
 from lucid_rl.training.initialization import sharpened
 from lucid_rl.training.logs import report
+from lucid_rl.training.restarts import RestartSettings
 from lucid_rl.training.saves import (
     generator_state,
     read_save,
@@ -251,7 +252,10 @@ class WarmUp:
         if not settings.n_held_out:
             return None
         teacher = dataclasses.replace(
-            settings.teacher, student_share=0.0, random_share=0.2
+            settings.teacher,
+            student_share=0.0,
+            random_share=0.2,
+            restarts=RestartSettings(),
         )
         game = game.replace(n_envs=settings.n_envs, seed=_HELD_OUT_SEED)
         buffer = FrameBuffer(settings.n_held_out)

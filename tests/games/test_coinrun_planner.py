@@ -11,6 +11,7 @@ from lucid_rl.games.coinrun_planner import (
     careful_plan,
     deadly_actions,
     deadly_to_the_slow,
+    hopeless_actions,
     lost,
     plan,
 )
@@ -222,6 +223,39 @@ def test_the_slow_are_lost_earlier(room, reaction):
     assert lost and not deadly_actions(saw, hold=1)[RIGHT]
 
 
+def test_what_leaves_no_way_on_is_hopeless_long_before_it_kills(room):
+    """A hole too deep to jump out of; the coin is beyond it."""
+    world = with_grid(room)
+    world.grid[1:9, 1:21] = WALL_TOP
+    world.grid[1:9, 7:9] = SPACE
+    world.grid[9, 20] = GOAL
+    world.agent[:4] = 7.3, 9.5787, 0.5, 0
+    assert not deadly_actions(world).any()
+    no_op = 4  # the agent is too quick to stop
+    for asked, expected in (
+        ([no_op, RIGHT, RIGHT_JUMP], {no_op, RIGHT}),
+        ([RIGHT_JUMP], set()),
+        ([RIGHT], {RIGHT}),
+    ):
+        assert set(np.flatnonzero(hopeless_actions(world, asked))) == expected
+    # At the bottom nothing is to blame.
+    world.agent[:4] = 7.6, 1.5787, 0, 0
+    assert not hopeless_actions(world, range(15)).any()
+
+
+def test_the_planners_own_way_is_never_hopeless(room):
+    for x in np.arange(5.0, 9.5, 0.25):
+        saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
+        saw.agent[:3] = x, saw.agent[1], 0.5
+        way = plan(saw, CarefulSettings().planner, horizon=8)
+        hopeless = hopeless_actions(saw, range(15))
+        assert not hopeless.all()
+        assert way is None or not hopeless[way[0]]
+        # What kills the best of players leaves no way on, either.
+        if way is not None:
+            assert (hopeless >= deadly_actions(saw, hold=1)).all()
+
+
 def test_the_slowest_who_can_live_is_asked(room):
     saw = with_grid(room, saws=np.array([[10.5, 1.5]], np.float32))
     saw.agent[2] = 0.5
@@ -246,8 +280,6 @@ def test_a_world_as_seen_lacks_what_is_outside_the_picture(room):
     seen = world.as_seen()
     assert seen.saws.tolist() == saws[:1].tolist()
     assert (seen.grid[1, [8, 12]] == [LAVA_TOP, SPACE]).all()
-    assert seen.hazard_counts() == (1, 0, 1)
-    assert world.hazard_counts() == (3, 0, 2)
     rest = (world.grid != LAVA_TOP) | (seen.grid == LAVA_TOP)
     assert (seen.grid == world.grid)[rest].all()
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_planner import careful_plan, deadly_actions, plan
+from lucid_rl.games.coinrun_planner import (
+    careful_plan,
+    deadly_actions,
+    deadly_to_the_slow,
+    hopeless_actions,
+    plan,
+)
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.training.guidance import NO_ADVICE, GuidanceSettings, Guide
@@ -14,6 +20,7 @@ from lucid_rl.training.timing import Stopwatch
 from tests.training.test_restarts import RunsAndJumps
 
 SETTINGS = GameSettings(n_envs=16, seed=4)
+EVEN = np.zeros((16, 15), np.float32)  # logits: all actions alike
 
 
 def test_the_lost_are_lost_until_they_die_and_others_have_a_way():
@@ -27,7 +34,7 @@ def test_the_lost_are_lost_until_they_die_and_others_have_a_way():
             # Whoever was lost has died, or still is.
             died = step.firsts & ~game.last_level_complete()
             guide.look(step.firsts)
-            deadly, lost, _ = guide.hints()
+            deadly, lost, _ = guide.hints(EVEN)
             assert (lost | died)[before].all()
             assert not deadly[lost].any() and not deadly.all(axis=1).any()
             n_deadly += deadly.any(axis=1).sum()
@@ -56,9 +63,36 @@ def test_only_a_share_of_the_frames_is_looked_at():
         )
         for _ in range(50):
             guide.look(game.observe().firsts)
-            guide.hints()
+            guide.hints(EVEN)
             game.act(np.full(16, 4))
     assert 0.15 < guide.n / (50 * 16) < 0.35
+
+
+def test_what_the_policy_may_do_is_asked_for_a_way_on():
+    """Running right for sure, or jumping half of the time."""
+    settings = GuidanceSettings(risk_share=1.0, advice_share=0.0)
+    rng = np.random.default_rng(0)
+    logits = np.full((16, 15), -20, np.float32)
+    logits[:, [7, 8]] = 0
+    n_only_hopeless = 0
+    with TrackedGame(make_game(SETTINGS)) as game:
+        guide = Guide(game, settings, rng)
+        for _ in range(120):
+            guide.look(game.observe().firsts)
+            deadly, lost, _ = guide.hints(logits)
+            for i, world in enumerate(game.worlds()):
+                seen = world.as_seen()
+                slow = deadly_to_the_slow(seen, settings.hold, settings.reaction)
+                slow &= ~slow.all()
+                if lost[i] or not any(world.hazards_between(-2, 7)):
+                    assert not deadly[i].any()
+                    continue
+                asked = [a for a in (7, 8) if not slow[a]]
+                hopeless = hopeless_actions(seen, asked, settings.planner)
+                assert np.array_equal(deadly[i], slow | hopeless)
+                n_only_hopeless += (hopeless & ~slow).any()
+            game.act(rng.choice([7, 8], 16))
+    assert n_only_hopeless > 10
 
 
 def test_advice_is_what_a_planner_does_that_sees_the_picture():
@@ -68,7 +102,7 @@ def test_advice_is_what_a_planner_does_that_sees_the_picture():
         guide = Guide(game, settings, rng)
         for _ in range(60):
             guide.look(game.observe().firsts)
-            deadly, _, advice = guide.hints()
+            deadly, _, advice = guide.hints(EVEN)
             assert not deadly.any()
             for i in np.flatnonzero(advice != NO_ADVICE):
                 world = game.worlds()[i]

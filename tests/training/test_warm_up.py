@@ -8,11 +8,15 @@ import pytest
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, object_maps
+from lucid_rl.games.coinrun_physics import X
+from lucid_rl.games.coinrun_planner import careful_plan
+from lucid_rl.games.coinrun_world import as_world
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.ppo import train
+from lucid_rl.training.restarts import RestartSettings
 from lucid_rl.training.saves import read_save
 from lucid_rl.training.teacher import MAP_CLASSES, PlannerTeacher, TeacherSettings
 from lucid_rl.training.warm_up import (
@@ -30,6 +34,12 @@ def run_right(observations):
     logits = np.full((len(observations), 15), -50, np.float32)
     logits[:, 7] = 50
     return logits, np.zeros(len(observations), np.float32)
+
+
+def run_and_jump(observations):
+    logits, values = run_right(observations)
+    logits[:, 8] = 50  # half of the steps with a jump
+    return logits, values
 
 
 def examples(n=8, seed=0):
@@ -100,10 +110,15 @@ def test_labels_are_of_the_frames_they_come_with():
     for _ in range(15):
         observations = game.observe().observations.copy()
         maps = np.stack([object_maps(s)[indices] for s in game.get_states()])
+        plans = [careful_plan(as_world(s).as_seen()) for s in game.get_states()]
         frames = teacher.play(run_right, 1)
-        for picture, found in zip(frames.observations, frames.maps, strict=True):
+        for k, picture in enumerate(frames.observations):
             place = [np.array_equal(picture, o) for o in observations].index(True)
-            np.testing.assert_array_equal(found.transpose(2, 0, 1), maps[place])
+            found = frames.maps[k].transpose(2, 0, 1)
+            np.testing.assert_array_equal(found, maps[place])
+            # A label goes by the picture alone, not by how the agent came there.
+            if frames.targets[k].any():
+                assert frames.targets[k].argmax() == plans[place][0]
         assert not frames.targets[:, [0, 3, 6, *range(9, 15)]].any()
         assert set(frames.targets.sum(axis=1)) <= {0, 1}
         # What is not deadly is left to the student, or nothing is to blame.
@@ -122,9 +137,7 @@ def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
 
     def student(observations):
         asked.append(len(observations))
-        logits, values = run_right(observations)
-        logits[:, 8] = 50  # half of the steps with a jump
-        return logits, values
+        return run_and_jump(observations)
 
     frames = teacher.play(student, 60)
     assert asked == [64] * 60
@@ -133,6 +146,30 @@ def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
     # The planner gives up where there is still a way to live: that is a label too.
     assert frames.deadly[without_plan].any()
     game.close()
+
+
+def test_the_teacher_returns_to_before_failures():
+    """Running into the first hazard, half of the levels begin beyond their start."""
+    restarts = RestartSettings(share=0.5, least_steps=5, most_steps=20)
+    starts = {}
+    for share in (0.0, 0.5):
+        settings = TeacherSettings(
+            student_share=1, stretch_steps=1, restarts=replace(restarts, share=share)
+        )
+        game = make_game(GameSettings(n_envs=64, seed=3))
+        teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+        starts[share] = []
+        for _ in range(100):
+            teacher.play(run_and_jump, 1)
+            firsts = game.observe().firsts.copy()
+            # Where episodes begin is decided when the teacher looks at them.
+            teacher.play(run_and_jump, 1)
+            states = game.get_states(np.flatnonzero(firsts))
+            starts[share] += [as_world(state).agent[X] for state in states]
+        game.close()
+    assert min(map(len, starts.values())) > 50
+    far = {share: np.mean(np.array(x) > 5) for share, x in starts.items()}
+    assert far[0.0] < 0.05 and far[0.5] > 0.1
 
 
 def test_a_perfect_copy_has_no_loss_and_a_daring_one_a_risk(network):
