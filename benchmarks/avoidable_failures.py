@@ -2,8 +2,8 @@
 
 Each failed episode is taken back, step by step, to the last frame from which a planner
 lives on that plans anew at each step by the hazards in the picture
-(`coinrun_planner.careful_plan`). What the model did there was its mistake. Which of
-them PPO's guidance would tell: those that kill a slow player, those that leave no way on.
+(`coinrun_planner.careful_plan`). What the model did there was its mistake. PPO's
+guidance tells some: those that kill a slow player, and those that leave no way on.
 
     python -m benchmarks.avoidable_failures --output=avoidable_failures.json
 """
