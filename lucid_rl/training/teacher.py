@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy import special
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
@@ -13,6 +14,7 @@ from lucid_rl.games.coinrun_planner import (
     careful_plan,
     deadly_actions,
     deadly_to_the_slow,
+    hopeless_actions,
 )
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.tracked_game import TrackedGame
@@ -55,6 +57,8 @@ class TeacherSettings:
         hold: see `deadly_actions`: the student is no acrobat.
         reaction: see `deadly_actions`, where that leaves a way to live: who waits for
             the last step that leaves one must tell that step from the next.
+        least_probability: of a student's action, for it to be asked whether it leaves a
+            way on (`hopeless_actions`), which takes a search.
         gamma: discount of the value function's targets.
         detour: steps that a player needs to the coin, by those at top speed; for the
             value function's targets.
@@ -75,6 +79,7 @@ class TeacherSettings:
     near_right: float = 6.5
     hold: int = 6
     reaction: int = 3
+    least_probability: float = 0.02
     gamma: float = 0.999
     detour: float = 1.2
     planner: CarefulSettings = field(default_factory=CarefulSettings)
@@ -89,6 +94,7 @@ class TeacherSettings:
             "plain_share",
             "saw_share",
             "calm_share",
+            "least_probability",
             "gamma",
         ):
             if not 0 <= getattr(self, name) <= 1:
@@ -106,9 +112,10 @@ class PlannerTeacher:
 
     Labels of frames that the student led to are those of DAgger (Ross et al., 2011):
     the student learns to get out of situations that it gets into. A label is what the
-    planner would do, and which actions cannot be survived. Every label is of a plan of
-    its own: on the ground a third of the actions of older plans, which saw less far,
-    are others than a new one's, and no picture tells how old a plan is.
+    planner would do, and which actions cannot be survived or leave no way on. Every
+    label is of a plan of its own: on the ground a third of the actions of older plans,
+    which saw less far, are others than a new one's, and no picture tells how old a
+    plan is.
     """
 
     def __init__(
@@ -151,6 +158,7 @@ class PlannerTeacher:
         # Nobody can learn to avoid what is not shown.
         worlds = [world.as_seen() for world in game.worlds()]
         kept, deadly = self._choose_frames(worlds)
+        logits, _ = student(step.observations)
         wanted = ~self._by_student
         wanted[kept] = True
         planned = np.full(game.n_envs, _NO_WAY)
@@ -169,6 +177,11 @@ class PlannerTeacher:
                 deadly[k] = deadly_actions(shown[k], hold=settings.hold)
             else:
                 labels[k] = _NO_WAY
+        likely = special.softmax(logits, axis=1) >= settings.least_probability
+        for k in np.flatnonzero(known):
+            if any(shown[k].hazards_between(-settings.near_left, settings.near_right)):
+                asked = np.flatnonzero(likely[kept[k]] & ~deadly[k])
+                deadly[k] |= hopeless_actions(shown[k], asked, settings.planner)
         targets = np.zeros(deadly.shape, np.float32)
         copied = np.flatnonzero(labels != _NO_WAY)
         targets[copied, labels[copied]] = 1
@@ -183,7 +196,7 @@ class PlannerTeacher:
             np.ascontiguousarray(maps.transpose(0, 2, 3, 1)),
             np.ones(len(kept), bool),
         )
-        game.act(self._choose_actions(student, step.observations, planned))
+        game.act(self._choose_actions(logits, planned))
         return frames
 
     def _begin_episodes(self):
@@ -230,7 +243,7 @@ class PlannerTeacher:
         steps = self._settings.detour * np.abs(distances) / TILES_PER_STEP
         return np.where(known, self._settings.gamma**steps, 0).astype(np.float32)
 
-    def _choose_actions(self, student, observations, planned):
+    def _choose_actions(self, logits, planned):
         rng = self._rng
         n = self._game.n_envs
         actions = rng.integers(0, self._game.n_actions, n).astype(np.int32)
@@ -238,8 +251,5 @@ class PlannerTeacher:
         by_student = self._by_student | (planned == _NO_WAY)
         by_teacher = follows & ~by_student
         actions[by_teacher] = planned[by_teacher]
-        playing = np.flatnonzero(by_student)
-        if len(playing):
-            logits, _ = student(observations[playing])
-            actions[playing], _ = sample_actions(logits, rng)
-        return actions
+        by_the_student, _ = sample_actions(logits, rng)
+        return np.where(by_student, by_the_student, actions)
