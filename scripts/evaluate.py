@@ -87,9 +87,9 @@ _REPLAY_FORMAT = flags.DEFINE_enum(
 
 def _evaluate() -> None:
     models: dict[str, tuple[str, EvaluationSettings]] = {}
-    for spec in _MODEL.value:
+    for name, spec in program.model_names(_MODEL.value).items():
         path = resolve_model(spec)
-        models[_name(spec, models)] = (path, _settings(path))
+        models[name] = (path, _settings(path))
     if len(models) == 1:
         ((model, settings),) = models.values()
         results = {
@@ -102,16 +102,6 @@ def _evaluate() -> None:
     for name, evaluation in results.items():
         folder = pathlib.Path(_OUTPUT_DIR.value, name).resolve()
         print(f"{_table(evaluation)}\n{folder}")
-
-
-def _name(spec: str, taken: dict[str, Any]) -> str:
-    """A folder's name for a model, different from those already taken."""
-    stem = spec.removeprefix("released:").replace("/", "-").removesuffix(".jd")
-    name, number = stem.strip("-"), 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    return name
 
 
 def _settings(path: str) -> EvaluationSettings:

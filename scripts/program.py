@@ -1,7 +1,7 @@
 """How every program runs: what was mistyped or goes wrong is one clear line."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import app
 
@@ -32,3 +32,24 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
             sys.exit(stopped)
 
     app.run(main)
+
+
+def model_names(specs: Sequence[str]) -> dict[str, str]:
+    """Names for folders of what models make, all different.
+
+    Args:
+        specs: paths of models, released:<name>, bundled.
+
+    Returns:
+        Each spec by its name.
+    """
+    names: dict[str, str] = {}
+    for spec in specs:
+        stem = spec.removeprefix("released:").removesuffix(".jd")
+        stem = stem.replace("/", "-").replace(":", "-").strip("-")
+        name, number = stem, 1
+        while name in names:
+            number += 1
+            name = f"{stem}-{number}"
+        names[name] = spec
+    return names

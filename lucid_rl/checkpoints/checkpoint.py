@@ -40,6 +40,12 @@ DEFAULT_ARGS: dict[str, Any] = {
 """What the article's training script used where a checkpoint does not say."""
 
 
+BUNDLED = {
+    "bundled": "coinrun_hard.jd",
+    "bundled:100_levels": "coinrun_100_levels.jd",
+}
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Checkpoint:
     """The parameters and settings of a trained model, in the article's terms.
@@ -178,9 +184,13 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
     )
 
 
-def bundled_checkpoint_path() -> pathlib.Path:
-    """The model that comes with the package, trained by it on hard CoinRun."""
-    return pathlib.Path(__file__).parent.parent / "data" / "coinrun_hard.jd"
+def bundled_checkpoint_path(name: str = "bundled") -> pathlib.Path:
+    """A model that comes with the package, trained by it on hard CoinRun.
+
+    Args:
+        name: one of `BUNDLED`: trained on unlimited levels, or on 100.
+    """
+    return pathlib.Path(__file__).parent.parent / "data" / BUNDLED[name]
 
 
 def _read_only(params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -12,7 +12,11 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lucid_rl.checkpoints.checkpoint import bundled_checkpoint_path, load_checkpoint
+from lucid_rl.checkpoints.checkpoint import (
+    BUNDLED,
+    bundled_checkpoint_path,
+    load_checkpoint,
+)
 from lucid_rl.checkpoints.downloads import fetch_file
 from lucid_rl.checkpoints.jd_format import read_jd
 from lucid_rl.checkpoints.released_index import (
@@ -129,7 +133,8 @@ def resolve_model(spec: str | os.PathLike) -> str:
     """Path of the checkpoint that a user means, fetching it if need be.
 
     Args:
-        spec: "bundled", "released:<name>", or the path of a `.jd` file.
+        spec: "bundled", "bundled:100_levels", "released:<name>", or the path of a
+            `.jd` file.
 
     Raises:
         DownloadError: a released model cannot be fetched.
@@ -139,11 +144,12 @@ def resolve_model(spec: str | os.PathLike) -> str:
     if text.startswith(RELEASED_PREFIX):
         name = text.removeprefix(RELEASED_PREFIX)
         return str(fetch_released(name, ("checkpoint",)).checkpoint)
-    path = bundled_checkpoint_path() if text == "bundled" else pathlib.Path(text)
+    path = bundled_checkpoint_path(text) if text in BUNDLED else pathlib.Path(text)
     if not path.is_file():
         raise FileFormatError(
-            f"there is no checkpoint {path}. Give the path of a .jd file, 'bundled' or "
-            f"'{RELEASED_PREFIX}<name>' (python -m scripts.released_models lists them)."
+            f"there is no checkpoint {path}. Give the path of a .jd file, "
+            f"{', '.join(map(repr, BUNDLED))} or '{RELEASED_PREFIX}<name>' "
+            "(python -m scripts.released_models lists them)."
         )
     return str(path)
 

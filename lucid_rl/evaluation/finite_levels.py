@@ -22,6 +22,7 @@ from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.evaluation.article import article_numbers
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import attribute
+from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import matched_cosines, one_hotness, top_share
 from lucid_rl.interpret.nmf import NMFSettings
@@ -127,21 +128,43 @@ def measure_model(
     graph = GraphModel.from_checkpoint(load_checkpoint(model.checkpoint))
     observations = read_observations(model.observations).observations
     observations = observations[: settings.n_observations]
-    # Neighbours in the file are different environments, so both halves see all.
+    measures, _ = measure_layer(
+        graph, observations, settings.layer, settings.n_sparsity, settings.nmf
+    )
+    return measures
+
+
+def measure_layer(
+    model: GraphModel,
+    observations: np.ndarray,
+    layer: str,
+    n_sparsity: int,
+    nmf: NMFSettings,
+) -> tuple[dict[str, float], Factorization]:
+    """Measures a layer's features on a model's observations.
+
+    Args:
+        model: the network.
+        observations: u8 [N, 64, 64, 3]; neighbours are of different environments, so
+            that both halves, of even and odd numbers, see all.
+        layer: whose features.
+        n_sparsity: observations on which sparsity is measured.
+        nmf: how features are found.
+
+    Returns:
+        Each of `MEASURES`, and the features of all observations.
+    """
     parts = [observations, observations[0::2], observations[1::2]]
-    whole, first, second = (
-        fit_features(graph, part, settings.layer, nmf=settings.nmf) for part in parts
-    )
-    shown = observations[: settings.n_sparsity]
-    reduced, _ = whole.reduce_attribution(
-        attribute(graph, shown, settings.layer).values
-    )
+    whole, first, second = (fit_features(model, part, layer, nmf=nmf) for part in parts)
+    shown = observations[:n_sparsity]
+    reduced, _ = whole.reduce_attribution(attribute(model, shown, layer).values)
     cosines = matched_cosines(first.directions, second.directions)
-    return {
+    measures = {
         "consistency": float(np.mean(cosines)),
         "sparsity": float(np.nanmean(top_share(reduced))),
         "one_hotness": float(np.nanmean(one_hotness(whole.directions))),
     }
+    return measures, whole
 
 
 def measure_finite_levels(

@@ -1,0 +1,188 @@
+"""Diverse and narrow training side by side: how models play, and what they see.
+
+The article's diversity hypothesis is that features become interpretable where the
+levels trained on are diverse enough (section "The diversity hypothesis"). Its
+researchers judged; here each model plays the levels it was trained on and unseen ones,
+and its features are measured: as in `finite_levels`, and by how well the best one tells
+where objects are.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lucid_rl.editing.feature_naming import (
+    measure_features,
+    sample_labelled_observations,
+)
+from lucid_rl.errors import InputError
+from lucid_rl.evaluation.evaluation import evaluate
+from lucid_rl.evaluation.finite_levels import MEASURES, measure_layer
+from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.evaluation.statistics import Proportion
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.games.vector_game import settings_from_args
+from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.sampling.observations import ObservationSettings
+
+RESULTS_FILE, REPORT_FILE = "diversity.json", "diversity.md"
+
+
+@dataclasses.dataclass(frozen=True)
+class DiversitySettings:
+    """How models are compared.
+
+    Attributes:
+        n_episodes: levels that each model plays, of its own and of unseen ones.
+        layer: layer whose features are measured; the article's.
+        sampling: observations from which features are found, of unseen levels.
+        n_sparsity: observations on which sparsity is measured.
+        objects: objects of CoinRun that features may tell.
+        nmf: how features are found.
+        seed: of levels, actions and fits.
+        bfloat16: play with convolutions in bfloat16.
+    """
+
+    n_episodes: int = 1000
+    layer: str = "2b"
+    sampling: ObservationSettings = dataclasses.field(
+        default_factory=lambda: ObservationSettings(n_per_env=64)
+    )
+    n_sparsity: int = 256
+    objects: tuple[str, ...] = ("buzzsaw", "enemy_left", "enemy_right", "lava")
+    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
+    seed: int = 0
+    bfloat16: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class DiversityMeasures:
+    """What was measured of one model.
+
+    Attributes:
+        n_train_levels: levels it was trained on; 0 for unlimited.
+        own: share of these that it finishes; None where they are unlimited.
+        unseen: share of unseen levels that it finishes.
+        measures: of its features; see `finite_levels.ModelMeasures`.
+        precisions: the best feature's average precision for each object.
+    """
+
+    n_train_levels: int
+    own: Proportion | None
+    unseen: Proportion
+    measures: dict[str, float]
+    precisions: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a results file."""
+        return {
+            "n_train_levels": self.n_train_levels,
+            "own": self.own and self.own.as_dict(),
+            "unseen": self.unseen.as_dict(),
+            "measures": self.measures,
+            "precisions": self.precisions,
+        }
+
+
+def compare_diversity(
+    models: Mapping[str, PathLike], settings: DiversitySettings, folder: PathLike
+) -> dict[str, DiversityMeasures]:
+    """Measures each model and writes `diversity.json` and `diversity.md`.
+
+    Args:
+        models: paths of checkpoints by name.
+        settings: how.
+        folder: where results go, and episodes: a second run goes on with these.
+
+    Returns:
+        Measures by name.
+
+    Raises:
+        InputError: a model of another game than Procgen's CoinRun.
+    """
+    checkpoints = {name: load_checkpoint(path) for name, path in models.items()}
+    for name, checkpoint in checkpoints.items():
+        if settings_from_args(checkpoint.args, checkpoint.n_actions).name != "coinrun":
+            raise InputError(f"{name}: objects are known for Procgen's coinrun only")
+    folder = pathlib.Path(folder)
+    measured = {
+        name: _measure(checkpoint, settings, folder / name)
+        for name, checkpoint in checkpoints.items()
+    }
+    results = {name: measures.as_dict() for name, measures in measured.items()}
+    with atomic_open(folder / RESULTS_FILE, "w") as stream:
+        json.dump(
+            {"settings": dataclasses.asdict(settings), "models": results},
+            stream,
+            indent=2,
+        )
+        stream.write("\n")
+    with atomic_open(folder / REPORT_FILE, "w") as stream:
+        stream.write(report(measured))
+    return measured
+
+
+def report(measured: Mapping[str, DiversityMeasures]) -> str:
+    """Markdown: a column for each model."""
+    rows: dict[str, list[str]] = {"levels trained on": []}
+    for found in measured.values():
+        levels = f"{found.n_train_levels:,}" if found.n_train_levels else "unlimited"
+        cells = {
+            "levels trained on": levels,
+            "of these finished": str(found.own) if found.own else "",
+            "of unseen levels finished": str(found.unseen),
+            **{name: f"{found.measures[name]:.3f}" for name in MEASURES},
+            **{
+                f"best feature for {name}": f"{precision:.2f}"
+                for name, precision in found.precisions.items()
+            },
+        }
+        for title, cell in cells.items():
+            rows.setdefault(title, []).append(cell)
+    lines = ["| | " + " | ".join(measured) + " |", "|---" * (len(measured) + 1) + "|"]
+    lines += [f"| {title} | " + " | ".join(row) + " |" for title, row in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _measure(
+    checkpoint: Checkpoint, settings: DiversitySettings, folder: pathlib.Path
+) -> DiversityMeasures:
+    n_levels = int(checkpoint.args.get("num_levels") or 0)
+    start_level = int(checkpoint.args.get("start_level") or 0)
+    game = settings_from_args(checkpoint.args, checkpoint.n_actions)
+    own = None
+    if n_levels:
+        own_game = game.replace(n_levels=n_levels, start_level=start_level)
+        own = _finished(checkpoint, own_game, settings, folder / "own.npz")
+    unseen = _finished(checkpoint, game, settings, folder / "unseen.npz")
+    model = GraphModel.from_checkpoint(checkpoint)
+    sampled = sample_labelled_observations(
+        model, game, settings.sampling, settings.seed
+    )
+    measures, features = measure_layer(
+        model, sampled.observations, settings.layer, settings.n_sparsity, settings.nmf
+    )
+    objects = measure_features(model, features, sampled)
+    precisions = {
+        name: max(
+            objects.average_precision(feature, name)
+            for feature in range(objects.n_features)
+        )
+        for name in settings.objects
+    }
+    return DiversityMeasures(n_levels, own, unseen, measures, precisions)
+
+
+def _finished(checkpoint, game, settings, episodes):
+    how = EvaluationSettings(
+        n_episodes=settings.n_episodes,
+        game=game,
+        seed=settings.seed,
+        bfloat16=settings.bfloat16,
+        causes=False,
+    )
+    return evaluate(checkpoint, how, episodes).completed
