@@ -223,6 +223,11 @@ _WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
     _RUN.warm_up.teacher.student_share,
     "Share of play that the network takes from its teacher.",
 )
+_WARM_UP_FIRST_TRAINED_LAYER = flags.DEFINE_string(
+    "warm_up_first_trained_layer",
+    _RUN.warm_up.first_trained_layer,
+    "--first_trained_layer of the warm-up.",
+)
 _WARM_UP_RESTART_SHARE = flags.DEFINE_float(
     "warm_up_restart_share",
     _RUN.warm_up.teacher.restarts.share,
@@ -303,6 +308,7 @@ def _settings() -> TrainSettings:
             ),
             n_held_out=_WARM_UP_HELD_OUT.value,
             sharpness=_WARM_UP_SHARPNESS.value,
+            first_trained_layer=_WARM_UP_FIRST_TRAINED_LAYER.value,
             loss=WarmUpLoss(
                 map_coefficient=_WARM_UP_MAP_COEFFICIENT.value,
                 risk_coefficient=_WARM_UP_RISK_COEFFICIENT.value,

@@ -9,7 +9,7 @@ import numpy as np
 class Demonstrations:
     """Labelled frames for the warm-up; the first axis of every array is N."""
 
-    observations: np.ndarray  # u8 [N, 64, 64, 3]
+    observations: np.ndarray  # u8 [N, 64, 64, 3], or what frozen layers make of them
     targets: np.ndarray  # f32 [N, A], the teacher's policy; 0 where it has none
     deadly: np.ndarray  # bool [N, A], actions after which the agent is lost
     returns: np.ndarray  # f32 [N], targets of the value function; NaN for none

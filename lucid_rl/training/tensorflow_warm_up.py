@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from lucid_rl.training.demonstrations import Demonstrations
-from lucid_rl.training.engine import Parameters
-from lucid_rl.training.tensorflow_network import forward
+from lucid_rl.training.engine import Parameters, frozen_layers, trained_names
+from lucid_rl.training.tensorflow_network import forward, perceive
 from lucid_rl.training.warm_up import WarmUpLoss
 
 _VARIANCE_EPSILON = 1e-3
@@ -43,6 +43,7 @@ class TensorFlowWarmUp:
         bfloat16: bool = False,
         n_threads: int = 0,
         seed: int = 0,
+        first_trained_layer: str | None = None,
     ):
         """Builds the graph.
 
@@ -52,8 +53,12 @@ class TensorFlowWarmUp:
             bfloat16: convolve in bfloat16.
             n_threads: threads within an operation; 0 for one a core.
             seed: of the map heads' initial kernels.
+            first_trained_layer: convolution before which layers stay as they are;
+                examples to learn from then hold what `perceive` makes of pictures.
         """
         self._loss = loss
+        self._n_frozen = len(frozen_layers(first_trained_layer))
+        self._trained = trained_names(parameters, first_trained_layer)
         n_map_channels = len(loss.map_weights)
         self._graph = tf.Graph()
         with self._graph.as_default():
@@ -107,8 +112,14 @@ class TensorFlowWarmUp:
         }
         self._folded = self._fold(parameters)
         (n_actions,) = shapes["ppo2_model/pi/b:0"]
+        self._pixels = tf.placeholder(tf.uint8, (None, 64, 64, 3))
+        perceived = inputs = self._pixels
+        if self._n_frozen:
+            perceived = perceive(self._folded, perceived, self._n_frozen, bfloat16)
+            inputs = tf.placeholder(perceived.dtype, perceived.shape)
+        self._perceived = perceived
         self._feeds = {
-            "observations": tf.placeholder(tf.uint8, (None, 64, 64, 3)),
+            "observations": inputs,
             "targets": tf.placeholder(tf.float32, (None, n_actions)),
             "deadly": tf.placeholder(tf.bool, (None, n_actions)),
             "returns": tf.placeholder(tf.float32, (None,)),
@@ -127,18 +138,15 @@ class TensorFlowWarmUp:
             self._linear_moments[name] = tf.nn.moments(floats, axes)
             return linear
 
-        self._acting = forward(
-            "clear", self._folded, self._feeds["observations"], bfloat16, measure
-        )
+        forward("clear", self._folded, inputs, bfloat16, measure, self._n_frozen)
+        self._acting = forward("clear", self._folded, self._pixels, bfloat16)
         self._predicted = tf.sigmoid(self._map_logits(self._acting)[-1])
         # A player that updates do not change, so that it can play beside them.
         self._held = {name: _variable(shapes[name]) for name in parameters}
         self._hold = tf.group(
             *(held.assign(self._folded[name]).op for name, held in self._held.items())
         )
-        self._playing = forward(
-            "clear", self._held, self._feeds["observations"], bfloat16
-        )
+        self._playing = forward("clear", self._held, self._pixels, bfloat16)
 
         moments = {}
 
@@ -150,14 +158,20 @@ class TensorFlowWarmUp:
         outputs = forward(
             "clear",
             self._state["variables"],
-            self._feeds["observations"],
+            inputs,
             bfloat16,
             normalize,
+            self._n_frozen,
         )
         total, self._statistics = self._objective(outputs)
-        names = list(shapes)
-        gradients = tf.gradients(total, [self._state["variables"][n] for n in names])
-        self._step = self._optimize(dict(zip(names, gradients, strict=True)), moments)
+        gradients = tf.gradients(total, [self._state["variables"][n] for n in shapes])
+        # Frozen layers, and map heads on them, have none.
+        found = {
+            name: gradient
+            for name, gradient in zip(shapes, gradients, strict=True)
+            if gradient is not None
+        }
+        self._step = self._optimize(found, moments)
         self._given = tf.nest.map_structure(
             lambda v: tf.placeholder(v.dtype, v.shape), self._state
         )
@@ -185,6 +199,8 @@ class TensorFlowWarmUp:
     def _map_logits(self, outputs):
         logits = []
         for layer in self._loss.map_layers:
+            if layer not in outputs.layers:
+                continue  # frozen
             features = tf.cast(outputs.layers[layer], tf.float32)
             if features.shape[1] == 32:
                 features = tf.nn.avg_pool2d(features, 2, 2, "SAME")
@@ -313,7 +329,7 @@ class TensorFlowWarmUp:
         state = self.get_state()
         plain = self.get_parameters()
         scales = np.ones(1)  # of the channels that come in
-        for name in state["means"]:
+        for name in filter(state["means"].__contains__, self._trained):
             means, variances = _pooled_moments([m[name] for m in measured])
             deviations = np.sqrt(variances + _VARIANCE_EPSILON)
             bias = name.replace("kernel", "bias")
@@ -365,21 +381,28 @@ class TensorFlowWarmUp:
         """As `act`, with the network that was kept: other threads may update."""
         return self._session.run(
             (self._playing.logits, self._playing.values),
-            {self._feeds["observations"]: observations},
+            {self._pixels: observations},
         )
 
     def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns logits f32 [N, A] and values f32 [N] of the folded network."""
         return self._session.run(
-            (self._acting.logits, self._acting.values),
-            {self._feeds["observations"]: observations},
+            (self._acting.logits, self._acting.values), {self._pixels: observations}
         )
+
+    def perceive(self, observations: np.ndarray) -> np.ndarray:
+        """Returns what the layers that are not trained make of u8 observations."""
+        if not self._n_frozen:
+            return observations
+        if not len(observations):
+            # TensorFlow's fused convolutions refuse what holds nothing.
+            kind = self._perceived.dtype.as_numpy_dtype
+            return np.zeros((0, *self._perceived.shape[1:]), kind)
+        return self._session.run(self._perceived, {self._pixels: observations})
 
     def maps(self, observations: np.ndarray) -> np.ndarray:
         """Returns the last map head's probabilities, f32 [N, 16, 16, K]."""
-        return self._session.run(
-            self._predicted, {self._feeds["observations"]: observations}
-        )
+        return self._session.run(self._predicted, {self._pixels: observations})
 
     def get_parameters(self) -> Parameters:
         """Returns the plain network's parameters, normalisation folded in."""

@@ -15,7 +15,7 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.files import check_writable
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
-from lucid_rl.training.engine import Parameters
+from lucid_rl.training.engine import Parameters, frozen_layers
 from lucid_rl.training.initialization import sharpened
 from lucid_rl.training.logs import report
 from lucid_rl.training.restarts import RestartSettings
@@ -81,6 +81,8 @@ class WarmUpSettings:
         sharpness: by which the policy's logits are multiplied in the end. A copy of
             a teacher that could often have done something else is less sure than
             pays: its rare actions are what kills.
+        first_trained_layer: convolution before which layers stay as they are: what to
+            do about what is seen is learned several times as fast without them.
         teacher: who plays.
         loss: the objective.
     """
@@ -96,6 +98,7 @@ class WarmUpSettings:
     n_steps: int = 4
     n_held_out: int = 0
     sharpness: float = 1.0
+    first_trained_layer: str | None = None
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     loss: WarmUpLoss = field(default_factory=WarmUpLoss)
 
@@ -121,6 +124,7 @@ class WarmUpSettings:
                 f"fall and stay above 0, got {self.n_updates}, {self.learning_rate} "
                 f"and {self.final_learning_rate}."
             )
+        frozen_layers(self.first_trained_layer)  # an unknown one shows now
 
     def learning_rate_at(self, n_updates_done: int) -> float:
         """Returns the learning rate of the next update."""
@@ -176,7 +180,12 @@ class WarmUp:
         self.settings = settings
         self._folder = folder
         self._network = TensorFlowWarmUp(
-            parameters, settings.loss, bfloat16, n_threads, seed
+            parameters,
+            settings.loss,
+            bfloat16,
+            n_threads,
+            seed,
+            settings.first_trained_layer,
         )
         self._rng = np.random.default_rng([seed, 3])
         self.n_updates_done = 0
@@ -218,9 +227,7 @@ class WarmUp:
                 # The teacher plays on beside the updates, against the student as it
                 # was when they began: what it does depends on no thread's speed.
                 self._network.hold()
-                played = executor.submit(
-                    self._teacher.play, self._network.play, self.settings.n_steps
-                )
+                played = executor.submit(self._play)
                 for _ in range(self._n_updates_due()):
                     recent.append(self._update())
                     now = time.monotonic()
@@ -246,6 +253,14 @@ class WarmUp:
             self._game.close()
         return sharpened(self._network.get_parameters(), self.settings.sharpness)
 
+    def _play(self) -> Demonstrations:
+        frames = self._teacher.play(self._network.play, self.settings.n_steps)
+        return self._perceived(frames)
+
+    def _perceived(self, frames: Demonstrations) -> Demonstrations:
+        observations = self._network.perceive(frames.observations)
+        return dataclasses.replace(frames, observations=observations)
+
     def _make_held_out(self, game: GameSettings) -> Demonstrations | None:
         """Frames of the teacher's own, disturbed play: the same for every run."""
         settings = self.settings
@@ -263,7 +278,8 @@ class WarmUp:
         with make_game(game) as played:
             held_out_teacher = PlannerTeacher(played, rng, teacher)
             while buffer.n_added < settings.n_held_out:
-                buffer.add(held_out_teacher.play(self._network.act, settings.n_steps))
+                frames = held_out_teacher.play(self._network.act, settings.n_steps)
+                buffer.add(self._perceived(frames))
         return buffer.all()
 
     def _n_updates_due(self) -> int:

@@ -12,6 +12,7 @@ from lucid_rl.checkpoints.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import CheckpointError, FileFormatError, InputError
 from tests.checkpoints.jd_values import DATA, GOLDEN_CHECKPOINT
 
@@ -236,6 +237,8 @@ def test_settings_that_cannot_be_stored_are_named(tmp_path):
         save_checkpoint(checkpoint, tmp_path / "a.jd")
 
 
-def test_the_bundled_model_has_its_place_in_the_package():
-    path = checkpoint_module.bundled_checkpoint_path()
-    assert path.parts[-3:] == ("lucid_rl", "data", "coinrun_hard.jd")
+@pytest.mark.parametrize(("name", "file"), checkpoint_module.BUNDLED.items())
+def test_the_bundled_models_have_their_place_in_the_package(name, file):
+    path = checkpoint_module.bundled_checkpoint_path(name)
+    assert path.parts[-3:] == ("lucid_rl", "data", file)
+    assert resolve_model(name) == str(path)

@@ -262,6 +262,38 @@ def test_a_trained_network_taken_apart_is_the_same_network(checkpoint_a):
     assert statistics["imitation_loss"] == pytest.approx(loss, rel=0.01)
 
 
+def test_frozen_layers_stay_and_the_rest_learns_from_what_they_see(checkpoint_a):
+    from lucid_rl.training.tensorflow_warm_up import TensorFlowWarmUp
+
+    given = dict(checkpoint_a.params)
+    network = TensorFlowWarmUp(
+        given, WarmUpLoss(), n_threads=1, first_trained_layer="3a"
+    )
+    pictures = examples(32)
+    pictures.returns[:] = 0.5
+    seen = replace(pictures, observations=network.perceive(pictures.observations))
+    assert seen.observations.shape == (32, 16, 16, 32)
+    logits, _ = network.act(pictures.observations)
+    network.unfold([seen])
+    np.testing.assert_allclose(
+        network.act(pictures.observations)[0], logits, rtol=1e-3, atol=2e-4
+    )
+    first = network.update(seen, 0.02)
+    for _ in range(20):
+        last = network.update(seen, 0.02)
+    for name in ("imitation_loss", "map_loss"):
+        assert last[name] < first[name], name
+    # The player looks at pictures, and goes by what was learned.
+    network.calibrate([seen])
+    network.hold()
+    played, _ = network.play(pictures.observations)
+    np.testing.assert_allclose(played, network.act(pictures.observations)[0], atol=1e-4)
+    assert (played.argmax(1) == pictures.targets.argmax(1)).mean() > 0.5
+    for name, value in network.get_parameters().items():
+        frozen = any(f"/{layer}/" in name for layer in ("1a", "2a", "2b"))
+        assert np.allclose(value, given[name], rtol=1e-4, atol=1e-6) == frozen, name
+
+
 def test_calibrated_moments_are_averages(network):
     parts = [examples(8, seed=k) for k in range(3)]
     network.calibrate([parts[0]])
@@ -311,7 +343,10 @@ def test_the_buffer_keeps_the_latest_frames():
     assert sorted(buffer.all().returns) == [1] * 2 + [2] * 4 + [3] * 4
 
 
-def test_a_warm_up_goes_on_from_its_save_and_ppo_from_the_warm_up(tmp_path):
+@pytest.mark.parametrize("first_trained_layer", [None, "3a"])
+def test_a_warm_up_goes_on_from_its_save_and_ppo_from_the_warm_up(
+    tmp_path, first_trained_layer
+):
     warm_up = WarmUpSettings(
         n_updates=3,
         minibatch_size=8,
@@ -319,6 +354,7 @@ def test_a_warm_up_goes_on_from_its_save_and_ppo_from_the_warm_up(tmp_path):
         n_envs=8,
         n_steps=2,
         n_held_out=16,
+        first_trained_layer=first_trained_layer,
     )
     settings = tiny(tmp_path, warm_up=warm_up, n_total_steps=32)
     # Out of time after one update: a model, but no PPO yet.
@@ -371,5 +407,7 @@ def test_a_warm_up_without_labels_is_refused(tmp_path):
     other = GameSettings(name="bigfish", n_envs=4)
     with pytest.raises(SettingsError, match="the game is bigfish"):
         train(tiny(tmp_path, warm_up=warm_up, game=other))
+    with pytest.raises(SettingsError, match="first_trained_layer is '9a'"):
+        WarmUpSettings(first_trained_layer="9a")
     with pytest.raises(SettingsError, match="not impala"):
         train(tiny(tmp_path, warm_up=warm_up, architecture="impala"))
