@@ -184,7 +184,7 @@ def hopeless_actions(
 ) -> np.ndarray:
     """Actions after which the planner finds no way on, where it can find one.
 
-    Most that kills does so much later: a jump is lost where it begins. `deadly_actions`
+    Most mistakes kill much later: a jump is lost where it begins. `deadly_actions`
     looks 24 steps ahead for a way to live; this looks `bold_horizon` tiles ahead for a
     way to go on.
 
