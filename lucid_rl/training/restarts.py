@@ -131,6 +131,23 @@ class Restarts:
             recent = [entry for entry in self._recent[i] if entry[0] >= youngest]
             self._recent[i] = [*recent, (int(ages[i]), state)]
 
+    def follow(self, ages: np.ndarray, ended: np.ndarray, complete: np.ndarray) -> None:
+        """Notes a step: failures, where new episodes begin, and states that are due.
+
+        Args:
+            ages: int [n], steps since each environment's episode began, those that have
+                just ended included.
+            ended: int [m], the environments whose episode has just ended.
+            complete: bool [m], whether with a level completed.
+        """
+        for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
+            if not finished:
+                self.note_failure(i, int(ages[i]))
+            self.begin(i)
+        begun = ages.copy()
+        begun[ended] = 0
+        self.keep_states(begun)
+
     def get_state(self) -> dict[str, Any]:
         """Returns everything but the random numbers that is needed to go on."""
         return {

@@ -167,19 +167,14 @@ class Group:
         ended = np.flatnonzero(firsts)
         complete = self.game.last_level_complete()[ended] if len(ended) else ended
         for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
-            restarts = self._restarts
-            if restarts is not None and restarts.began[i]:
+            if self._restarts is not None and self._restarts.began[i]:
                 self._episodes.restarts_finished.append(finished)
             else:
                 self._episodes.finished.append(finished)
                 self._episodes.lengths.append(int(self._ages[i]))
-            if restarts is not None:
-                if not finished:
-                    restarts.note_failure(i, int(self._ages[i]))
-                restarts.begin(i)
-        self._ages[ended] = 0
         if self._restarts is not None:
-            self._restarts.keep_states(self._ages)
+            self._restarts.follow(self._ages, ended, complete)
+        self._ages[ended] = 0
 
     def get_state(self) -> dict[str, Any]:
         """Returns everything that further rollouts depend on.

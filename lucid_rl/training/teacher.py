@@ -133,7 +133,7 @@ class PlannerTeacher:
         self._settings = settings
         self._by_student = np.zeros(game.n_envs, bool)
         self._restarts = Restarts(self._game, settings.restarts, rng)
-        self._ages: np.ndarray | None = None  # None before the first step
+        self._ages = np.full(game.n_envs, -1)  # the first step is still to come
 
     def play(self, student: Policy, n_steps: int) -> Demonstrations:
         """Plays `n_steps` steps in every environment and labels the frames kept.
@@ -202,20 +202,12 @@ class PlannerTeacher:
     def _begin_episodes(self):
         """Lets those that are due begin before failures; does not change the step."""
         firsts = self._game.observe().firsts
-        if not self._settings.restarts.share:
-            return
-        if self._ages is None:
-            self._ages = np.zeros(len(firsts), int)
-        else:
-            self._ages += 1
-            ended = np.flatnonzero(firsts)
+        self._ages += 1
+        ended = np.flatnonzero(firsts & (self._ages > 0))
+        if self._settings.restarts.share:
             complete = self._game.last_level_complete()[ended]
-            for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
-                if not finished:
-                    self._restarts.note_failure(i, int(self._ages[i]))
-                self._restarts.begin(i)
-            self._ages[ended] = 0
-        self._restarts.keep_states(self._ages)
+            self._restarts.follow(self._ages, ended, complete)
+        self._ages[ended] = 0
 
     def _choose_frames(self, worlds):
         """Draws the environments whose frames are kept; deadly actions [k, A]."""
