@@ -135,6 +135,12 @@ _LAMBDA = flags.DEFINE_float("lambda", _RUN.lam, "Of advantage estimation.")
 _REWARD_SCALE = flags.DEFINE_float(
     "reward_scale", _RUN.reward_scale, "Factor of rewards; 0.1 makes finishing 1."
 )
+_AVERAGED_UPDATES = flags.DEFINE_integer(
+    "averaged_updates",
+    _RUN.averaged_updates,
+    "Updates over which the model's parameters are averaged; 0: the last ones.",
+    lower_bound=0,
+)
 _VALUE_ONLY_STEPS = flags.DEFINE_integer(
     "value_only_steps",
     _RUN.value_only_steps,
@@ -223,6 +229,12 @@ _WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
     _RUN.warm_up.teacher.student_share,
     "Share of play that the network takes from its teacher.",
 )
+_WARM_UP_TEACHER_KNOWS_LEVELS = flags.DEFINE_bool(
+    "warm_up_teacher_knows_levels",
+    _RUN.warm_up.teacher.knows_levels,
+    "The teacher goes by hazards outside the picture, too: for few --num_levels, "
+    "which can be known by heart.",
+)
 _WARM_UP_FIRST_TRAINED_LAYER = flags.DEFINE_string(
     "warm_up_first_trained_layer",
     _RUN.warm_up.first_trained_layer,
@@ -289,6 +301,7 @@ def _settings() -> TrainSettings:
         first_trained_layer=_FIRST_TRAINED_LAYER.value,
         restarts=RestartSettings(share=_RESTART_SHARE.value),
         reward_scale=_REWARD_SCALE.value,
+        averaged_updates=_AVERAGED_UPDATES.value,
         value_only_steps=_VALUE_ONLY_STEPS.value,
         noise=NoiseSettings(
             pixel_deviation=_PIXEL_NOISE.value,
@@ -304,6 +317,7 @@ def _settings() -> TrainSettings:
             reuse=_WARM_UP_REUSE.value,
             teacher=TeacherSettings(
                 student_share=_WARM_UP_STUDENT_SHARE.value,
+                knows_levels=_WARM_UP_TEACHER_KNOWS_LEVELS.value,
                 restarts=RestartSettings(share=_WARM_UP_RESTART_SHARE.value),
             ),
             n_held_out=_WARM_UP_HELD_OUT.value,

@@ -15,6 +15,7 @@ from lucid_rl.checkpoints.checkpoint import (
 from lucid_rl.errors import CheckpointError, SettingsError
 from lucid_rl.files import check_writable
 from lucid_rl.games.vector_game import make_game
+from lucid_rl.training.averages import ParameterAverages
 from lucid_rl.training.engine import Batch, Engine, Parameters, make_engine
 from lucid_rl.training.initialization import initial_parameters, sharpened
 from lucid_rl.training.interruption import stop_on_signal
@@ -58,10 +59,11 @@ class Trainer:
             _check_same_run(settings, save["settings"])
         self._rng = np.random.default_rng([settings.seed, 0])
         self.n_steps_done = 0
+        self._averages = ParameterAverages()
         self._prepare(parameters or first_parameters(settings))
         if save is not None:
             self._set_state(save)
-        self._boundary = self._get_state()
+        self._boundary = self._get_state(self._get_parts())
 
     def _prepare(self, parameters: Parameters) -> None:
         """Makes what plays and learns."""
@@ -122,8 +124,7 @@ class Trainer:
             statistics = self.engine.update(
                 batch, indices, advantages, learning_rate, value_only
             )
-        self.n_steps_done += settings.batch_size
-        self._boundary = self._get_state()
+        self._complete_update()
         return log_record(
             self.n_steps_done,
             statistics | {"learning_rate": learning_rate},
@@ -131,6 +132,17 @@ class Trainer:
             [episodes for _, episodes in collected],
             watch,
         )
+
+    def _complete_update(self) -> None:
+        """Counts the update, and keeps the state after it."""
+        settings = self.settings
+        learned_policy = self.n_steps_done >= settings.value_only_steps
+        self.n_steps_done += settings.batch_size
+        parts = self._get_parts()
+        if settings.averaged_updates and learned_policy:
+            parameters = parts["engine"]["parameters"]
+            self._averages.add(parameters, settings.averaged_updates)
+        self._boundary = self._get_state(parts)
 
     def _flat_indices(self, minibatches):
         """Indices into the whole batch, in which groups follow one another."""
@@ -145,24 +157,30 @@ class Trainer:
     def checkpoint(self) -> Checkpoint:
         """The model after the last completed update."""
         state = self._boundary
+        parameters = state["engine"]["parameters"]
+        if self.settings.averaged_updates and state["averages"]["n_added"]:
+            parameters = state["averages"]["parameters"]
         return Checkpoint(
-            params=dict(state["engine"]["parameters"]),
+            params=dict(parameters),
             args=self.settings.checkpoint_args()
             | {"steps_done": state["n_steps_done"]},
             time=time.time(),
         )
 
-    def _get_state(self) -> dict[str, Any]:
+    def _get_state(self, parts: dict[str, Any]) -> dict[str, Any]:
         return {
             "settings": self.settings.as_dict(),
             "n_steps_done": self.n_steps_done,
             "rng": generator_state(self._rng),
-            **self._get_parts(),
+            "averages": self._averages.get_state(),
+            **parts,
         }
 
     def _set_state(self, state: dict[str, Any]) -> None:
         self.n_steps_done = state["n_steps_done"]
         restore_generator(self._rng, state["rng"])
+        if "averages" in state:  # saves of earlier versions have none
+            self._averages.set_state(state["averages"])
         self._set_parts(state)
 
     def _get_parts(self) -> dict[str, Any]:

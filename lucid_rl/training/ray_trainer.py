@@ -144,8 +144,7 @@ class RayTrainer(Trainer):
                     _mean([numbers for numbers, _ in parts])
                     | {"gradient_norm": float(np.sqrt(np.sum(squares)))}
                 )
-        self.n_steps_done += settings.batch_size
-        self._boundary = self._get_state()
+        self._complete_update()
         means = {
             name: float(np.mean([s[name] for s in statistics])) for name in STATISTICS
         }

@@ -39,6 +39,9 @@ class TrainSettings:
         loss: the weights of PPO's objective.
         reward_scale: factor of rewards. Procgen pays 10 for finishing a level; at
             0.1 the value function is the discounted probability of finishing.
+        averaged_updates: the model that is written has the mean of the parameters
+            after about so many of the last updates (the article: 0, the last ones):
+            most of an update is noise, which averages out (Polyak and Juditsky, 1992).
         value_only_steps: environment steps at the start in which only the value
             function's head is learned (the article: none). A policy that comes
             from a warm-up would be spoilt by the advantages of an untrained value
@@ -82,6 +85,7 @@ class TrainSettings:
     learning_rate_schedule: str = "constant"
     loss: LossSettings = dataclasses.field(default_factory=LossSettings)
     reward_scale: float = 0.1
+    averaged_updates: int = 0
     value_only_steps: int = 0
     noise: NoiseSettings = dataclasses.field(default_factory=NoiseSettings)
     warm_up: WarmUpSettings = dataclasses.field(default_factory=WarmUpSettings)
@@ -121,7 +125,7 @@ class TrainSettings:
         for name in ("learning_rate", "reward_scale", "save_interval"):
             _require(getattr(self, name) > 0, name, self, "above 0")
         _require(self.initial_sharpness > 0, "initial_sharpness", self, "above 0")
-        for name in ("value_only_steps", "n_threads", "seed"):
+        for name in ("averaged_updates", "value_only_steps", "n_threads", "seed"):
             _require(getattr(self, name) >= 0, name, self, "at least 0")
         self._check_deviations()
         n_envs = self.game.n_envs
@@ -156,9 +160,11 @@ class TrainSettings:
                 "episode can begin at one: leave restarts off."
             )
         if self.guidance_used and not (game.name == "coinrun" and game.saves_states):
+            which = "" if game.saves_states else ", which cannot tell its states"
             raise SettingsError(
-                f"the rules of CoinRun are known, but the game is {game.name}: leave "
-                "risk_coefficient and imitation_coefficient at 0."
+                "risk_coefficient and imitation_coefficient go by the rules and states "
+                f"of Procgen's coinrun, but the game is {game.name}{which} with these "
+                "options: leave both at 0."
             )
 
     @property

@@ -1,6 +1,7 @@
 """Labelled frames of CoinRun: where objects are and what a planner would do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent import futures
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +63,8 @@ class TeacherSettings:
         gamma: discount of the value function's targets.
         detour: steps that a player needs to the coin, by those at top speed; for the
             value function's targets.
+        knows_levels: it goes by all hazards of a level and not only by those in the
+            picture: for few levels, which a student can know by heart.
         planner: how it plans.
         restarts: episodes that begin shortly before earlier failures, the student's
             for the most part: what is not understood yet is shown more often.
@@ -82,6 +85,7 @@ class TeacherSettings:
     least_probability: float = 0.02
     gamma: float = 0.999
     detour: float = 1.2
+    knows_levels: bool = False
     planner: CarefulSettings = field(default_factory=CarefulSettings)
     restarts: RestartSettings = field(default_factory=RestartSettings)
 
@@ -131,6 +135,7 @@ class PlannerTeacher:
         self._game = TrackedGame(game)
         self._rng = rng
         self._settings = settings
+        self._pool = futures.ThreadPoolExecutor(2)  # searches run beside each other
         self._by_student = np.zeros(game.n_envs, bool)
         self._restarts = Restarts(self._game, settings.restarts, rng)
         self._ages = np.full(game.n_envs, -1)  # the first step is still to come
@@ -155,15 +160,20 @@ class PlannerTeacher:
         switch = rng.random(game.n_envs) < 1 / settings.stretch_steps
         chosen = rng.random(game.n_envs) < settings.student_share
         self._by_student = np.where(switch, chosen, self._by_student)
-        # Nobody can learn to avoid what is not shown.
-        worlds = [world.as_seen() for world in game.worlds()]
+        # On unlimited levels nobody can learn to avoid what is not shown.
+        worlds = [
+            world if settings.knows_levels else world.as_seen()
+            for world in game.worlds()
+        ]
         kept, deadly = self._choose_frames(worlds)
         logits, _ = student(step.observations)
         wanted = ~self._by_student
         wanted[kept] = True
         planned = np.full(game.n_envs, _NO_WAY)
-        for i in np.flatnonzero(wanted):
-            planned[i] = next(iter(careful_plan(worlds[i], settings.planner)), _NO_WAY)
+        planned[wanted] = self._for_each(
+            np.flatnonzero(wanted),
+            lambda i: next(iter(careful_plan(worlds[i], settings.planner)), _NO_WAY),
+        )
         labels = planned[kept]
         shown = [worlds[i] for i in kept]
         known = labels != _NO_WAY
@@ -178,10 +188,18 @@ class PlannerTeacher:
             else:
                 labels[k] = _NO_WAY
         likely = special.softmax(logits, axis=1) >= settings.least_probability
-        for k in np.flatnonzero(known):
-            if any(shown[k].hazards_between(-settings.near_left, settings.near_right)):
-                asked = np.flatnonzero(likely[kept[k]] & ~deadly[k])
-                deadly[k] |= hopeless_actions(shown[k], asked, settings.planner)
+        near = [
+            k
+            for k in np.flatnonzero(known)
+            if any(shown[k].hazards_between(-settings.near_left, settings.near_right))
+        ]
+        asked = [np.flatnonzero(likely[kept[k]] & ~deadly[k]) for k in near]
+        hopeless = self._for_each(
+            range(len(near)),
+            lambda n: hopeless_actions(shown[near[n]], asked[n], settings.planner),
+        )
+        for k, actions in zip(near, hopeless, strict=True):
+            deadly[k] |= actions
         targets = np.zeros(deadly.shape, np.float32)
         copied = np.flatnonzero(labels != _NO_WAY)
         targets[copied, labels[copied]] = 1
@@ -198,6 +216,10 @@ class PlannerTeacher:
         )
         game.act(self._choose_actions(logits, planned))
         return frames
+
+    def _for_each(self, items: Iterable, look: Callable) -> list:
+        """What `look` finds for each, in order; the searches hold no lock."""
+        return list(self._pool.map(look, items))
 
     def _begin_episodes(self):
         """Lets those that are due begin before failures; does not change the step."""
@@ -222,9 +244,11 @@ class PlannerTeacher:
             if not world.has_support():
                 share[i] *= settings.air_share
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
-        deadly = np.zeros((len(drawn), self._game.n_actions), bool)
-        for k, i in enumerate(drawn):
-            deadly[k] = deadly_to_the_slow(worlds[i], settings.hold, settings.reaction)
+        found = self._for_each(
+            drawn,
+            lambda i: deadly_to_the_slow(worlds[i], settings.hold, settings.reaction),
+        )
+        deadly = np.reshape(found, (len(drawn), self._game.n_actions)).astype(bool)
         at_stake = deadly.any(axis=1) & ~deadly.all(axis=1)
         chosen = at_stake | (rng.random(len(drawn)) < settings.calm_share)
         return drawn[chosen], deadly[chosen]

@@ -40,6 +40,7 @@ FOCUSED = {
     "game": GameSettings(n_envs=8, seed=4),
     "n_steps": 64,
     "n_total_steps": 1536,
+    "averaged_updates": 2,
 }
 
 
@@ -208,7 +209,7 @@ def test_bad_input_is_refused_before_any_work(uninterrupted, tmp_path, monkeypat
         noise = NoiseSettings(adversarial_epsilon=0.1)
         tiny(tmp_path, first_trained_layer="3a", noise=noise)
     maze = GameSettings(name="maze", n_envs=4)
-    with pytest.raises(SettingsError, match="the rules of CoinRun are known, but"):
+    with pytest.raises(SettingsError, match="of Procgen's coinrun, but the game is"):
         tiny(tmp_path, game=maze, loss=LossSettings(risk_coefficient=1.0))
     unsaved = GameSettings(n_envs=4, use_generated_assets=True)
     with pytest.raises(SettingsError, match="leave restarts off"):
@@ -251,6 +252,25 @@ def test_a_run_may_start_from_a_surer_policy(tmp_path):
         np.testing.assert_allclose(found[name], factor * value, rtol=1e-6)
     with pytest.raises(SettingsError, match="initial_sharpness is 0"):
         tiny(tmp_path, initial_sharpness=0)
+
+
+def test_the_model_may_be_the_mean_of_the_last_updates(tmp_path):
+    settings = tiny(tmp_path, averaged_updates=2, value_only_steps=32)
+    trainer = Trainer(settings)
+    first = trainer.engine.get_parameters()
+    after = []
+    for _ in range(3):
+        trainer.update()
+        after.append(trainer.engine.get_parameters())
+        # What was not to be learned yet does not count.
+        mean = after if len(after) == 1 else after[1:]
+        for name, value in trainer.checkpoint().params.items():
+            wanted = np.mean([parameters[name] for parameters in mean], axis=0)
+            np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-7)
+    trainer.close()
+    head = "ppo2_model/pi/w:0"
+    assert np.array_equal(first[head], after[0][head])
+    assert not np.array_equal(after[1][head], after[2][head])
 
 
 def test_learning_rate_falls_to_nothing_when_linear(tmp_path):

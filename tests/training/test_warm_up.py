@@ -126,6 +126,35 @@ def test_labels_are_of_the_frames_they_come_with():
     game.close()
 
 
+def test_a_teacher_may_know_the_levels():
+    """Its labels are of plans that mind hazards outside the picture."""
+    n_others = 0
+    for knows_levels in (False, True):
+        settings = TeacherSettings(
+            student_share=0,
+            keep_share=1,
+            air_share=1,
+            plain_share=1,
+            saw_share=1,
+            calm_share=1,
+            knows_levels=knows_levels,
+        )
+        game = make_game(GameSettings(n_envs=16, seed=8))
+        teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+        for _ in range(60):
+            worlds = [as_world(state) for state in game.get_states()]
+            frames = teacher.play(run_right, 1)
+            assert len(frames) == 16
+            for world, target in zip(worlds, frames.targets, strict=True):
+                shown, known = careful_plan(world.as_seen()), careful_plan(world)
+                if target.any():
+                    followed, other = (known, shown) if knows_levels else (shown, known)
+                    assert target.argmax() == followed[0]
+                    n_others += followed[:1] != other[:1]
+        game.close()
+    assert n_others > 0
+
+
 def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
     """Running and jumping to the right is fatal in levels with hazards."""
     settings = TeacherSettings(
