@@ -37,6 +37,8 @@ from lucid_rl.training.guidance import GuidanceSettings
 _RIGHT = 7
 _N_ENVS = 64
 _STUMBLES = (0.0, 0.1, 0.25)
+_CLUMSINESS = (0.0, 0.3)  # share of steps in which a player keeps its keys as they are
+_SEED = 0
 
 
 def cpu_seconds(call: Callable[[], Any], n_repeats: int) -> float:
@@ -151,30 +153,51 @@ def measure_sight(worlds: list[World]) -> dict[str, dict[str, float]]:
     """Share of levels that planners finish by what they see, and in which time.
 
     They plan anew at each step and remember nothing. The last ones plan as the
-    warm-up's teacher does.
+    warm-up's teacher does. Clumsy players plan now and then only, and keep on with
+    what they did until then, as one does who copies another not quite exactly.
     """
     careful = CarefulSettings()
-    bold = dataclasses.replace(careful, depth=np.inf)
+    light = dataclasses.replace(
+        careful, planner=dataclasses.replace(careful.planner, hold=1)
+    )
+    bold = dataclasses.replace(light, depth=np.inf)
     results = {}
     for name, settings, sees_all in (
         ("know all hazards", bold, True),
         ("see those in the picture", bold, False),
-        ("see them, and avoid to fall deeper than the picture", careful, False),
+        ("see them, and avoid to fall deeper than the picture", light, False),
+        ("do so, and hold keys", careful, False),
     ):
-        n_won = n_steps = 0
-        for world in progress(worlds, name):
-            world, ending = world.copy(), RUNNING
-            while ending == RUNNING and world.time < world.timeout:
-                known = world if sees_all else world.as_seen()
-                actions = careful_plan(known, settings)
-                ending = world.step(actions[0] if actions else _RIGHT)
-                n_steps += 1
-            n_won += ending == COIN
-        results[name] = {
-            "finished": n_won / len(worlds),
-            "mean_length": n_steps / len(worlds),
-        }
+        results[name] = {}
+        for share in _CLUMSINESS:
+            won, steps = zip(
+                *(
+                    _play_level(world, settings, sees_all, share)
+                    for world in progress(worlds, f"{name}, {share:.0%} clumsy")
+                ),
+                strict=True,
+            )
+            suffix = f"_{share:.0%}_clumsy" if share else ""
+            results[name] |= {
+                f"finished{suffix}": float(np.mean(won)),
+                f"mean_length{suffix}": float(np.mean(steps)),
+            }
     return results
+
+
+def _play_level(
+    world: World, settings: CarefulSettings, sees_all: bool, clumsiness: float
+) -> tuple[bool, int]:
+    """Whether a player finishes the level, and after how many steps it ends."""
+    rng = np.random.default_rng(_SEED)
+    world, ending, action, n_steps = world.copy(), RUNNING, _RIGHT, 0
+    while ending == RUNNING and world.time < world.timeout:
+        if rng.random() >= clumsiness:
+            actions = careful_plan(world if sees_all else world.as_seen(), settings)
+            action = actions[0] if actions else _RIGHT
+        ending = world.step(action)
+        n_steps += 1
+    return ending == COIN, n_steps
 
 
 def time_labels(worlds: list[World]) -> dict[str, float]:

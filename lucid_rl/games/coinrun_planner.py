@@ -48,6 +48,8 @@ class PlannerSettings:
             at the margin.
         heuristic_weight: above 1, the search is quicker and plans are a little worse.
         max_nodes: positions to look at before giving up.
+        hold: steps for which keys are held, at least. With 1, plans steer by single key
+            presses, and nobody can learn from a picture when each is due.
     """
 
     jump_cost: float = 0.3
@@ -58,6 +60,7 @@ class PlannerSettings:
     hazard_cost: float = 3.0
     heuristic_weight: float = 1.5
     max_nodes: int = 100_000
+    hold: int = 1
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -66,15 +69,15 @@ class PlannerSettings:
                     f"{field.name} must not be negative, got "
                     f"{getattr(self, field.name)}"
                 )
-        if self.max_nodes < 1 or self.hazard_margin > 3:
+        if self.max_nodes < 1 or self.hold < 1 or self.hazard_margin > 3:
             raise SettingsError(
-                "max_nodes must be at least 1 and hazard_margin at most 3, got "
-                f"{self.max_nodes} and {self.hazard_margin}"
+                "max_nodes and hold must be at least 1, hazard_margin at most 3, got "
+                f"{self.max_nodes}, {self.hold} and {self.hazard_margin}"
             )
 
     def costs(self) -> np.ndarray:
-        """Returns all but the last, float64 [7], in the search's order."""
-        return np.array(dataclasses.astuple(self)[:-1], np.float64)
+        """Returns all but the last two, float64 [7], in the search's order."""
+        return np.array(dataclasses.astuple(self)[:-2], np.float64)
 
 
 def plan(
@@ -123,6 +126,7 @@ def plan(
             n_steps,
             settings.costs(),
             settings.max_nodes,
+            settings.hold,
         )
         if not len(found):
             break
@@ -143,14 +147,17 @@ class CarefulSettings:
             jump rises almost as high as the picture goes down: who jumps off a height
             does not see, all the way, where the jump ends.
         bold_horizon: tiles that are planned, whatever is below, where none does.
-        planner: what plans cost. Searches are many: they are quick ones.
+        planner: what plans cost. Searches are many: they are quick ones. Keys are held:
+            who copies the plans, and misses a step, should live on all the same.
     """
 
     horizon: float = 3.0
     depth: float = 5.5
     bold_horizon: float = 8.0
     planner: PlannerSettings = dataclasses.field(
-        default_factory=lambda: PlannerSettings(heuristic_weight=2.0, max_nodes=4000)
+        default_factory=lambda: PlannerSettings(
+            heuristic_weight=2.0, max_nodes=4000, hold=3
+        )
     )
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """The compiled A* search behind the planner.
 
-It branches over keys pressed for one step each, merges situations that are alike, and
-weighs the steps still to go against the costs so far.
+It branches over keys, each held for a given number of steps, merges situations that are
+alike, and weighs the steps still to go against the costs so far.
 """
 
 import heapq
@@ -99,6 +99,12 @@ def _step_cost(action, time, costs):
 
 
 @numba.njit(cache=True)
+def _held(action):
+    """What an action comes to when it is held: in the air, nobody jumps."""
+    return action - 1 if action in JUMPS else action
+
+
+@numba.njit(cache=True)
 def _steps_to_go(agent, goal_column):
     """Steps to the coin were there nothing in the way; no plan takes fewer."""
     distance = goal_column + 0.5 - agent[X]
@@ -191,6 +197,7 @@ def search(
     n_steps,
     costs,
     max_nodes,
+    hold,
 ):
     """A* from a world to its coin, or to safe ground at a limit on the way there.
 
@@ -212,13 +219,14 @@ def search(
         n_steps: how many steps a plan may take.
         costs: float64 [7], in the order of `PlannerSettings`.
         max_nodes: positions to look at before giving up.
+        hold: steps for which keys are held, at least.
 
     Returns:
         Actions, int64 [length]; empty where nothing was found.
     """
     target_column = min(goal_column, limit)
     nodes = np.empty((1024, N_AGENT_FIELDS), np.float32)
-    links = np.empty((1024, 3), np.int64)  # time, parent, action
+    links = np.empty((1024, 3), np.int64)  # time, parent, action taken first
     paid = np.empty(1024, np.float64)
     nodes[0], paid[0], n_nodes = agent, 0.0, 1
     links[0, 0], links[0, 1], links[0, 2] = 0, -1, -1
@@ -241,13 +249,12 @@ def search(
         if time >= n_steps or (keys[slot] != 0 and paid[node] > least[slot]):
             continue
 
-        if time + 1 == n_ahead:
+        while n_ahead <= time + hold:
             if n_ahead == ahead.shape[0]:
                 ahead = _doubled(ahead)
             ahead[n_ahead] = ahead[n_ahead - 1]
             _move_enemies(ahead[n_ahead], grid, crates)
             n_ahead += 1
-        enemies_then = ahead[time + 1]
 
         for action in SEARCHED_ACTIONS:
             if action in JUMPS and not on_ground:
@@ -256,15 +263,23 @@ def search(
                 nodes, links, paid = _doubled(nodes), _doubled(links), _doubled(paid)
             child = nodes[n_nodes]
             child[:] = nodes[node]
-            _move_agent(child, grid, crates, constants, action)
-            ending = outcome(child, enemies_then, saws, grid)
-            if ending == DEAD or child[X] > sight or child[Y] < depth:
+            cost, then, latest = paid[node], time, min(time + hold, n_steps)
+            ending, lands, safe, allowed = RUNNING, on_ground, False, True
+            while allowed and ending != COIN and not safe and then < latest:
+                key_down = action if then == time else _held(action)
+                _move_agent(child, grid, crates, constants, key_down)
+                cost += _step_cost(key_down, first_time + then, costs)
+                then += 1
+                ending = outcome(child, ahead[then], saws, grid)
+                allowed = ending != DEAD and child[X] <= sight and child[Y] >= depth
+                nearness = _hazard_nearness(
+                    child, ahead[then], saws, grid, costs[_MARGIN]
+                )
+                cost += costs[_HAZARD] * nearness
+                lands = supported(child, grid)
+                safe = child[X] >= limit and lands and nearness == 0
+            if not allowed:
                 continue
-            nearness = _hazard_nearness(child, enemies_then, saws, grid, costs[_MARGIN])
-            cost = paid[node] + _step_cost(action, first_time + time, costs)
-            cost += costs[_HAZARD] * nearness
-            lands = supported(child, grid)
-            safe = child[X] >= limit and lands and nearness == 0
             if ending == COIN or safe:
                 end_cost = cost
                 if ending != COIN:
@@ -273,7 +288,7 @@ def search(
                     continue
                 best, best_cost = n_nodes, end_cost
             else:
-                key = _key(child, lands, time + 1 if timed else 0)
+                key = _key(child, lands, then if timed else 0)
                 slot = _slot(keys, key)
                 if keys[slot] != 0 and least[slot] <= cost:
                     continue
@@ -284,15 +299,17 @@ def search(
                 estimate = cost + costs[_WEIGHT] * _steps_to_go(child, target_column)
                 heapq.heappush(queue, (estimate, n_nodes))
             paid[n_nodes] = cost
-            links[n_nodes, 0], links[n_nodes, 1] = time + 1, node
+            links[n_nodes, 0], links[n_nodes, 1] = then, node
             links[n_nodes, 2] = action
             n_nodes += 1
 
     length = links[best, 0] if best >= 0 else 0
     actions = np.empty(length, np.int64)
     while best > 0:
-        actions[links[best, 0] - 1] = links[best, 2]
-        best = links[best, 1]
+        first, parent = links[best, 2], links[best, 1]
+        actions[links[parent, 0] : links[best, 0]] = _held(first)
+        actions[links[parent, 0]] = first
+        best = parent
     return actions
 
 

@@ -1,5 +1,7 @@
 """The planner on real, unseen levels, and on rooms made by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -123,6 +125,44 @@ def test_keeps_away_from_hazards(room):
     assert plan(world, careful).index(RIGHT_JUMP) <= plan(world, careless).index(
         RIGHT_JUMP
     )
+
+
+@pytest.mark.parametrize("hold", [2, 3, 5])
+def test_keys_are_held(room, hold):
+    """Also over pits that have to be jumped, one after the other."""
+    saws = np.array([[6.5, 2.0], [12.5, 2.0]], np.float32)
+    world = with_grid(room, saws=saws)
+    actions = plan(world, PlannerSettings(hold=hold))
+    assert play(world, actions) == COIN
+    # A key for a jump is let go where nothing can jump; the plan may end within a hold.
+    keys = [action // 3 for action in actions]
+    changes = np.flatnonzero(np.diff(keys)) + 1
+    assert (np.diff([0, *changes]) >= hold).all()
+    jumps = np.flatnonzero(np.array(actions) % 3 == 2)
+    assert len(jumps) >= 2 and (np.diff(jumps) >= hold).all()
+
+
+def test_who_holds_keys_can_be_copied_clumsily():
+    """A copy that now and then keeps its keys as they are dies of hasty plans."""
+    engine = make_engine(n_envs=80, seed=77)
+    worlds = [World.from_state(parse_state(d)) for d in engine.callmethod("get_state")]
+    engine.close()
+
+    def share_finished(hold):
+        quick = CarefulSettings().planner
+        settings = CarefulSettings(planner=dataclasses.replace(quick, hold=hold))
+        rng, n_won = np.random.default_rng(0), 0
+        for world in worlds:
+            world, ending, action = world.copy(), RUNNING, RIGHT
+            while ending == RUNNING and world.time < 300:
+                if rng.random() < 0.7:
+                    action = next(iter(careful_plan(world.as_seen(), settings)), RIGHT)
+                ending = world.step(action)
+            n_won += ending == COIN
+        return n_won / len(worlds)
+
+    held, hasty = share_finished(3), share_finished(1)
+    assert held > hasty + 0.04 and held > 0.9
 
 
 def test_no_way_is_none(room):
@@ -312,7 +352,7 @@ def test_an_action_is_deadly_when_no_plan_follows_it():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"jump_cost": -1}, {"max_nodes": 0}, {"hazard_margin": 10}]
+    "changes", [{"jump_cost": -1}, {"max_nodes": 0}, {"hold": 0}, {"hazard_margin": 10}]
 )
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(SettingsError):
