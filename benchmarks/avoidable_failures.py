@@ -3,9 +3,12 @@
 Each failed episode is taken back, step by step, to the last frame from which a planner
 lives on that plans anew at each step by the hazards in the picture
 (`coinrun_planner.careful_plan`). What the model did there was its mistake. PPO's
-guidance tells some: those that kill a slow player, and those that leave no way on.
+guidance tells some: those that kill a slow player, and those that leave no way on. Some
+were due in one frame: in the frame before and in the one after, the planner does what
+the model did. A copy of the planner hardly learns those.
 
     python -m benchmarks.avoidable_failures --output=avoidable_failures.json
+    python -m benchmarks.avoidable_failures --model=bundled:100_levels --n_levels=100
 """
 
 import argparse
@@ -68,12 +71,14 @@ def lives_on(world: World, n_steps: int) -> bool:
     return True
 
 
-def failed_episodes(model: GraphModel, n_steps: int) -> tuple[list[list[Frame]], int]:
+def failed_episodes(
+    model: GraphModel, n_steps: int, n_levels: int
+) -> tuple[list[list[Frame]], int]:
     """Plays by sampled actions; the last frames of failures, and how many played."""
     rng = np.random.default_rng(_SEED)
     played: list[list[Frame]] = [[] for _ in range(_N_ENVS)]
     failures, n_episodes = [], 0
-    settings = GameSettings(n_envs=_N_ENVS, seed=_SEED)
+    settings = GameSettings(n_envs=_N_ENVS, seed=_SEED, n_levels=n_levels)
     with TrackedGame(make_game(settings)) as game:
         for step in progress(range(n_steps), "playing"):
             _, observations, firsts = game.observe()
@@ -102,6 +107,10 @@ def find_mistake(frames: list[Frame]) -> dict[str, Any] | None:
         frame, n_left = frames[k], len(frames) - k
         if lives_on(frame.world, n_left + _LIVES_ON):
             planned = planned_action(frame.world)
+            around = [
+                planned_action(other.world)
+                for other in (*frames[max(0, k - 1) : k], *frames[k + 1 : k + 2])
+            ]
             seen = frame.world.as_seen()
             deadly = deadly_to_the_slow(seen, _GUIDANCE.hold, _GUIDANCE.reaction)
             hopeless = hopeless_actions(seen, [frame.action], _GUIDANCE.planner)
@@ -110,6 +119,7 @@ def find_mistake(frames: list[Frame]) -> dict[str, Any] | None:
                 "in_the_air": not frame.world.has_support(),
                 "pressed": _keys(frame.action),
                 "planner_presses": _keys(planned),
+                "due_in_one_frame": all(action == frame.action for action in around),
                 "probability_of_the_plan": float(frame.policy[planned]),
                 "value": frame.value,
                 "deadly": bool(deadly[frame.action] and not deadly.all()),
@@ -128,22 +138,24 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--steps", type=int, default=250, help=f"of {_N_ENVS} games")
     parser.add_argument("--failures", type=int, default=60, help="to look at")
+    parser.add_argument("--n_levels", type=int, default=0, help="0: unlimited")
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     args = parser.parse_args()
     checkpoint = load_checkpoint(resolve_model(args.model))
     model = GraphModel.from_checkpoint(checkpoint)
-    failures, n_episodes = failed_episodes(model, args.steps)
+    failures, n_episodes = failed_episodes(model, args.steps, args.n_levels)
     looked_at = failures[: args.failures]
     found = [find_mistake(frames) for frames in progress(looked_at, "failures")]
     mistakes = [mistake for mistake in found if mistake is not None]
     results = {
         "command": f"python -m benchmarks.avoidable_failures --model={args.model} "
-        f"--steps={args.steps} --failures={args.failures}",
+        f"--steps={args.steps} --failures={args.failures} --n_levels={args.n_levels}",
         "episodes": n_episodes,
         "failures": len(failures),
         "looked_at": len(looked_at),
         "avoidable": len(mistakes),
         "in_the_air": sum(mistake["in_the_air"] for mistake in mistakes),
+        "due_in_one_frame": sum(mistake["due_in_one_frame"] for mistake in mistakes),
         "deadly": sum(mistake["deadly"] for mistake in mistakes),
         "deadly_or_hopeless": sum(
             mistake["deadly"] or mistake["hopeless"] for mistake in mistakes

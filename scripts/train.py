@@ -17,6 +17,7 @@ from absl import flags
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
+from lucid_rl.games.coinrun_planner import CarefulSettings
 from lucid_rl.games.procgen_engine import NAMES
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import LossSettings
@@ -235,6 +236,11 @@ _WARM_UP_TEACHER_KNOWS_LEVELS = flags.DEFINE_bool(
     "The teacher goes by hazards outside the picture, too: for few --num_levels, "
     "which can be known by heart.",
 )
+_WARM_UP_HOLD = flags.DEFINE_integer(
+    "warm_up_hold",
+    _RUN.warm_up.teacher.planner.planner.hold,
+    "Steps for which the teacher's plans hold keys, at least.",
+)
 _WARM_UP_FIRST_TRAINED_LAYER = flags.DEFINE_string(
     "warm_up_first_trained_layer",
     _RUN.warm_up.first_trained_layer,
@@ -318,6 +324,7 @@ def _settings() -> TrainSettings:
             teacher=TeacherSettings(
                 student_share=_WARM_UP_STUDENT_SHARE.value,
                 knows_levels=_WARM_UP_TEACHER_KNOWS_LEVELS.value,
+                planner=CarefulSettings().holding(_WARM_UP_HOLD.value),
                 restarts=RestartSettings(share=_WARM_UP_RESTART_SHARE.value),
             ),
             n_held_out=_WARM_UP_HELD_OUT.value,

@@ -147,17 +147,14 @@ class CarefulSettings:
             jump rises almost as high as the picture goes down: who jumps off a height
             does not see, all the way, where the jump ends.
         bold_horizon: tiles that are planned, whatever is below, where none does.
-        planner: what plans cost. Searches are many: they are quick ones. Keys are held:
-            who copies the plans, and misses a step, should live on all the same.
+        planner: what plans cost. Searches are many: they are quick ones.
     """
 
     horizon: float = 3.0
     depth: float = 5.5
     bold_horizon: float = 8.0
     planner: PlannerSettings = dataclasses.field(
-        default_factory=lambda: PlannerSettings(
-            heuristic_weight=2.0, max_nodes=4000, hold=3
-        )
+        default_factory=lambda: PlannerSettings(heuristic_weight=2.0, max_nodes=4000)
     )
 
     def __post_init__(self) -> None:
@@ -166,6 +163,11 @@ class CarefulSettings:
                 raise SettingsError(
                     f"{name} must be more than 0, got {getattr(self, name)}"
                 )
+
+    def holding(self, n_steps: int) -> "CarefulSettings":
+        """The same, with plans that hold every key for at least so many steps."""
+        planner = dataclasses.replace(self.planner, hold=n_steps)
+        return dataclasses.replace(self, planner=planner)
 
 
 def careful_plan(

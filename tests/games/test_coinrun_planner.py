@@ -1,7 +1,5 @@
 """The planner on real, unseen levels, and on rooms made by hand."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -149,8 +147,7 @@ def test_who_holds_keys_can_be_copied_clumsily():
     engine.close()
 
     def share_finished(hold):
-        quick = CarefulSettings().planner
-        settings = CarefulSettings(planner=dataclasses.replace(quick, hold=hold))
+        settings = CarefulSettings().holding(hold)
         rng, n_won = np.random.default_rng(0), 0
         for world in worlds:
             world, ending, action = world.copy(), RUNNING, RIGHT
