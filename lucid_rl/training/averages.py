@@ -1,4 +1,4 @@
-"""Averages of parameters over updates: what most of them are is noise."""
+"""Averages of parameters over updates, in which their noise averages out."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -41,7 +41,7 @@ class TrainSettings:
             0.1 the value function is the discounted probability of finishing.
         averaged_updates: the model that is written has the mean of the parameters
             after about so many of the last updates (the article: 0, the last ones):
-            most of an update is noise, which averages out (Polyak and Juditsky, 1992).
+            what is noise in updates averages out (Polyak and Juditsky, 1992).
         value_only_steps: environment steps at the start in which only the value
             function's head is learned (the article: none). A policy that comes
             from a warm-up would be spoilt by the advantages of an untrained value
@@ -160,11 +160,11 @@ class TrainSettings:
                 "episode can begin at one: leave restarts off."
             )
         if self.guidance_used and not (game.name == "coinrun" and game.saves_states):
-            which = "" if game.saves_states else ", which cannot tell its states"
+            silent = ", which cannot tell its states with these options"
             raise SettingsError(
                 "risk_coefficient and imitation_coefficient go by the rules and states "
-                f"of Procgen's coinrun, but the game is {game.name}{which} with these "
-                "options: leave both at 0."
+                f"of Procgen's coinrun, but the game is {game.name}"
+                f"{'' if game.saves_states else silent}: leave both at 0."
             )
 
     @property
