@@ -29,6 +29,10 @@ from tests.training.test_ppo import tiny
 
 N_MAPS = len(MAP_CLASSES)
 
+EVERY_FRAME = {
+    f"{which}_share": 1.0 for which in ("keep", "air", "plain", "saw", "calm")
+}
+
 
 def run_right(observations):
     logits = np.full((len(observations), 15), -50, np.float32)
@@ -64,15 +68,7 @@ def network():
 
 
 def test_the_teachers_own_play_finishes_levels():
-    settings = TeacherSettings(
-        student_share=0,
-        random_share=0,
-        keep_share=1,
-        air_share=1,
-        plain_share=1,
-        saw_share=1,
-        calm_share=1,
-    )
+    settings = TeacherSettings(student_share=0, random_share=0, **EVERY_FRAME)
     game = make_game(GameSettings(n_envs=6, seed=1))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
     n_finished = n_ended = n_copied = 0
@@ -131,13 +127,7 @@ def test_a_teacher_may_know_the_levels():
     n_others = 0
     for knows_levels in (False, True):
         settings = TeacherSettings(
-            student_share=0,
-            keep_share=1,
-            air_share=1,
-            plain_share=1,
-            saw_share=1,
-            calm_share=1,
-            knows_levels=knows_levels,
+            student_share=0, knows_levels=knows_levels, **EVERY_FRAME
         )
         game = make_game(GameSettings(n_envs=16, seed=8))
         teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
