@@ -265,16 +265,17 @@ def search(
             child[:] = nodes[node]
             cost, then, latest = paid[node], time, min(time + hold, n_steps)
             ending, lands, safe, allowed = RUNNING, on_ground, False, True
-            while allowed and ending != COIN and not safe and then < latest:
+            while ending != COIN and not safe and then < latest:
                 key_down = action if then == time else _held(action)
                 _move_agent(child, grid, crates, constants, key_down)
                 cost += _step_cost(key_down, first_time + then, costs)
                 then += 1
-                ending = outcome(child, ahead[then], saws, grid)
+                bodies = ahead[then]
+                ending = outcome(child, bodies, saws, grid)
                 allowed = ending != DEAD and child[X] <= sight and child[Y] >= depth
-                nearness = _hazard_nearness(
-                    child, ahead[then], saws, grid, costs[_MARGIN]
-                )
+                if not allowed:
+                    break
+                nearness = _hazard_nearness(child, bodies, saws, grid, costs[_MARGIN])
                 cost += costs[_HAZARD] * nearness
                 lands = supported(child, grid)
                 safe = child[X] >= limit and lands and nearness == 0
