@@ -119,7 +119,9 @@ def test_input_gradients_are_those_of_the_original(
     scales = np.abs(expected).max(axis=(0, 2, 3))
     np.testing.assert_allclose(part.array("frame_scale"), scales, rtol=1e-3)
     codes = part.array("attribution") / 127.5 * scales[:, None, None]
-    assert (np.abs(codes - expected).max(axis=(0, 2, 3)) <= 1.001 * scales / 255).all()
+    # Half a step of the codes, and what gradients in float32 differ by.
+    error = np.abs(codes - expected).max(axis=(0, 2, 3))
+    assert (error <= (1 / 255 + 1e-4) * scales).all()
 
 
 def test_the_manifest_tells_what_there_is(bundle, golden, model_a):

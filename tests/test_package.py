@@ -1,0 +1,33 @@
+"""What importing the package does, and does not."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def imports(**environment):
+    """Imports lucid_rl in a new process and returns what oneDNN's switch then is."""
+    kept = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    program = (
+        "import lucid_rl, os, sys; assert 'tensorflow' not in sys.modules; "
+        "print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_tensorflow_is_left_alone_but_for_its_quick_convolutions():
+    assert imports() == "1"
+
+
+@pytest.mark.parametrize("wish", ["0", "1"])
+def test_who_switches_them_keeps_them_so(wish):
+    assert imports(TF_ENABLE_ONEDNN_OPTS=wish) == wish
