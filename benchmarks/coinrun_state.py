@@ -152,18 +152,19 @@ def measure_planner(worlds: list[World], settings: PlannerSettings) -> dict[str,
 def measure_sight(worlds: list[World]) -> dict[str, dict[str, float]]:
     """Share of levels that planners finish by what they see, and in which time.
 
-    They plan anew at each step and remember nothing. The third ones plan as the
+    They plan anew at each step and remember nothing. The last ones plan as the
     warm-up's teacher does. Clumsy players plan now and then only, and keep on with
     what they did until then, as one does who copies another not quite exactly.
     """
-    careful = CarefulSettings()
+    holding = CarefulSettings()
+    careful = holding.holding(1)
     bold = dataclasses.replace(careful, depth=np.inf)
     results: dict[str, dict[str, float]] = {}
     for name, settings, sees_all in (
         ("know all hazards", bold, True),
         ("see those in the picture", bold, False),
         ("see them, and avoid to fall deeper than the picture", careful, False),
-        ("do so, and hold keys for three steps", careful.holding(3), False),
+        ("do so, and hold keys for three steps", holding, False),
     ):
         results[name] = {}
         for share in _CLUMSINESS:

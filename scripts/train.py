@@ -241,6 +241,13 @@ _WARM_UP_HOLD = flags.DEFINE_integer(
     _RUN.warm_up.teacher.planner.planner.hold,
     "Steps for which the teacher's plans hold keys, at least.",
 )
+_WARM_UP_LABEL_TEMPERATURE = flags.DEFINE_float(
+    "warm_up_label_temperature",
+    _RUN.warm_up.teacher.temperature,
+    "Steps by which an action may cost more than the best to be 1/e as probable in "
+    "labels; 0 for labels of the best alone.",
+    lower_bound=0,
+)
 _WARM_UP_FIRST_TRAINED_LAYER = flags.DEFINE_string(
     "warm_up_first_trained_layer",
     _RUN.warm_up.first_trained_layer,
@@ -324,6 +331,7 @@ def _settings() -> TrainSettings:
             teacher=TeacherSettings(
                 student_share=_WARM_UP_STUDENT_SHARE.value,
                 knows_levels=_WARM_UP_TEACHER_KNOWS_LEVELS.value,
+                temperature=_WARM_UP_LABEL_TEMPERATURE.value,
                 planner=CarefulSettings().holding(_WARM_UP_HOLD.value),
                 restarts=RestartSettings(share=_WARM_UP_RESTART_SHARE.value),
             ),

@@ -19,9 +19,11 @@ from lucid_rl.games.coinrun_physics import (
     NO_OP,
     RUNNING,
     X,
-    Y,
 )
 from lucid_rl.games.coinrun_search import (
+    ANY_ACTION,
+    JUMPS,
+    SEARCHED_ACTIONS,
     deadly_moves,
     is_lost,
     search,
@@ -96,8 +98,8 @@ def plan(
             there will do. By default, all the way.
         sight: how far the player sees, in tiles to the right of where it is: it does
             not go farther, not even in a jump. By default, to the end.
-        depth: the same, in tiles below the agent: who jumps high and far falls onto
-            what is below the picture.
+        depth: the same, in tiles below the highest point of each flight: who jumps high
+            and falls deep does not see, all the way, onto what.
 
     Returns:
         Actions, each an index into Procgen's combinations of keys, the last of which
@@ -111,22 +113,23 @@ def plan(
     goal = world.goal()
     limit = float(world.agent[X]) + horizon
     farthest = float(world.agent[X]) + sight
-    lowest = float(world.agent[Y]) - depth
     actions: list[int] = []
     ending, arrived = RUNNING, False
     while goal is not None and ending == RUNNING and not arrived:
         n_steps = world.timeout - world.time - len(actions)
-        found = search(
+        found, _ = search(
             *world.arrays(),
             float(goal[0]),
             limit,
             farthest,
-            lowest,
+            depth,
             len(actions),
             n_steps,
             settings.costs(),
             settings.max_nodes,
             settings.hold,
+            ANY_ACTION,
+            np.inf,
         )
         if not len(found):
             break
@@ -143,18 +146,20 @@ class CarefulSettings:
 
     Attributes:
         horizon: tiles to the right that are planned.
-        depth: tiles below the agent to which a plan may lead, as long as one does. A
-            jump rises almost as high as the picture goes down: who jumps off a height
-            does not see, all the way, where the jump ends.
+        depth: tiles below the highest point of a flight to which a plan may lead, as
+            long as one does: as far as the picture goes down. A jump rises almost as
+            high: who jumps off a height does not see, all the way, where it ends.
         bold_horizon: tiles that are planned, whatever is below, where none does.
         planner: what plans cost. Searches are many: they are quick ones.
     """
 
     horizon: float = 3.0
-    depth: float = 5.5
+    depth: float = 6.5
     bold_horizon: float = 8.0
     planner: PlannerSettings = dataclasses.field(
-        default_factory=lambda: PlannerSettings(heuristic_weight=2.0, max_nodes=4000)
+        default_factory=lambda: PlannerSettings(
+            heuristic_weight=2.0, max_nodes=4000, hold=3
+        )
     )
 
     def __post_init__(self) -> None:
@@ -184,6 +189,67 @@ def careful_plan(
     """
     careful = plan(world, settings.planner, settings.horizon, depth=settings.depth)
     return careful or plan(world, settings.planner, settings.bold_horizon) or []
+
+
+def action_costs(
+    world: World, settings: CarefulSettings = CarefulSettings(), margin: float = 8.0
+) -> np.ndarray:
+    """How much more than the best way costs the one that begins with each action.
+
+    Most decisions hardly matter: to jump now or in two steps comes to the same. Who
+    copies single actions has to learn by heart how a planner decides them; costs tell
+    them from those that matter, and change little from picture to picture. Enemies are
+    taken to go where they would without the agent.
+
+    Args:
+        world: with the hazards that are shown (`World.as_seen`).
+        settings: how far to look; ways are careful ones, or else bold ones, as in
+            `careful_plan`, but the cheapest, whatever the heuristic's weight.
+        margin: steps, above which it does not matter how much more.
+
+    Returns:
+        float64 [15], in steps: 0 for the best action; inf for those that cost more
+        than the margin, or lead nowhere, or that no plan makes use of, such as jumps
+        in the air; all inf where no way was found.
+    """
+    costs = np.full(N_ACTIONS, np.inf)
+    goal = world.goal()
+    if goal is None:
+        return costs
+    x = float(world.agent[X])
+    planner = dataclasses.replace(settings.planner, heuristic_weight=1.0)
+
+    def cheapest(limit, depth, first_action, bound):
+        return search(
+            *world.arrays(),
+            float(goal[0]),
+            limit,
+            np.inf,
+            depth,
+            0,
+            world.timeout - world.time,
+            planner.costs(),
+            planner.max_nodes,
+            planner.hold,
+            first_action,
+            bound,
+        )
+
+    can_jump = world.has_support()
+    for limit, depth in (
+        (x + settings.horizon, settings.depth),
+        (x + settings.bold_horizon, np.inf),
+    ):
+        way, least = cheapest(limit, depth, ANY_ACTION, np.inf)
+        if len(way):
+            for action in SEARCHED_ACTIONS:
+                if can_jump or action not in JUMPS:
+                    found, cost = cheapest(limit, depth, action, least + margin)
+                    # What is merged in one search is not in another.
+                    costs[action] = max(cost - least, 0.0) if len(found) else np.inf
+            costs[way[0]] = 0.0
+            break
+    return costs
 
 
 def hopeless_actions(

@@ -36,6 +36,7 @@ SEARCHED_ACTIONS = (RIGHT, RIGHT_JUMP, NO_OP, JUMP, LEFT, LEFT_JUMP)
 
 JUMPS = (RIGHT_JUMP, JUMP, LEFT_JUMP)
 N_BRANCHES = len(SEARCHED_ACTIONS)
+ANY_ACTION = -1
 _NEAR_BOX = 3.0  # tiles to a box that the agent may come to stand on
 _AWAY = 2.0  # tiles from a hazard at which one can stand and wait
 
@@ -43,6 +44,7 @@ _AWAY = 2.0  # tiles from a hazard at which one can stand and wait
 _REACH = 0.499
 TILES_PER_STEP = 0.5  # top speed
 _STEPS_LOST_FROM_REST = 4.0  # in gathering speed
+_WORTH_BEYOND = 0.5  # of a step that is saved beyond the limit
 
 # Places in the array of costs, in the order of the planner's settings.
 _JUMP, _JUMP_DELAY, _NO_OP, _LEFT, _MARGIN, _HAZARD, _WEIGHT = range(7)
@@ -175,9 +177,15 @@ def _doubled(array):
 
 @numba.njit(cache=True)
 def _cost_from_limit(agent, limit):
-    """Cost of having stopped the search here: less where the agent came farther."""
+    """Cost of having stopped here, and before the limit of what is still to go.
+
+    No plan takes less: a step at top speed, and one on the ground that gathers speed,
+    lower it by 1 before the limit, and by less beyond: who comes farther has won time,
+    but is nearer to what is not seen yet.
+    """
     lost = _STEPS_LOST_FROM_REST * max(0.0, 1.0 - agent[VX] / TILES_PER_STEP)
-    return lost - (agent[X] - limit) / TILES_PER_STEP
+    steps = (limit - agent[X]) / TILES_PER_STEP
+    return lost + (steps if steps > 0 else _WORTH_BEYOND * steps)
 
 
 # Without Python's lock, so that threads can plan side by side.
@@ -198,6 +206,8 @@ def search(
     costs,
     max_nodes,
     hold,
+    first_action,
+    bound,
 ):
     """A* from a world to its coin, or to safe ground at a limit on the way there.
 
@@ -214,21 +224,25 @@ def search(
         goal_column: float, the coin's column in the grid.
         limit: float, x from which on safe ground will do; inf for the coin only.
         sight: float, x beyond which no step is planned; inf for none.
-        depth: float, y below which no step is planned; -inf for none.
+        depth: float, tiles below the highest point of a flight, below which no step is
+            planned; inf for none.
         first_time: the steps of the plan that were taken before.
         n_steps: how many steps a plan may take.
         costs: float64 [7], in the order of `PlannerSettings`.
         max_nodes: positions to look at before giving up.
         hold: steps for which keys are held, at least.
+        first_action: one of `SEARCHED_ACTIONS` to begin with, or ANY_ACTION.
+        bound: float, cost that a plan must stay under; inf for none.
 
     Returns:
-        Actions, int64 [length]; empty where nothing was found.
+        Actions, int64 [length]; empty where nothing was found. Their cost; the bound
+        where nothing was found.
     """
-    target_column = min(goal_column, limit)
     nodes = np.empty((1024, N_AGENT_FIELDS), np.float32)
     links = np.empty((1024, 3), np.int64)  # time, parent, action taken first
     paid = np.empty(1024, np.float64)
-    nodes[0], paid[0], n_nodes = agent, 0.0, 1
+    heights = np.empty(1024, np.float64)  # the highest y of the flight
+    nodes[0], paid[0], heights[0], n_nodes = agent, 0.0, agent[Y], 1
     links[0, 0], links[0, 1], links[0, 2] = 0, -1, -1
 
     # Situations seen, and the least paid to get there.
@@ -239,7 +253,7 @@ def search(
     ahead[0], n_ahead = enemies, 1
     timed = enemies.shape[0] > 0
 
-    best, best_cost = -1, np.inf
+    best, best_cost = -1, bound
     queue = [(0.0, 0)]
     while len(queue) and queue[0][0] < best_cost and n_nodes < max_nodes:
         _, node = heapq.heappop(queue)
@@ -259,11 +273,16 @@ def search(
         for action in SEARCHED_ACTIONS:
             if action in JUMPS and not on_ground:
                 continue
+            is_first = node == 0 and first_action != ANY_ACTION
+            if is_first and action != first_action:
+                continue
             if n_nodes == nodes.shape[0]:
-                nodes, links, paid = _doubled(nodes), _doubled(links), _doubled(paid)
+                nodes, links = _doubled(nodes), _doubled(links)
+                paid, heights = _doubled(paid), _doubled(heights)
             child = nodes[n_nodes]
             child[:] = nodes[node]
             cost, then, latest = paid[node], time, min(time + hold, n_steps)
+            height = heights[node]
             ending, lands, safe, allowed = RUNNING, on_ground, False, True
             while ending != COIN and not safe and then < latest:
                 key_down = action if then == time else _held(action)
@@ -272,12 +291,14 @@ def search(
                 then += 1
                 bodies = ahead[then]
                 ending = outcome(child, bodies, saws, grid)
-                allowed = ending != DEAD and child[X] <= sight and child[Y] >= depth
+                is_seen = child[X] <= sight and child[Y] >= height - depth
+                allowed = ending != DEAD and is_seen
                 if not allowed:
                     break
                 nearness = _hazard_nearness(child, bodies, saws, grid, costs[_MARGIN])
                 cost += costs[_HAZARD] * nearness
                 lands = supported(child, grid)
+                height = child[Y] if lands else max(height, child[Y])
                 safe = child[X] >= limit and lands and nearness == 0
             if not allowed:
                 continue
@@ -289,17 +310,23 @@ def search(
                     continue
                 best, best_cost = n_nodes, end_cost
             else:
-                key = _key(child, lands, then if timed else 0)
-                slot = _slot(keys, key)
-                if keys[slot] != 0 and least[slot] <= cost:
-                    continue
-                n_keys += keys[slot] == 0
-                keys[slot], least[slot] = key, cost
-                if 2 * n_keys > keys.shape[0]:
-                    keys, least = _doubled_table(keys, least)
-                estimate = cost + costs[_WEIGHT] * _steps_to_go(child, target_column)
-                heapq.heappush(queue, (estimate, n_nodes))
-            paid[n_nodes] = cost
+                # The only way to begin must not hide, by coarseness, how it goes on.
+                if not is_first:
+                    key = _key(child, lands, then if timed else 0)
+                    slot = _slot(keys, key)
+                    if keys[slot] != 0 and least[slot] <= cost:
+                        continue
+                    n_keys += keys[slot] == 0
+                    keys[slot], least[slot] = key, cost
+                    if 2 * n_keys > keys.shape[0]:
+                        keys, least = _doubled_table(keys, least)
+                if limit < goal_column:
+                    to_go = _cost_from_limit(child, limit)
+                else:
+                    to_go = _steps_to_go(child, goal_column)
+                weight = costs[_WEIGHT] if to_go > 0 else 1.0
+                heapq.heappush(queue, (cost + weight * to_go, n_nodes))
+            paid[n_nodes], heights[n_nodes] = cost, height
             links[n_nodes, 0], links[n_nodes, 1] = then, node
             links[n_nodes, 2] = action
             n_nodes += 1
@@ -311,7 +338,7 @@ def search(
         actions[links[parent, 0] : links[best, 0]] = _held(first)
         actions[links[parent, 0]] = first
         best = parent
-    return actions
+    return actions, best_cost
 
 
 @numba.njit(cache=True, nogil=True)

@@ -12,12 +12,14 @@ from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.coinrun_physics import X
 from lucid_rl.games.coinrun_planner import (
     CarefulSettings,
+    action_costs,
     careful_plan,
     deadly_actions,
     deadly_to_the_slow,
     hopeless_actions,
 )
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
+from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.training.demonstrations import Demonstrations
@@ -63,6 +65,8 @@ class TeacherSettings:
         gamma: discount of the value function's targets.
         detour: steps that a player needs to the coin, by those at top speed; for the
             value function's targets.
+        temperature: of labels, in steps: an action whose way costs so much more than
+            the best is 1/e as probable. With 0, a label is the best action alone.
         knows_levels: it goes by all hazards of a level and not only by those in the
             picture: for few levels, which a student can know by heart.
         planner: how it plans.
@@ -85,6 +89,7 @@ class TeacherSettings:
     least_probability: float = 0.02
     gamma: float = 0.999
     detour: float = 1.2
+    temperature: float = 0.0
     knows_levels: bool = False
     planner: CarefulSettings = field(default_factory=CarefulSettings)
     restarts: RestartSettings = field(default_factory=RestartSettings)
@@ -105,9 +110,10 @@ class TeacherSettings:
                 raise SettingsError(
                     f"{name} must lie in [0, 1], got {getattr(self, name)}"
                 )
-        if self.stretch_steps < 1:
+        if self.stretch_steps < 1 or not self.temperature >= 0:
             raise SettingsError(
-                f"stretch_steps must be at least 1, got {self.stretch_steps}"
+                "stretch_steps must be at least 1, and temperature 0, got "
+                f"{self.stretch_steps} and {self.temperature}"
             )
 
 
@@ -167,13 +173,15 @@ class PlannerTeacher:
         ]
         kept, deadly = self._choose_frames(worlds)
         logits, _ = student(step.observations)
-        wanted = ~self._by_student
-        wanted[kept] = True
-        planned = np.full(game.n_envs, _NO_WAY)
-        planned[wanted] = self._for_each(
-            np.flatnonzero(wanted),
-            lambda i: next(iter(careful_plan(worlds[i], settings.planner)), _NO_WAY),
+        is_kept = np.zeros(game.n_envs, bool)
+        is_kept[kept] = True
+        wanted = np.flatnonzero(is_kept | ~self._by_student)
+        costs = np.full((game.n_envs, game.n_actions), np.inf)
+        costs[wanted] = self._for_each(
+            wanted, lambda i: self._costs(worlds[i], is_kept[i])
         )
+        has_way = np.isfinite(costs).any(axis=1)
+        planned = np.where(has_way, costs.argmin(axis=1), _NO_WAY)
         labels = planned[kept]
         shown = [worlds[i] for i in kept]
         known = labels != _NO_WAY
@@ -193,17 +201,18 @@ class PlannerTeacher:
             for k in np.flatnonzero(known)
             if any(shown[k].hazards_between(-settings.near_left, settings.near_right))
         ]
-        asked = [np.flatnonzero(likely[kept[k]] & ~deadly[k]) for k in near]
+        uncertain = likely[kept] & np.isinf(costs[kept]) & ~deadly
+        asked = [np.flatnonzero(uncertain[k]) for k in near]
         hopeless = self._for_each(
             range(len(near)),
             lambda n: hopeless_actions(shown[near[n]], asked[n], settings.planner),
         )
         for k, actions in zip(near, hopeless, strict=True):
             deadly[k] |= actions
-        targets = np.zeros(deadly.shape, np.float32)
         copied = np.flatnonzero(labels != _NO_WAY)
-        targets[copied, labels[copied]] = 1
-        deadly &= targets == 0
+        deadly[copied, labels[copied]] = False
+        targets = np.zeros(deadly.shape, np.float32)
+        targets[copied] = self._targets(costs[kept[copied]], deadly[copied])
         maps = batch_object_maps([game.worlds()[i] for i in kept], MAP_SIZE)
         maps = maps[:, _CLASS_INDICES]
         frames = (
@@ -216,6 +225,20 @@ class PlannerTeacher:
         )
         game.act(self._choose_actions(logits, planned))
         return frames
+
+    def _costs(self, world: World, is_label: bool) -> np.ndarray:
+        """Costs of actions beyond the best one's, f64 [A]; inf where no way is."""
+        settings = self._settings
+        if is_label and settings.temperature:
+            return action_costs(world, settings.planner)
+        costs = np.full(self._game.n_actions, np.inf)
+        costs[careful_plan(world, settings.planner)[:1]] = 0
+        return costs
+
+    def _targets(self, costs: np.ndarray, deadly: np.ndarray) -> np.ndarray:
+        """Probabilities of actions by their costs, f64 [k, A]."""
+        weights = np.exp(-costs / (self._settings.temperature or 1.0)) * ~deadly
+        return weights / weights.sum(axis=1, keepdims=True)
 
     def _for_each(self, items: Iterable, look: Callable) -> list:
         """What `look` finds for each, in order; the searches hold no lock."""

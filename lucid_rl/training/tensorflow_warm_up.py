@@ -138,7 +138,10 @@ class TensorFlowWarmUp:
             self._linear_moments[name] = tf.nn.moments(floats, axes)
             return linear
 
-        forward("clear", self._folded, inputs, bfloat16, measure, self._n_frozen)
+        measured = forward(
+            "clear", self._folded, inputs, bfloat16, measure, self._n_frozen
+        )
+        _, self._measured = self._objective(measured)
         self._acting = forward("clear", self._folded, self._pixels, bfloat16)
         self._predicted = tf.sigmoid(self._map_logits(self._acting)[-1])
         # A player that updates do not change, so that it can play beside them.
@@ -359,11 +362,12 @@ class TensorFlowWarmUp:
     def measure(self, examples: Demonstrations) -> dict[str, float]:
         """Returns the statistics of some examples, without learning from them.
 
-        Batch normalisation takes its moments from them, a large minibatch at a time,
-        and not from the running ones, which lag while the network learns.
+        They are the folded network's, which acts: with moments of the examples' own,
+        batch normalisation would hide how other frames differ from those learned from,
+        or make it worse.
         """
         batches = [
-            self._session.run(self._statistics, self._feed(examples.take(rows)))
+            self._session.run(self._measured, self._feed(examples.take(rows)))
             for rows in np.array_split(
                 np.arange(len(examples)), -(-len(examples) // _MEASURED_AT_ONCE)
             )

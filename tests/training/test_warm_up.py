@@ -9,7 +9,7 @@ import pytest
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, object_maps
 from lucid_rl.games.coinrun_physics import X
-from lucid_rl.games.coinrun_planner import careful_plan
+from lucid_rl.games.coinrun_planner import action_costs, careful_plan
 from lucid_rl.games.coinrun_world import as_world
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.model.graph_model import GraphModel
@@ -119,6 +119,36 @@ def test_labels_are_of_the_frames_they_come_with():
         assert set(frames.targets.sum(axis=1)) <= {0, 1}
         # What is not deadly is left to the student, or nothing is to blame.
         assert not frames.deadly.all(axis=1).any()
+    game.close()
+
+
+def test_labels_by_cost_leave_open_what_hardly_matters():
+    temperature = 1.5
+    settings = TeacherSettings(
+        student_share=0.5, temperature=temperature, least_probability=1, **EVERY_FRAME
+    )
+    game = make_game(GameSettings(n_envs=8, seed=2))
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    n_open = 0
+    for _ in range(15):
+        worlds = [as_world(state).as_seen() for state in game.get_states()]
+        frames = teacher.play(run_right, 1)
+        assert len(frames) == 8
+        for world, target, deadly in zip(
+            worlds, frames.targets, frames.deadly, strict=True
+        ):
+            if target.any():
+                costs = action_costs(world)
+                best = costs.argmin()
+                # What is deadly to the slow is no choice, whatever it costs.
+                expected = np.exp(-costs / temperature) * ~deadly
+                assert target.argmax() == best and not deadly[best]
+                np.testing.assert_allclose(
+                    target / target[best], expected / expected[best], rtol=1e-5
+                )
+                assert target.sum() == pytest.approx(1)
+                n_open += target.max() < 0.9
+    assert n_open > 0
     game.close()
 
 
