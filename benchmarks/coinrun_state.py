@@ -23,6 +23,7 @@ from lucid_rl.games.coinrun_physics import COIN, RUNNING
 from lucid_rl.games.coinrun_planner import (
     CarefulSettings,
     PlannerSettings,
+    action_costs,
     careful_plan,
     deadly_to_the_slow,
     plan,
@@ -199,31 +200,45 @@ def _play_level(
 
 
 def time_labels(worlds: list[World]) -> dict[str, float]:
-    """Mean processor time, in ms, of what the warm-up's teacher asks for, mid-level.
-
-    The worlds are taken after some steps to the right, where hazards are.
-    """
+    """Mean processor time, in ms, of what the warm-up's teacher asks for."""
     careful, guidance = CarefulSettings(), GuidanceSettings()
-    later = [world.copy() for world in worlds]
-    for world in later:
-        for _ in range(20):
-            if world.copy().step(_RIGHT) == RUNNING:
-                world.step(_RIGHT)
     tasks = {
         "plan": lambda world: plan(world),
         "careful_plan": lambda world: careful_plan(world.as_seen(), careful),
+        "action_costs": lambda world: action_costs(world.as_seen(), careful),
         "deadly_to_the_slow": lambda world: deadly_to_the_slow(
             world.as_seen(), guidance.hold, guidance.reaction
         ),
     }
     result = {}
     for name, task in tasks.items():
-        task(later[0])
+        task(worlds[0])
         start = time.process_time()
-        for world in later:
+        for world in worlds:
             task(world)
-        result[name] = 1e3 * (time.process_time() - start) / len(later)
+        result[name] = 1e3 * (time.process_time() - start) / len(worlds)
     return result
+
+
+def measure_choices(worlds: list[World]) -> dict[str, float]:
+    """Share of worlds in which the second best action costs hardly more, or much."""
+    costs = np.sort([action_costs(world.as_seen()) for world in worlds], axis=1)
+    costs = costs[np.isfinite(costs[:, 0]), 1]
+    return {
+        "less than half a step": float((costs < 0.5).mean()),
+        "less than a step": float((costs < 1).mean()),
+        "more than four steps": float((costs > 4).mean()),
+    }
+
+
+def _mid_level(worlds: list[World]) -> list[World]:
+    """The worlds after some steps to the right, where hazards are."""
+    later = [world.copy() for world in worlds]
+    for world in later:
+        for _ in range(20):
+            if world.copy().step(_RIGHT) == RUNNING:
+                world.step(_RIGHT)
+    return later
 
 
 def measure_physics(n_steps: int) -> dict[str, int]:
@@ -295,13 +310,15 @@ def main() -> None:
 
     with make_game(GameSettings(n_envs=args.levels, seed=1234)) as game:
         states = game.get_states()
+    worlds = [as_world(state) for state in states]
     results = {
         "command": f"python -m benchmarks.coinrun_state --levels={args.levels} "
         f"--failures={args.failures} --steps={args.steps}",
         "physics": measure_physics(args.steps),
-        "planner": compare_planners([as_world(state) for state in states]),
-        "players_who_see": measure_sight([as_world(state) for state in states]),
-        "cpu_ms_per_label": time_labels([as_world(state) for state in states]),
+        "planner": compare_planners(worlds),
+        "players_who_see": measure_sight(worlds),
+        "cpu_ms_per_label": time_labels(_mid_level(worlds)),
+        "second_best_actions": measure_choices(_mid_level(worlds)),
         "causes": measure_causes(args.failures),
         "microseconds_per_state": time_reading(states),
         "milliseconds_per_step_of_64": time_steps(args.steps),

@@ -49,6 +49,9 @@ class PlannerSettings:
         hazard_cost: for a step that all but touches a hazard; falls linearly to 0
             at the margin.
         heuristic_weight: above 1, the search is quicker and plans are a little worse.
+        short_hold_cost: for each step that the first key is held for less than `hold`.
+            Who plans anew at each step, and has to hold the first key each time, never
+            comes to press the next one where it is due sooner.
         max_nodes: positions to look at before giving up.
         hold: steps for which keys are held, at least. With 1, plans steer by single key
             presses, and nobody can learn from a picture when each is due.
@@ -61,6 +64,7 @@ class PlannerSettings:
     hazard_margin: float = 1.0
     hazard_cost: float = 3.0
     heuristic_weight: float = 1.5
+    short_hold_cost: float = 3.0
     max_nodes: int = 100_000
     hold: int = 1
 
@@ -78,7 +82,7 @@ class PlannerSettings:
             )
 
     def costs(self) -> np.ndarray:
-        """Returns all but the last two, float64 [7], in the search's order."""
+        """Returns all but the last two, float64 [8], in the search's order."""
         return np.array(dataclasses.astuple(self)[:-2], np.float64)
 
 

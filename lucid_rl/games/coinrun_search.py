@@ -47,7 +47,7 @@ _STEPS_LOST_FROM_REST = 4.0  # in gathering speed
 _WORTH_BEYOND = 0.5  # of a step that is saved beyond the limit
 
 # Places in the array of costs, in the order of the planner's settings.
-_JUMP, _JUMP_DELAY, _NO_OP, _LEFT, _MARGIN, _HAZARD, _WEIGHT = range(7)
+_JUMP, _JUMP_DELAY, _NO_OP, _LEFT, _MARGIN, _HAZARD, _WEIGHT, _SHORT = range(8)
 
 
 @numba.njit(cache=True)
@@ -228,9 +228,9 @@ def search(
             planned; inf for none.
         first_time: the steps of the plan that were taken before.
         n_steps: how many steps a plan may take.
-        costs: float64 [7], in the order of `PlannerSettings`.
+        costs: float64 [8], in the order of `PlannerSettings`.
         max_nodes: positions to look at before giving up.
-        hold: steps for which keys are held, at least.
+        hold: steps for which keys are held, at least; the first one at a cost only.
         first_action: one of `SEARCHED_ACTIONS` to begin with, or ANY_ACTION.
         bound: float, cost that a plan must stay under; inf for none.
 
@@ -270,7 +270,10 @@ def search(
             _move_enemies(ahead[n_ahead], grid, crates)
             n_ahead += 1
 
-        for action in SEARCHED_ACTIONS:
+        # The first key may be let go sooner, as it may have been pressed before.
+        for branch in range(N_BRANCHES * (hold if node == 0 else 1)):
+            action = SEARCHED_ACTIONS[branch % N_BRANCHES]
+            n_held = hold - branch // N_BRANCHES
             if action in JUMPS and not on_ground:
                 continue
             is_first = node == 0 and first_action != ANY_ACTION
@@ -281,7 +284,8 @@ def search(
                 paid, heights = _doubled(paid), _doubled(heights)
             child = nodes[n_nodes]
             child[:] = nodes[node]
-            cost, then, latest = paid[node], time, min(time + hold, n_steps)
+            cost = paid[node] + costs[_SHORT] * (hold - n_held)
+            then, latest = time, min(time + n_held, n_steps)
             height = heights[node]
             ending, lands, safe, allowed = RUNNING, on_ground, False, True
             while ending != COIN and not safe and then < latest:

@@ -148,20 +148,22 @@ def test_who_holds_keys_can_be_copied_clumsily():
     worlds = [World.from_state(parse_state(d)) for d in engine.callmethod("get_state")]
     engine.close()
 
-    def share_finished(hold):
+    def share_finished(hold, clumsiness=0.3):
         settings = CarefulSettings().holding(hold)
         rng, n_won = np.random.default_rng(0), 0
         for world in worlds:
             world, ending, action = world.copy(), RUNNING, RIGHT
             while ending == RUNNING and world.time < 300:
-                if rng.random() < 0.7:
+                if rng.random() >= clumsiness:
                     action = next(iter(careful_plan(world.as_seen(), settings)), RIGHT)
                 ending = world.step(action)
             n_won += ending == COIN
         return n_won / len(worlds)
 
     held, hasty = share_finished(3), share_finished(1)
-    assert held > hasty + 0.02 and held > 0.95
+    assert held > hasty + 0.05 and held > 0.9
+    # Who plans anew at each step is not held up by the key of the plan before.
+    assert share_finished(3, clumsiness=0) > 0.97
 
 
 def test_no_way_is_none(room):
