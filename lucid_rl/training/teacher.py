@@ -178,7 +178,7 @@ class PlannerTeacher:
         wanted = np.flatnonzero(is_kept | ~self._by_student)
         costs = np.full((game.n_envs, game.n_actions), np.inf)
         costs[wanted] = self._for_each(
-            wanted, lambda i: self._costs(worlds[i], is_kept[i])
+            wanted, lambda i: self._costs(worlds[i], bool(is_kept[i]))
         )
         has_way = np.isfinite(costs).any(axis=1)
         planned = np.where(has_way, costs.argmin(axis=1), _NO_WAY)
