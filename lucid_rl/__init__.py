@@ -16,8 +16,8 @@ from lucid_rl.checkpoints.checkpoint import (
 from lucid_rl.version import __version__
 
 # TensorFlow reads this when it is imported. By itself it leaves oneDNN out on
-# processors without instructions for neural networks, where convolutions are more than
-# twice as fast with it all the same.
+# processors without instructions for neural networks, where it makes convolutions fast
+# all the same (docs/dependencies.md).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 __all__ = [
