@@ -120,20 +120,8 @@ def plan(
     actions: list[int] = []
     ending, arrived = RUNNING, False
     while goal is not None and ending == RUNNING and not arrived:
-        n_steps = world.timeout - world.time - len(actions)
-        found, _ = search(
-            *world.arrays(),
-            float(goal[0]),
-            limit,
-            farthest,
-            depth,
-            len(actions),
-            n_steps,
-            settings.costs(),
-            settings.max_nodes,
-            settings.hold,
-            ANY_ACTION,
-            np.inf,
+        found, _ = _search(
+            world, settings, limit, farthest, depth, n_taken_before=len(actions)
         )
         if not len(found):
             break
@@ -142,6 +130,35 @@ def plan(
         actions += found[:n_taken].tolist()
         arrived = world.agent[X] >= limit and n_taken == len(found)
     return actions if ending == COIN or arrived else None
+
+
+def _search(
+    world: World,
+    settings: PlannerSettings,
+    limit: float,
+    sight: float,
+    depth: float,
+    n_taken_before: int = 0,
+    first_action: int = ANY_ACTION,
+    bound: float = np.inf,
+) -> tuple[np.ndarray, float]:
+    """`coinrun_search.search` from a world that has a coin."""
+    goal = world.goal()
+    assert goal is not None
+    return search(
+        *world.arrays(),
+        float(goal[0]),
+        limit,
+        sight,
+        depth,
+        n_taken_before,
+        world.timeout - world.time - n_taken_before,
+        settings.costs(),
+        settings.max_nodes,
+        settings.hold,
+        first_action,
+        bound,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,38 +234,28 @@ def action_costs(
         in the air; all inf where no way was found.
     """
     costs = np.full(N_ACTIONS, np.inf)
-    goal = world.goal()
-    if goal is None:
+    if world.goal() is None:
         return costs
     x = float(world.agent[X])
     planner = dataclasses.replace(settings.planner, heuristic_weight=1.0)
-
-    def cheapest(limit, depth, first_action, bound):
-        return search(
-            *world.arrays(),
-            float(goal[0]),
-            limit,
-            np.inf,
-            depth,
-            0,
-            world.timeout - world.time,
-            planner.costs(),
-            planner.max_nodes,
-            planner.hold,
-            first_action,
-            bound,
-        )
-
     can_jump = world.has_support()
     for limit, depth in (
         (x + settings.horizon, settings.depth),
         (x + settings.bold_horizon, np.inf),
     ):
-        way, least = cheapest(limit, depth, ANY_ACTION, np.inf)
+        way, least = _search(world, planner, limit, np.inf, depth)
         if len(way):
             for action in SEARCHED_ACTIONS:
                 if can_jump or action not in JUMPS:
-                    found, cost = cheapest(limit, depth, action, least + margin)
+                    found, cost = _search(
+                        world,
+                        planner,
+                        limit,
+                        np.inf,
+                        depth,
+                        first_action=action,
+                        bound=least + margin,
+                    )
                     # What is merged in one search is not in another.
                     costs[action] = max(cost - least, 0.0) if len(found) else np.inf
             costs[way[0]] = 0.0
