@@ -83,7 +83,8 @@ class PlannerSettings:
 
     def costs(self) -> np.ndarray:
         """Returns all but the last two, float64 [8], in the search's order."""
-        return np.array(dataclasses.astuple(self)[:-2], np.float64)
+        names = [field.name for field in dataclasses.fields(self)[:-2]]
+        return np.array([getattr(self, name) for name in names], np.float64)
 
 
 def plan(
@@ -172,6 +173,9 @@ class CarefulSettings:
             high: who jumps off a height does not see, all the way, where it ends.
         bold_horizon: tiles that are planned, whatever is below, where none does.
         planner: what plans cost. Searches are many: they are quick ones.
+        max_compared: positions that each of `action_costs`'s searches looks at before
+            giving up. One frame in twenty has no way, or a long one, and took more than
+            half of the time.
     """
 
     horizon: float = 3.0
@@ -182,13 +186,18 @@ class CarefulSettings:
             heuristic_weight=2.0, max_nodes=4000, hold=3
         )
     )
+    max_compared: int = 1000
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "depth", "bold_horizon"):
+        for name in ("horizon", "depth", "bold_horizon", "max_compared"):
             if not getattr(self, name) > 0:
                 raise SettingsError(
                     f"{name} must be more than 0, got {getattr(self, name)}"
                 )
+
+    def reaches(self) -> tuple[tuple[float, float], ...]:
+        """How far to look, in tiles to the right and down: with care, else boldly."""
+        return (self.horizon, self.depth), (self.bold_horizon, np.inf)
 
     def holding(self, n_steps: int) -> "CarefulSettings":
         """The same, with plans that hold every key for at least so many steps."""
@@ -208,12 +217,15 @@ def careful_plan(
     Returns:
         Actions; none where no way was found.
     """
-    careful = plan(world, settings.planner, settings.horizon, depth=settings.depth)
-    return careful or plan(world, settings.planner, settings.bold_horizon) or []
+    for horizon, depth in settings.reaches():
+        way = plan(world, settings.planner, horizon, depth=depth)
+        if way:
+            return way
+    return []
 
 
 def action_costs(
-    world: World, settings: CarefulSettings = CarefulSettings(), margin: float = 8.0
+    world: World, settings: CarefulSettings = CarefulSettings(), margin: float = 2.0
 ) -> np.ndarray:
     """How much more than the best way costs the one that begins with each action.
 
@@ -236,30 +248,25 @@ def action_costs(
     costs = np.full(N_ACTIONS, np.inf)
     if world.goal() is None:
         return costs
-    x = float(world.agent[X])
-    planner = dataclasses.replace(settings.planner, heuristic_weight=1.0)
+    planner = dataclasses.replace(
+        settings.planner, heuristic_weight=1.0, max_nodes=settings.max_compared
+    )
     can_jump = world.has_support()
-    for limit, depth in (
-        (x + settings.horizon, settings.depth),
-        (x + settings.bold_horizon, np.inf),
-    ):
-        way, least = _search(world, planner, limit, np.inf, depth)
+    for horizon, depth in settings.reaches():
+        reach = float(world.agent[X]) + horizon, np.inf, depth
+        way, least = _search(world, planner, *reach)
         if len(way):
-            for action in SEARCHED_ACTIONS:
-                if can_jump or action not in JUMPS:
-                    found, cost = _search(
-                        world,
-                        planner,
-                        limit,
-                        np.inf,
-                        depth,
-                        first_action=action,
-                        bound=least + margin,
-                    )
-                    # What is merged in one search is not in another.
-                    costs[action] = max(cost - least, 0.0) if len(found) else np.inf
-            costs[way[0]] = 0.0
             break
+    else:
+        return costs
+    for action in SEARCHED_ACTIONS:
+        if can_jump or action not in JUMPS:
+            found, cost = _search(
+                world, planner, *reach, first_action=action, bound=least + margin
+            )
+            # What is merged in one search is not in another.
+            costs[action] = max(cost - least, 0.0) if len(found) else np.inf
+    costs[way[0]] = 0.0
     return costs
 
 

@@ -4,6 +4,7 @@ A `World` is stepped without the engine and follows it to the last bit.
 """
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -198,6 +199,10 @@ class World:
 
     def goal(self) -> tuple[int, int] | None:
         """Column and row of the coin, or None where the level has none."""
+        return self._goal
+
+    @functools.cached_property
+    def _goal(self) -> tuple[int, int] | None:
         rows, columns = np.nonzero(self.grid == GOAL)
         return (int(columns[0]), int(rows[0])) if len(rows) else None
 

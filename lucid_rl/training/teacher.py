@@ -39,7 +39,8 @@ MAP_SIZE = 16  # cells along a side
 _NO_WAY = -1  # in place of an action, where the planner finds none
 _CLASS_INDICES = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
 
-Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+# Of observations: logits, and what is to be learned from in their place.
+Student = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,6 @@ class TeacherSettings:
         air_share: and of these in the air, where less is left to decide.
         plain_share: and of these without a hazard close by.
         saw_share: or with buzzsaws only, the commonest hazard.
-        calm_share: and of these in which all actions are deadly, or none.
         near_left: tiles to the left of the agent where a hazard is close by.
         near_right: and to the right.
         hold: see `deadly_actions`: the student is no acrobat.
@@ -81,7 +81,6 @@ class TeacherSettings:
     air_share: float = 0.8
     plain_share: float = 0.1
     saw_share: float = 0.7
-    calm_share: float = 0.5
     near_left: float = 2.0
     near_right: float = 6.5
     hold: int = 6
@@ -102,7 +101,6 @@ class TeacherSettings:
             "air_share",
             "plain_share",
             "saw_share",
-            "calm_share",
             "least_probability",
             "gamma",
         ):
@@ -146,11 +144,12 @@ class PlannerTeacher:
         self._restarts = Restarts(self._game, settings.restarts, rng)
         self._ages = np.full(game.n_envs, -1)  # the first step is still to come
 
-    def play(self, student: Policy, n_steps: int) -> Demonstrations:
+    def play(self, student: Student, n_steps: int) -> Demonstrations:
         """Plays `n_steps` steps in every environment and labels the frames kept.
 
         Args:
-            student: logits and values of observations.
+            student: gives logits for observations, and what its layers that are not
+                trained made of these; where there are none, themselves.
             n_steps: of each environment.
 
         Returns:
@@ -172,7 +171,7 @@ class PlannerTeacher:
             for world in game.worlds()
         ]
         kept, deadly = self._choose_frames(worlds)
-        logits, _ = student(step.observations)
+        logits, inputs = student(step.observations)
         is_kept = np.zeros(game.n_envs, bool)
         is_kept[kept] = True
         wanted = np.flatnonzero(is_kept | ~self._by_student)
@@ -216,7 +215,7 @@ class PlannerTeacher:
         maps = batch_object_maps([game.worlds()[i] for i in kept], MAP_SIZE)
         maps = maps[:, _CLASS_INDICES]
         frames = (
-            step.observations[kept].copy(),
+            inputs[kept],
             targets,
             deadly,
             self._returns(shown, known),
@@ -272,9 +271,7 @@ class PlannerTeacher:
             lambda i: deadly_to_the_slow(worlds[i], settings.hold, settings.reaction),
         )
         deadly = np.reshape(found, (len(drawn), self._game.n_actions)).astype(bool)
-        at_stake = deadly.any(axis=1) & ~deadly.all(axis=1)
-        chosen = at_stake | (rng.random(len(drawn)) < settings.calm_share)
-        return drawn[chosen], deadly[chosen]
+        return drawn, deadly
 
     def _returns(self, worlds, known):
         """The discounted probability of finishing for a careful player, f32 [k]."""

@@ -113,11 +113,22 @@ class TensorFlowWarmUp:
         self._folded = self._fold(parameters)
         (n_actions,) = shapes["ppo2_model/pi/b:0"]
         self._pixels = tf.placeholder(tf.uint8, (None, 64, 64, 3))
-        perceived = inputs = self._pixels
+        # A player that updates do not change, so that it can play beside them.
+        self._held = {name: _variable(shapes[name]) for name in parameters}
+        self._hold = tf.group(
+            *(held.assign(self._folded[name]).op for name, held in self._held.items())
+        )
+        self._perceived = self._pixels
         if self._n_frozen:
-            perceived = perceive(self._folded, perceived, self._n_frozen, bfloat16)
-            inputs = tf.placeholder(perceived.dtype, perceived.shape)
-        self._perceived = perceived
+            self._perceived = perceive(
+                self._held, self._pixels, self._n_frozen, bfloat16
+            )
+        self._playing = forward(
+            "clear", self._held, self._perceived, bfloat16, n_done=self._n_frozen
+        )
+        inputs = self._pixels
+        if self._n_frozen:
+            inputs = tf.placeholder(self._perceived.dtype, self._perceived.shape)
         self._feeds = {
             "observations": inputs,
             "targets": tf.placeholder(tf.float32, (None, n_actions)),
@@ -144,13 +155,6 @@ class TensorFlowWarmUp:
         _, self._measured = self._objective(measured)
         self._acting = forward("clear", self._folded, self._pixels, bfloat16)
         self._predicted = tf.sigmoid(self._map_logits(self._acting)[-1])
-        # A player that updates do not change, so that it can play beside them.
-        self._held = {name: _variable(shapes[name]) for name in parameters}
-        self._hold = tf.group(
-            *(held.assign(self._folded[name]).op for name, held in self._held.items())
-        )
-        self._playing = forward("clear", self._held, self._pixels, bfloat16)
-
         moments = {}
 
         def normalize(name, linear):
@@ -382,10 +386,17 @@ class TensorFlowWarmUp:
         self._session.run(self._hold)
 
     def play(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `act`, with the network that was kept: other threads may update."""
+        """Plays with the network that was kept: other threads may update.
+
+        Args:
+            observations: u8 [N, 64, 64, 3].
+
+        Returns:
+            Logits f32 [N, A], and what the layers that are not trained make of the
+            observations: what examples to learn from hold.
+        """
         return self._session.run(
-            (self._playing.logits, self._playing.values),
-            {self._pixels: observations},
+            (self._playing.logits, self._perceived), {self._pixels: observations}
         )
 
     def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -393,16 +404,6 @@ class TensorFlowWarmUp:
         return self._session.run(
             (self._acting.logits, self._acting.values), {self._pixels: observations}
         )
-
-    def perceive(self, observations: np.ndarray) -> np.ndarray:
-        """Returns what the layers that are not trained make of u8 observations."""
-        if not self._n_frozen:
-            return observations
-        if not len(observations):
-            # TensorFlow's fused convolutions refuse what holds nothing.
-            kind = self._perceived.dtype.as_numpy_dtype
-            return np.zeros((0, *self._perceived.shape[1:]), kind)
-        return self._session.run(self._perceived, {self._pixels: observations})
 
     def maps(self, observations: np.ndarray) -> np.ndarray:
         """Returns the last map head's probabilities, f32 [N, 16, 16, K]."""

@@ -254,12 +254,7 @@ class WarmUp:
         return sharpened(self._network.get_parameters(), self.settings.sharpness)
 
     def _play(self) -> Demonstrations:
-        frames = self._teacher.play(self._network.play, self.settings.n_steps)
-        return self._perceived(frames)
-
-    def _perceived(self, frames: Demonstrations) -> Demonstrations:
-        observations = self._network.perceive(frames.observations)
-        return dataclasses.replace(frames, observations=observations)
+        return self._teacher.play(self._network.play, self.settings.n_steps)
 
     def _make_held_out(self, game: GameSettings) -> Demonstrations | None:
         """Frames of the teacher's own, disturbed play: the same for every run."""
@@ -275,11 +270,11 @@ class WarmUp:
         game = game.replace(n_envs=settings.n_envs, seed=_HELD_OUT_SEED)
         buffer = FrameBuffer(settings.n_held_out)
         rng = np.random.default_rng(_HELD_OUT_SEED)
+        self._network.hold()
         with make_game(game) as played:
             held_out_teacher = PlannerTeacher(played, rng, teacher)
             while buffer.n_added < settings.n_held_out:
-                frames = held_out_teacher.play(self._network.act, settings.n_steps)
-                buffer.add(self._perceived(frames))
+                buffer.add(held_out_teacher.play(self._network.play, settings.n_steps))
         return buffer.all()
 
     def _n_updates_due(self) -> int:

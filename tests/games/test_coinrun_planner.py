@@ -270,7 +270,7 @@ def test_costs_of_actions_are_those_of_what_they_lead_to(room, hold):
     planner = PlannerSettings(heuristic_weight=1, max_nodes=4000, hold=hold)
     world = with_grid(room)
     world.agent[:4] = 5.5, world.agent[Y], 0, 0
-    costs = action_costs(world, CarefulSettings(planner=planner))
+    costs = action_costs(world, CarefulSettings(planner=planner), margin=8)
     assert costs[RIGHT] == 0
     standing = hold * (1 + planner.no_op_cost)
     np.testing.assert_allclose(costs[NO_OP], standing, atol=1e-9)

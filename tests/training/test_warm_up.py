@@ -29,21 +29,19 @@ from tests.training.test_ppo import tiny
 
 N_MAPS = len(MAP_CLASSES)
 
-EVERY_FRAME = {
-    f"{which}_share": 1.0 for which in ("keep", "air", "plain", "saw", "calm")
-}
+EVERY_FRAME = {f"{which}_share": 1.0 for which in ("keep", "air", "plain", "saw")}
 
 
 def run_right(observations):
     logits = np.full((len(observations), 15), -50, np.float32)
     logits[:, 7] = 50
-    return logits, np.zeros(len(observations), np.float32)
+    return logits, observations
 
 
 def run_and_jump(observations):
-    logits, values = run_right(observations)
+    logits, inputs = run_right(observations)
     logits[:, 8] = 50  # half of the steps with a jump
-    return logits, values
+    return logits, inputs
 
 
 def examples(n=8, seed=0):
@@ -99,9 +97,7 @@ def test_the_teachers_own_play_finishes_levels():
 
 
 def test_labels_are_of_the_frames_they_come_with():
-    settings = TeacherSettings(
-        student_share=0.5, keep_share=1, plain_share=1, calm_share=1
-    )
+    settings = TeacherSettings(student_share=0.5, keep_share=1, plain_share=1)
     game = make_game(GameSettings(n_envs=4, seed=2))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
     indices = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
@@ -180,7 +176,7 @@ def test_a_teacher_may_know_the_levels():
 def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
     """Running and jumping to the right is fatal in levels with hazards."""
     settings = TeacherSettings(
-        student_share=1, stretch_steps=1, keep_share=1, air_share=1, calm_share=1
+        student_share=1, stretch_steps=1, keep_share=1, air_share=1
     )
     game = make_game(GameSettings(n_envs=64, seed=3))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
@@ -246,7 +242,8 @@ def test_the_player_kept_does_not_change_with_updates(network):
     data = examples(16, seed=5)
     network.calibrate([data])
     network.hold()
-    before, _ = network.play(data.observations)
+    before, inputs = network.play(data.observations)
+    np.testing.assert_array_equal(inputs, data.observations)
     np.testing.assert_allclose(before, network.act(data.observations)[0], atol=1e-5)
     network.update(data, 0.05)
     np.testing.assert_array_equal(network.play(data.observations)[0], before)
@@ -322,7 +319,9 @@ def test_frozen_layers_stay_and_the_rest_learns_from_what_they_see(checkpoint_a)
     )
     pictures = examples(32)
     pictures.returns[:] = 0.5
-    seen = replace(pictures, observations=network.perceive(pictures.observations))
+    network.hold()
+    _, perceived = network.play(pictures.observations)
+    seen = replace(pictures, observations=perceived)
     assert seen.observations.shape == (32, 16, 16, 32)
     logits, _ = network.act(pictures.observations)
     network.unfold([seen])
