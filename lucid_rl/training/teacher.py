@@ -1,6 +1,6 @@
 """Labelled frames of CoinRun: where objects are and what a planner would do."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
 
@@ -158,13 +158,12 @@ class PlannerTeacher:
         parts = [self._play_step(student) for _ in range(n_steps)]
         return Demonstrations(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _play_step(self, student):
-        game, rng, settings = self._game, self._rng, self._settings
+    def _play_step(self, student: Student) -> tuple[np.ndarray, ...]:
+        """Labels what is shown, takes a step, and returns the fields of the frames."""
+        game, settings = self._game, self._settings
         self._begin_episodes()
         step = game.observe()
-        switch = rng.random(game.n_envs) < 1 / settings.stretch_steps
-        chosen = rng.random(game.n_envs) < settings.student_share
-        self._by_student = np.where(switch, chosen, self._by_student)
+        self._switch_players()
         # On unlimited levels nobody can learn to avoid what is not shown.
         worlds = [
             world if settings.knows_levels else world.as_seen()
@@ -179,51 +178,83 @@ class PlannerTeacher:
         costs[wanted] = self._for_each(
             wanted, lambda i: self._costs(worlds[i], bool(is_kept[i]))
         )
-        has_way = np.isfinite(costs).any(axis=1)
-        planned = np.where(has_way, costs.argmin(axis=1), _NO_WAY)
-        labels = planned[kept]
         shown = [worlds[i] for i in kept]
-        known = labels != _NO_WAY
-        # Where the planner finds nothing there may still be a way to live; where
-        # there is none, no action is to blame.
-        deadly[deadly.all(axis=1)] = False
-        for k in np.flatnonzero(known & deadly[np.arange(len(kept)), labels]):
-            # In the air it is not to be copied; on the ground, who never dares gets
-            # nowhere.
-            if shown[k].has_support():
-                deadly[k] = deadly_actions(shown[k], hold=settings.hold)
-            else:
-                labels[k] = _NO_WAY
-        likely = special.softmax(logits, axis=1) >= settings.least_probability
-        near = [
-            k
-            for k in np.flatnonzero(known)
-            if any(shown[k].hazards_between(-settings.near_left, settings.near_right))
-        ]
-        uncertain = likely[kept] & np.isinf(costs[kept]) & ~deadly
-        asked = [np.flatnonzero(uncertain[k]) for k in near]
-        hopeless = self._for_each(
-            range(len(near)),
-            lambda n: hopeless_actions(shown[near[n]], asked[n], settings.planner),
-        )
-        for k, actions in zip(near, hopeless, strict=True):
-            deadly[k] |= actions
-        copied = np.flatnonzero(labels != _NO_WAY)
-        deadly[copied, labels[copied]] = False
-        targets = np.zeros(deadly.shape, np.float32)
-        targets[copied] = self._targets(costs[kept[copied]], deadly[copied])
+        likely = special.softmax(logits[kept], axis=1) >= settings.least_probability
+        targets, deadly = self._label(shown, costs[kept], deadly, likely)
+        has_way = np.isfinite(costs).any(axis=1)
         maps = batch_object_maps([game.worlds()[i] for i in kept], MAP_SIZE)
         maps = maps[:, _CLASS_INDICES]
         frames = (
             inputs[kept],
             targets,
             deadly,
-            self._returns(shown, known),
+            self._returns(shown, has_way[kept]),
             np.ascontiguousarray(maps.transpose(0, 2, 3, 1)),
             np.ones(len(kept), bool),
         )
+        planned = np.where(has_way, costs.argmin(axis=1), _NO_WAY)
         game.act(self._choose_actions(logits, planned))
         return frames
+
+    def _switch_players(self):
+        """Lets the student, or the teacher, play on for a stretch, here and there."""
+        rng, settings, n = self._rng, self._settings, self._game.n_envs
+        switch = rng.random(n) < 1 / settings.stretch_steps
+        chosen = rng.random(n) < settings.student_share
+        self._by_student = np.where(switch, chosen, self._by_student)
+
+    def _label(
+        self,
+        worlds: Sequence[World],
+        costs: np.ndarray,
+        deadly: np.ndarray,
+        likely: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Makes labels of what the searches found.
+
+        Args:
+            worlds: of the frames kept.
+            costs: f64 [k, A], those of `_costs`.
+            deadly: bool [k, A], actions that a slow player does not survive.
+            likely: bool [k, A], what the student may do.
+
+        Returns:
+            Probabilities of actions, f32 [k, A], all 0 where there is nothing to be
+            copied; actions to be blamed for a death or for leaving no way on, bool.
+        """
+        settings = self._settings
+        has_way = np.isfinite(costs).any(axis=1)
+        best = costs.argmin(axis=1)
+        is_copied = has_way.copy()
+        # Where the planner finds nothing there may still be a way to live; where
+        # there is none, no action is to blame.
+        deadly = deadly & ~deadly.all(axis=1, keepdims=True)
+        for k in np.flatnonzero(has_way & deadly[np.arange(len(best)), best]):
+            # In the air it is not to be copied; on the ground, who never dares gets
+            # nowhere.
+            if worlds[k].has_support():
+                deadly[k] = deadly_actions(worlds[k], hold=settings.hold)
+            else:
+                is_copied[k] = False
+        near = [
+            k
+            for k in np.flatnonzero(has_way)
+            if any(worlds[k].hazards_between(-settings.near_left, settings.near_right))
+        ]
+        asked = likely & np.isinf(costs) & ~deadly
+        hopeless = self._for_each(
+            near,
+            lambda k: hopeless_actions(
+                worlds[k], np.flatnonzero(asked[k]), settings.planner
+            ),
+        )
+        for k, actions in zip(near, hopeless, strict=True):
+            deadly[k] |= actions
+        copied = np.flatnonzero(is_copied)
+        deadly[copied, best[copied]] = False
+        targets = np.zeros(deadly.shape, np.float32)
+        targets[copied] = self._targets(costs[copied], deadly[copied])
+        return targets, deadly
 
     def _costs(self, world: World, is_label: bool) -> np.ndarray:
         """Costs of actions beyond the best one's, f64 [A]; inf where no way is."""
