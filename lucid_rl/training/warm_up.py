@@ -30,7 +30,8 @@ from lucid_rl.training.teacher import PlannerTeacher, TeacherSettings
 WARM_UP_SAVE = "warm_up.jd"
 WARM_UP_LOG = "warm_up.jsonl"
 _HELD_OUT_SEED = 2**31 - 1  # of levels and all else; no run's own
-_FIRST_SHARE = 0.4  # of the buffer, to be filled before the first update
+# To be there before the first update: so many frames, or a share of a small buffer.
+_FIRST_FRAMES, _FIRST_SHARE = 8_000, 0.4
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class WarmUpSettings:
         minibatch_size: frames in each. Small ones pay: updates count, not frames.
         learning_rate: relative change of a hidden kernel by an update, at first.
         final_learning_rate: and at the end, reached linearly.
-        buffer_size: frames to draw minibatches from.
+        buffer_size: frames to draw minibatches from. The more, the less the network
+            learns single ones by heart.
         reuse: how often a frame is drawn, on average.
         n_calibration: minibatches at the end from which the moments of batch
             normalisation are taken, before they are folded into the network.
@@ -279,7 +281,8 @@ class WarmUp:
 
     def _n_updates_due(self) -> int:
         """As many as the reuse allows, once there is a fair sample of frames."""
-        n_frames = self._buffer.n_added - self.settings.buffer_size * _FIRST_SHARE
+        first = min(_FIRST_FRAMES, self.settings.buffer_size * _FIRST_SHARE)
+        n_frames = self._buffer.n_added - first
         size = self.settings.minibatch_size
         if n_frames <= 0:
             return 0
