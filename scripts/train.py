@@ -248,6 +248,13 @@ _WARM_UP_LABEL_TEMPERATURE = flags.DEFINE_float(
     "labels; 0 for labels of the best alone.",
     lower_bound=0,
 )
+_WARM_UP_OTHER_LOOKS = flags.DEFINE_integer(
+    "warm_up_other_looks",
+    _RUN.warm_up.teacher.n_other_looks,
+    "Other backgrounds, walls and agents with which every frame is shown, beside its "
+    "own.",
+    lower_bound=0,
+)
 _WARM_UP_FIRST_TRAINED_LAYER = flags.DEFINE_string(
     "warm_up_first_trained_layer",
     _RUN.warm_up.first_trained_layer,
@@ -332,6 +339,7 @@ def _settings() -> TrainSettings:
                 student_share=_WARM_UP_STUDENT_SHARE.value,
                 knows_levels=_WARM_UP_TEACHER_KNOWS_LEVELS.value,
                 temperature=_WARM_UP_LABEL_TEMPERATURE.value,
+                n_other_looks=_WARM_UP_OTHER_LOOKS.value,
                 planner=CarefulSettings().holding(_WARM_UP_HOLD.value),
                 restarts=RestartSettings(share=_WARM_UP_RESTART_SHARE.value),
             ),

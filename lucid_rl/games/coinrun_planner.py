@@ -225,7 +225,7 @@ def careful_plan(
 
 
 def action_costs(
-    world: World, settings: CarefulSettings = CarefulSettings(), margin: float = 2.0
+    world: World, settings: CarefulSettings = CarefulSettings(), margin: float = 8.0
 ) -> np.ndarray:
     """How much more than the best way costs the one that begins with each action.
 
@@ -268,6 +268,22 @@ def action_costs(
             costs[action] = max(cost - least, 0.0) if len(found) else np.inf
     costs[way[0]] = 0.0
     return costs
+
+
+def actions_alike(action: int, can_jump: bool) -> np.ndarray:
+    """Actions that come to the same as one: who cannot jump need not let go of the key.
+
+    Args:
+        action: 0 to 14.
+        can_jump: whether a jump would start now (`World.has_support`).
+
+    Returns:
+        bool [15]; a key down, which matters on boxes only, counts as none.
+    """
+    moves = np.arange(N_ACTIONS)
+    moves[N_MOVES:] = NO_OP
+    directions, jumps = moves // 3, (moves % 3 == 2) & can_jump
+    return (directions == directions[action]) & (jumps == jumps[action])
 
 
 def hopeless_actions(

@@ -96,6 +96,25 @@ class TrackedGame:
             environments = range(self.n_envs)
         self._take(environments, states)
 
+    def drawn_as(
+        self, states: Sequence[bytes], environments: Sequence[int]
+    ) -> np.ndarray:
+        """What environments would show in other states; the game stays as it is.
+
+        Args:
+            states: complete states of this game.
+            environments: one for each.
+
+        Returns:
+            Their frames, u8 [k, 64, 64, 3].
+        """
+        self.observe()
+        now = self._game.get_states(environments)
+        self._game.set_states(states, environments)
+        frames = self._game.observe().observations[list(environments)].copy()
+        self._game.set_states(now, environments)
+        return frames
+
     def close(self) -> None:
         """Frees the game; see `VectorGame`."""
         self._game.close()

@@ -8,11 +8,13 @@ import numpy as np
 from scipy import special
 
 from lucid_rl.errors import SettingsError
+from lucid_rl.games.coinrun_looks import with_looks_of
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.coinrun_physics import X
 from lucid_rl.games.coinrun_planner import (
     CarefulSettings,
     action_costs,
+    actions_alike,
     careful_plan,
     deadly_actions,
     deadly_to_the_slow,
@@ -20,6 +22,7 @@ from lucid_rl.games.coinrun_planner import (
 )
 from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.coinrun_world import World
+from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.training.demonstrations import Demonstrations
@@ -36,6 +39,7 @@ MAP_CLASSES = (
     "wall_edge",
 )
 MAP_SIZE = 16  # cells along a side
+_MARGIN = 7.0  # temperatures by which an action may cost more, to be in a label
 _NO_WAY = -1  # in place of an action, where the planner finds none
 _CLASS_INDICES = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
 
@@ -53,7 +57,10 @@ class TeacherSettings:
         random_share: share of the teacher's actions replaced by random ones.
         keep_share: share of frames kept; those left out resemble others.
         air_share: and of these in the air, where less is left to decide.
-        plain_share: and of these without a hazard close by.
+        plain_share: and of these without a hazard close by, where the student is sure
+            enough to do as the planner does. Where it is not, all are: who falls
+            deeper than the picture does so where no hazard is in it.
+        sure_probability: of what the planner does, to be sure enough.
         saw_share: or with buzzsaws only, the commonest hazard.
         near_left: tiles to the left of the agent where a hazard is close by.
         near_right: and to the right.
@@ -67,6 +74,8 @@ class TeacherSettings:
             value function's targets.
         temperature: of labels, in steps: an action whose way costs so much more than
             the best is 1/e as probable. With 0, a label is the best action alone.
+        n_other_looks: other looks in which each frame is shown, beside its own, with
+            the same labels: backgrounds, walls and agents are exchanged between frames.
         knows_levels: it goes by all hazards of a level and not only by those in the
             picture: for few levels, which a student can know by heart.
         planner: how it plans.
@@ -80,6 +89,7 @@ class TeacherSettings:
     keep_share: float = 0.9
     air_share: float = 0.8
     plain_share: float = 0.1
+    sure_probability: float = 0.9
     saw_share: float = 0.7
     near_left: float = 2.0
     near_right: float = 6.5
@@ -89,6 +99,7 @@ class TeacherSettings:
     gamma: float = 0.999
     detour: float = 1.2
     temperature: float = 0.0
+    n_other_looks: int = 0
     knows_levels: bool = False
     planner: CarefulSettings = field(default_factory=CarefulSettings)
     restarts: RestartSettings = field(default_factory=RestartSettings)
@@ -100,6 +111,7 @@ class TeacherSettings:
             "keep_share",
             "air_share",
             "plain_share",
+            "sure_probability",
             "saw_share",
             "least_probability",
             "gamma",
@@ -108,10 +120,14 @@ class TeacherSettings:
                 raise SettingsError(
                     f"{name} must lie in [0, 1], got {getattr(self, name)}"
                 )
-        if self.stretch_steps < 1 or not self.temperature >= 0:
+        if (
+            self.stretch_steps < 1
+            or self.n_other_looks < 0
+            or not self.temperature >= 0
+        ):
             raise SettingsError(
-                "stretch_steps must be at least 1, and temperature 0, got "
-                f"{self.stretch_steps} and {self.temperature}"
+                "stretch_steps must be at least 1, n_other_looks and temperature 0, "
+                f"got {self.stretch_steps}, {self.n_other_looks} and {self.temperature}"
             )
 
 
@@ -169,8 +185,9 @@ class PlannerTeacher:
             world if settings.knows_levels else world.as_seen()
             for world in game.worlds()
         ]
-        kept, deadly = self._choose_frames(worlds)
         logits, inputs = student(step.observations)
+        policy = special.softmax(logits, axis=1)
+        kept, deadly = self._choose_frames(worlds, policy)
         is_kept = np.zeros(game.n_envs, bool)
         is_kept[kept] = True
         wanted = np.flatnonzero(is_kept | ~self._by_student)
@@ -179,18 +196,23 @@ class PlannerTeacher:
             wanted, lambda i: self._costs(worlds[i], bool(is_kept[i]))
         )
         shown = [worlds[i] for i in kept]
-        likely = special.softmax(logits[kept], axis=1) >= settings.least_probability
+        likely = policy[kept] >= settings.least_probability
         targets, deadly = self._label(shown, costs[kept], deadly, likely)
         has_way = np.isfinite(costs).any(axis=1)
         maps = batch_object_maps([game.worlds()[i] for i in kept], MAP_SIZE)
         maps = maps[:, _CLASS_INDICES]
-        frames = (
-            inputs[kept],
+        labels = (
             targets,
             deadly,
             self._returns(shown, has_way[kept]),
             np.ascontiguousarray(maps.transpose(0, 2, 3, 1)),
             np.ones(len(kept), bool),
+        )
+        looks = [inputs[kept]]
+        looks += [student(pictures)[1] for pictures in self._other_looks(kept)]
+        frames = (
+            np.concatenate(looks),
+            *(np.concatenate([label] * len(looks)) for label in labels),
         )
         planned = np.where(has_way, costs.argmin(axis=1), _NO_WAY)
         game.act(self._choose_actions(logits, planned))
@@ -202,6 +224,25 @@ class PlannerTeacher:
         switch = rng.random(n) < 1 / settings.stretch_steps
         chosen = rng.random(n) < settings.student_share
         self._by_student = np.where(switch, chosen, self._by_student)
+
+    def _other_looks(self, kept: np.ndarray) -> list[np.ndarray]:
+        """The frames kept with looks exchanged between them, each u8 [k, 64, 64, 3]."""
+        game, environments = self._game, kept.tolist()
+        if not self._settings.n_other_looks or not environments:
+            return []
+        states = [parse_state(state) for state in game.get_states(environments)]
+        return [
+            game.drawn_as(
+                [
+                    with_looks_of(state, states[k]).to_bytes()
+                    for state, k in zip(
+                        states, self._rng.permutation(len(states)), strict=True
+                    )
+                ],
+                environments,
+            )
+            for _ in range(self._settings.n_other_looks)
+        ]
 
     def _label(
         self,
@@ -260,7 +301,8 @@ class PlannerTeacher:
         """Costs of actions beyond the best one's, f64 [A]; inf where no way is."""
         settings = self._settings
         if is_label and settings.temperature:
-            return action_costs(world, settings.planner)
+            margin = _MARGIN * settings.temperature
+            return action_costs(world, settings.planner, margin)
         costs = np.full(self._game.n_actions, np.inf)
         costs[careful_plan(world, settings.planner)[:1]] = 0
         return costs
@@ -284,18 +326,24 @@ class PlannerTeacher:
             self._restarts.follow(self._ages, ended, complete)
         self._ages[ended] = 0
 
-    def _choose_frames(self, worlds):
+    def _choose_frames(self, worlds, policy):
         """Draws the environments whose frames are kept; deadly actions [k, A]."""
         rng, settings = self._rng, self._settings
-        share = np.full(len(worlds), settings.keep_share)
+        share = np.full(len(worlds), float(settings.keep_share))
+        plain = np.zeros(len(worlds), bool)
         for i, world in enumerate(worlds):
             saws, others = world.hazards_between(
                 -settings.near_left, settings.near_right
             )
             if not others:
-                share[i] *= settings.saw_share if saws else settings.plain_share
+                share[i] *= settings.saw_share if saws else 1.0
             if not world.has_support():
                 share[i] *= settings.air_share
+            plain[i] = not (saws or others)
+        plain[plain] = self._for_each(
+            np.flatnonzero(plain), lambda i: self._is_sure(worlds[i], policy[i])
+        )
+        share[plain] *= settings.plain_share
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
         found = self._for_each(
             drawn,
@@ -303,6 +351,19 @@ class PlannerTeacher:
         )
         deadly = np.reshape(found, (len(drawn), self._game.n_actions)).astype(bool)
         return drawn, deadly
+
+    def _is_sure(self, world: World, probabilities: np.ndarray) -> bool:
+        """Whether the student all but always does as the planner does, or this nothing.
+
+        Args:
+            world: what is shown.
+            probabilities: f32 [A], the student's.
+        """
+        way = careful_plan(world, self._settings.planner)
+        if not way:
+            return True
+        alike = actions_alike(way[0], world.has_support())
+        return probabilities[alike].sum() >= self._settings.sure_probability
 
     def _returns(self, worlds, known):
         """The discounted probability of finishing for a careful player, f32 [k]."""

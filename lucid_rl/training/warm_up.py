@@ -267,6 +267,7 @@ class WarmUp:
             settings.teacher,
             student_share=0.0,
             random_share=0.2,
+            n_other_looks=0,
             restarts=RestartSettings(),
         )
         game = game.replace(n_envs=settings.n_envs, seed=_HELD_OUT_SEED)

@@ -9,6 +9,7 @@ from lucid_rl.games.coinrun_planner import (
     CarefulSettings,
     PlannerSettings,
     action_costs,
+    actions_alike,
     careful_plan,
     deadly_actions,
     deadly_to_the_slow,
@@ -264,13 +265,24 @@ def test_the_slow_are_lost_earlier(room, reaction):
     assert lost and not deadly_actions(saw, hold=1)[RIGHT]
 
 
+def test_actions_alike():
+    """In the air a jump is its key left or right; keys that do nothing are none."""
+    nothing = {3, NO_OP, *range(9, 15)}
+    assert set(np.flatnonzero(actions_alike(NO_OP, can_jump=True))) == nothing
+    assert set(np.flatnonzero(actions_alike(RIGHT, can_jump=True))) == {6, RIGHT}
+    assert set(np.flatnonzero(actions_alike(RIGHT_JUMP, can_jump=True))) == {RIGHT_JUMP}
+    for action in (RIGHT, RIGHT_JUMP):
+        alike = actions_alike(action, can_jump=False)
+        assert set(np.flatnonzero(alike)) == {6, RIGHT, RIGHT_JUMP}
+
+
 @pytest.mark.parametrize("hold", [1, 3])
 def test_costs_of_actions_are_those_of_what_they_lead_to(room, hold):
     """Standing costs its steps and no more; running left, the way back as well."""
     planner = PlannerSettings(heuristic_weight=1, max_nodes=4000, hold=hold)
     world = with_grid(room)
     world.agent[:4] = 5.5, world.agent[Y], 0, 0
-    costs = action_costs(world, CarefulSettings(planner=planner), margin=8)
+    costs = action_costs(world, CarefulSettings(planner=planner))
     assert costs[RIGHT] == 0
     standing = hold * (1 + planner.no_op_cost)
     np.testing.assert_allclose(costs[NO_OP], standing, atol=1e-9)

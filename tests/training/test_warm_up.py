@@ -9,7 +9,12 @@ import pytest
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, object_maps
 from lucid_rl.games.coinrun_physics import X
-from lucid_rl.games.coinrun_planner import action_costs, careful_plan
+from lucid_rl.games.coinrun_planner import (
+    action_costs,
+    actions_alike,
+    careful_plan,
+)
+from lucid_rl.games.coinrun_search import RIGHT
 from lucid_rl.games.coinrun_world import as_world
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.model.graph_model import GraphModel
@@ -136,7 +141,7 @@ def test_labels_by_cost_leave_open_what_hardly_matters():
             worlds, frames.targets, frames.deadly, strict=True
         ):
             if target.any():
-                costs = action_costs(world)
+                costs = action_costs(world, margin=7 * temperature)
                 best = costs.argmin()
                 # What is deadly to the slow is no choice, whatever it costs.
                 expected = np.exp(-costs / temperature) * ~deadly
@@ -195,6 +200,29 @@ def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
     game.close()
 
 
+def test_frames_without_hazards_are_kept_where_the_student_is_not_sure():
+    """Who always runs right falls off heights that the planner climbs down."""
+    settings = TeacherSettings(student_share=0.5, **EVERY_FRAME | {"plain_share": 0})
+    game = make_game(GameSettings(n_envs=32, seed=2))
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    n_plain = 0
+    for _ in range(60):
+        observations = game.observe().observations.copy()
+        worlds = [as_world(state).as_seen() for state in game.get_states()]
+        frames = teacher.play(run_right, 1)
+        kept = {picture.tobytes() for picture in frames.observations}
+        for world, picture in zip(worlds, observations, strict=True):
+            near = world.hazards_between(-settings.near_left, settings.near_right)
+            way = careful_plan(world)
+            differs = (
+                bool(way) and not actions_alike(RIGHT, world.has_support())[way[0]]
+            )
+            assert (picture.tobytes() in kept) == (any(near) or differs)
+            n_plain += differs and not any(near)
+    assert n_plain > 20
+    game.close()
+
+
 def test_the_teacher_returns_to_before_failures():
     """Running into the first hazard, half of the levels begin beyond their start."""
     restarts = RestartSettings(share=0.5, least_steps=5, most_steps=20)
@@ -217,6 +245,21 @@ def test_the_teacher_returns_to_before_failures():
     assert min(map(len, starts.values())) > 50
     far = {share: np.mean(np.array(x) > 5) for share, x in starts.items()}
     assert far[0.0] < 0.05 and far[0.5] > 0.1
+
+
+def test_frames_in_other_looks_have_the_labels_of_their_own():
+    game = make_game(GameSettings(n_envs=8, seed=1))
+    settings = TeacherSettings(n_other_looks=2, **EVERY_FRAME)
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    for _ in range(15):
+        frames = teacher.play(run_right, 1)
+        own, *others = (frames.take(slice(k * 8, k * 8 + 8)) for k in range(3))
+        assert len(frames) == 24
+        for other in others:
+            assert not np.array_equal(other.observations, own.observations)
+            for name in ("targets", "deadly", "returns", "maps"):
+                assert np.array_equal(getattr(other, name), getattr(own, name))
+    game.close()
 
 
 def test_a_perfect_copy_has_no_loss_and_a_daring_one_a_risk(network):
