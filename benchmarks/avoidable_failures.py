@@ -5,7 +5,8 @@ lives on that plans anew at each step by the hazards in the picture
 (`coinrun_planner.careful_plan`). What the model did there was its mistake. PPO's
 guidance tells some: those that kill a slow player, and those that leave no way on. Some
 were due in one frame: in the frame before and in the one after, the planner does what
-the model did. A copy of the planner hardly learns those.
+the model did. A copy of the planner hardly learns those. Some come where no hazard is
+close by in the picture: the agent falls deeper than that reaches.
 
     python -m benchmarks.avoidable_failures --output=avoidable_failures.json
     python -m benchmarks.avoidable_failures --model=bundled:100_levels --n_levels=100
@@ -117,6 +118,9 @@ def find_mistake(frames: list[Frame]) -> dict[str, Any] | None:
             return {
                 "steps_before_the_end": n_left,
                 "in_the_air": not frame.world.has_support(),
+                "hazard_close": any(
+                    seen.hazards_between(-_GUIDANCE.near_left, _GUIDANCE.near_right)
+                ),
                 "pressed": _keys(frame.action),
                 "planner_presses": _keys(planned),
                 "due_in_one_frame": all(action == frame.action for action in around),
@@ -155,6 +159,7 @@ def main() -> None:
         "looked_at": len(looked_at),
         "avoidable": len(mistakes),
         "in_the_air": sum(mistake["in_the_air"] for mistake in mistakes),
+        "no_hazard_close": sum(not mistake["hazard_close"] for mistake in mistakes),
         "due_in_one_frame": sum(mistake["due_in_one_frame"] for mistake in mistakes),
         "deadly": sum(mistake["deadly"] for mistake in mistakes),
         "deadly_or_hopeless": sum(

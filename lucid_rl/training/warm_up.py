@@ -267,6 +267,8 @@ class WarmUp:
             settings.teacher,
             student_share=0.0,
             random_share=0.2,
+            sure_probability=0.0,  # which frames are kept is not to depend on the run
+            plain_share=0.3,
             n_other_looks=0,
             restarts=RestartSettings(),
         )
