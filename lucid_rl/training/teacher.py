@@ -231,18 +231,15 @@ class PlannerTeacher:
         if not self._settings.n_other_looks or not environments:
             return []
         states = [parse_state(state) for state in game.get_states(environments)]
-        return [
-            game.drawn_as(
-                [
-                    with_looks_of(state, states[k]).to_bytes()
-                    for state, k in zip(
-                        states, self._rng.permutation(len(states)), strict=True
-                    )
-                ],
-                environments,
-            )
-            for _ in range(self._settings.n_other_looks)
-        ]
+        pictures = []
+        for _ in range(self._settings.n_other_looks):
+            others = self._rng.permutation(len(states))
+            drawn = [
+                with_looks_of(state, states[k]).to_bytes()
+                for state, k in zip(states, others, strict=True)
+            ]
+            pictures.append(game.drawn_as(drawn, environments))
+        return pictures
 
     def _label(
         self,
@@ -335,15 +332,14 @@ class PlannerTeacher:
             saws, others = world.hazards_between(
                 -settings.near_left, settings.near_right
             )
-            if not others:
-                share[i] *= settings.saw_share if saws else 1.0
+            if saws and not others:
+                share[i] *= settings.saw_share
             if not world.has_support():
                 share[i] *= settings.air_share
             plain[i] = not (saws or others)
-        plain[plain] = self._for_each(
-            np.flatnonzero(plain), lambda i: self._is_sure(worlds[i], policy[i])
-        )
-        share[plain] *= settings.plain_share
+        places = np.flatnonzero(plain)
+        sure = self._for_each(places, lambda i: self._is_sure(worlds[i], policy[i]))
+        share[places[np.array(sure, bool)]] *= settings.plain_share
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
         found = self._for_each(
             drawn,
@@ -353,7 +349,7 @@ class PlannerTeacher:
         return drawn, deadly
 
     def _is_sure(self, world: World, probabilities: np.ndarray) -> bool:
-        """Whether the student all but always does as the planner does, or this nothing.
+        """Whether the student will do as the planner does; also where that has no way.
 
         Args:
             world: what is shown.
