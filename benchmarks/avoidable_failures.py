@@ -23,12 +23,13 @@ from scipy import special
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.games.coinrun_physics import COIN, RUNNING
 from lucid_rl.games.coinrun_planner import (
     careful_plan,
     deadly_to_the_slow,
     hopeless_actions,
+    lives_on,
 )
+from lucid_rl.games.coinrun_search import RIGHT
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
@@ -41,7 +42,6 @@ _N_ENVS = 128
 _SEED = 778
 _LOOKS_BACK = 45  # steps
 _LIVES_ON = 12  # steps after the time of death
-_RIGHT = 7
 _GUIDANCE = GuidanceSettings()
 _KEYS = [horizontal + vertical for horizontal in "L-R" for vertical in "D-U"]
 
@@ -59,17 +59,7 @@ class Frame:
 def planned_action(world: World) -> int:
     """What the planner does that sees the picture."""
     actions = careful_plan(world.as_seen())
-    return actions[0] if actions else _RIGHT
-
-
-def lives_on(world: World, n_steps: int) -> bool:
-    """Whether the planner, from here on, finishes or lives so long."""
-    world = world.copy()
-    for _ in range(n_steps):
-        ending = world.step(planned_action(world))
-        if ending != RUNNING:
-            return ending == COIN
-    return True
+    return actions[0] if actions else RIGHT
 
 
 def failed_episodes(

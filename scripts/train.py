@@ -21,6 +21,7 @@ from lucid_rl.games.coinrun_planner import CarefulSettings
 from lucid_rl.games.procgen_engine import NAMES
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import LossSettings
+from lucid_rl.training.hindsight import HindsightSettings
 from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.restarts import RestartSettings
@@ -173,6 +174,12 @@ _RESTART_SHARE = flags.DEFINE_float(
     _RUN.restarts.share,
     "Share of episodes that begin shortly before earlier failures.",
 )
+_HINDSIGHT = flags.DEFINE_bool(
+    "hindsight",
+    _RUN.hindsight.used,
+    "Look for where failed episodes of CoinRun were lost; --risk_coefficient then "
+    "goes by that.",
+)
 _RISK_COEFFICIENT = flags.DEFINE_float(
     "risk_coefficient",
     _RUN.loss.risk_coefficient,
@@ -229,6 +236,15 @@ _WARM_UP_STUDENT_SHARE = flags.DEFINE_float(
     "warm_up_student_share",
     _RUN.warm_up.teacher.student_share,
     "Share of play that the network takes from its teacher.",
+)
+_WARM_UP_NUM_ENVS = flags.DEFINE_integer(
+    "warm_up_num_envs", _RUN.warm_up.n_envs, "--num_envs of the warm-up."
+)
+_WARM_UP_SCOUTS = flags.DEFINE_integer(
+    "warm_up_scouts",
+    _RUN.warm_up.teacher.n_scouts,
+    "Environments beyond these in which the rules look for frames in which something "
+    "is at stake.",
 )
 _WARM_UP_TEACHER_KNOWS_LEVELS = flags.DEFINE_bool(
     "warm_up_teacher_knows_levels",
@@ -320,6 +336,7 @@ def _settings() -> TrainSettings:
         ),
         first_trained_layer=_FIRST_TRAINED_LAYER.value,
         restarts=RestartSettings(share=_RESTART_SHARE.value),
+        hindsight=HindsightSettings(used=_HINDSIGHT.value),
         reward_scale=_REWARD_SCALE.value,
         averaged_updates=_AVERAGED_UPDATES.value,
         value_only_steps=_VALUE_ONLY_STEPS.value,
@@ -335,11 +352,13 @@ def _settings() -> TrainSettings:
             final_learning_rate=_WARM_UP_FINAL_LEARNING_RATE.value,
             buffer_size=_WARM_UP_BUFFER.value,
             reuse=_WARM_UP_REUSE.value,
+            n_envs=_WARM_UP_NUM_ENVS.value,
             teacher=TeacherSettings(
                 student_share=_WARM_UP_STUDENT_SHARE.value,
                 knows_levels=_WARM_UP_TEACHER_KNOWS_LEVELS.value,
                 temperature=_WARM_UP_LABEL_TEMPERATURE.value,
                 n_other_looks=_WARM_UP_OTHER_LOOKS.value,
+                n_scouts=_WARM_UP_SCOUTS.value,
                 planner=CarefulSettings().holding(_WARM_UP_HOLD.value),
                 restarts=RestartSettings(share=_WARM_UP_RESTART_SHARE.value),
             ),

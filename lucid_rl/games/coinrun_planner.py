@@ -23,6 +23,7 @@ from lucid_rl.games.coinrun_physics import (
 from lucid_rl.games.coinrun_search import (
     ANY_ACTION,
     JUMPS,
+    RIGHT,
     SEARCHED_ACTIONS,
     deadly_moves,
     is_lost,
@@ -222,6 +223,25 @@ def careful_plan(
         if way:
             return way
     return []
+
+
+def lives_on(
+    world: World, n_steps: int, settings: CarefulSettings = CarefulSettings()
+) -> bool:
+    """Whether a player that plans anew at each step finishes, or lives so long.
+
+    Args:
+        world: with all its hazards; the player goes by those in the picture.
+        n_steps: to live.
+        settings: how far the player looks. Where it sees no way, it runs on.
+    """
+    world = world.copy()
+    for _ in range(n_steps):
+        way = careful_plan(world.as_seen(), settings)
+        ending = world.step(way[0] if way else RIGHT)
+        if ending != RUNNING:
+            return ending == COIN
+    return True
 
 
 def action_costs(

@@ -295,6 +295,7 @@ def make_group(settings: TrainSettings, index: int) -> Group:
         (settings.seed, 1, index),
         settings.restarts,
         settings.guidance_used,
+        settings.hindsight,
     )
 
 

@@ -11,6 +11,7 @@ from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.advantages import generalized_advantages
 from lucid_rl.training.engine import Batch, Engine
 from lucid_rl.training.guidance import NO_ADVICE, GuidanceSettings, Guide
+from lucid_rl.training.hindsight import Hindsight, HindsightSettings
 from lucid_rl.training.noise import NoiseSettings, add_noise
 from lucid_rl.training.restarts import Restarts, RestartSettings
 from lucid_rl.training.saves import generator_state, restore_generator
@@ -88,6 +89,7 @@ class Group:
         seed: Sequence[int],
         restarts: RestartSettings = RestartSettings(),  # noqa: B008
         guidance: GuidanceSettings | None = None,
+        hindsight: HindsightSettings = HindsightSettings(),  # noqa: B008
     ):
         """Keeps the game.
 
@@ -97,13 +99,17 @@ class Group:
             seed: of the group's random numbers.
             restarts: which episodes begin before failures.
             guidance: which frames of CoinRun its rules are asked about.
+            hindsight: where failed episodes of CoinRun were lost.
         """
         self.rng = np.random.default_rng(list(seed))
         self._guide: Guide | None = None
-        if guidance is not None:
-            tracked = TrackedGame(game)
-            self._guide = Guide(tracked, guidance, self.rng)
-            game = tracked
+        self._hindsight: Hindsight | None = None
+        if guidance is not None or hindsight.used:
+            game = tracked = TrackedGame(game)
+            if guidance is not None:
+                self._guide = Guide(tracked, guidance, self.rng)
+            if hindsight.used:
+                self._hindsight = Hindsight(tracked, hindsight)
         self.game = game
         self._restarts = Restarts(game, restarts, self.rng) if restarts.share else None
         self._noise = noise
@@ -138,6 +144,8 @@ class Group:
         played = (perceived, actions, log_probabilities, values, deadly, advice)
         self._steps[-1] += played
         if not last:
+            if self._hindsight is not None:
+                self._hindsight.note(logits, actions)
             self.game.act(actions)
 
     def take_rollout(self) -> tuple[Rollout, Episodes]:
@@ -146,6 +154,9 @@ class Group:
             np.stack(field) for field in zip(*self._steps, strict=True)
         )
         observations, actions, log_probabilities, values, deadly, advice = played
+        if self._hindsight is not None:
+            self._hindsight.apply(values, deadly)
+            self._hindsight.start()
         rollout = Rollout(
             observations=observations[:-1],
             firsts=firsts[:-1],
@@ -167,6 +178,8 @@ class Group:
         ended = np.flatnonzero(firsts)
         complete = self.game.last_level_complete()[ended] if len(ended) else ended
         for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
+            if self._hindsight is not None:
+                self._hindsight.end(i, finished)
             if self._restarts is not None and self._restarts.began[i]:
                 self._episodes.restarts_finished.append(finished)
             else:
@@ -194,6 +207,8 @@ class Group:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restores what `get_state` returned, and drops an unfinished rollout."""
         self._steps, self._episodes = [], Episodes([], [], [])
+        if self._hindsight is not None:
+            self._hindsight.start()
         restore_generator(self.rng, state["rng"])
         # A save may be of a run that had not these options yet, or had them still.
         if self._restarts is not None and state.get("restarts") is not None:

@@ -9,6 +9,7 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import LossSettings, frozen_layers
 from lucid_rl.training.guidance import GuidanceSettings
+from lucid_rl.training.hindsight import HindsightSettings
 from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.restarts import RestartSettings
@@ -56,6 +57,8 @@ class TrainSettings:
         restarts: episodes that begin shortly before earlier failures.
         guidance: where CoinRun's rules are asked which actions kill and what a planner
             would do, if the loss has coefficients for that.
+        hindsight: whether failed episodes of CoinRun are searched for where they were
+            lost.
         bfloat16: convolve in bfloat16 (parameters and Adam stay float32): up to
             twice as fast where the processor has it, with the same learning.
         n_groups: groups of environments; one steps while the engine computes for
@@ -93,6 +96,7 @@ class TrainSettings:
     first_trained_layer: str | None = None
     restarts: RestartSettings = dataclasses.field(default_factory=RestartSettings)
     guidance: GuidanceSettings = dataclasses.field(default_factory=GuidanceSettings)
+    hindsight: HindsightSettings = dataclasses.field(default_factory=HindsightSettings)
     bfloat16: bool = False
     n_groups: int = 2
     distributed: bool = False
@@ -159,12 +163,13 @@ class TrainSettings:
                 f"{game.name} cannot tell its states with these options, so that no "
                 "episode can begin at one: leave restarts off."
             )
-        if self.guidance_used and not (game.name == "coinrun" and game.saves_states):
+        looks = self.guidance_used or self.hindsight.used
+        if looks and not (game.name == "coinrun" and game.saves_states):
             silent = ", which cannot tell its states with these options"
             raise SettingsError(
-                "risk_coefficient and imitation_coefficient go by the rules and states "
-                f"of Procgen's coinrun, but the game is {game.name}"
-                f"{'' if game.saves_states else silent}: leave both at 0."
+                "risk_coefficient, imitation_coefficient and hindsight go by the rules "
+                f"and states of Procgen's coinrun, but the game is {game.name}"
+                f"{'' if game.saves_states else silent}: leave them off."
             )
 
     @property
@@ -172,7 +177,9 @@ class TrainSettings:
         """The guidance as far as the loss uses it."""
         used = dataclasses.replace(
             self.guidance,
-            risk_share=self.guidance.risk_share * (self.loss.risk_coefficient > 0),
+            # With hindsight, what is deadly is known of what went wrong alone.
+            risk_share=self.guidance.risk_share
+            * (self.loss.risk_coefficient > 0 and not self.hindsight.used),
             advice_share=self.guidance.advice_share
             * (self.loss.imitation_coefficient > 0),
         )

@@ -20,7 +20,11 @@ from lucid_rl.games.coinrun_planner import (
     deadly_to_the_slow,
     hopeless_actions,
 )
-from lucid_rl.games.coinrun_search import TILES_PER_STEP
+from lucid_rl.games.coinrun_search import (
+    RIGHT,
+    SEARCHED_ACTIONS,
+    TILES_PER_STEP,
+)
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.tracked_game import TrackedGame
@@ -40,6 +44,7 @@ MAP_CLASSES = (
 )
 MAP_SIZE = 16  # cells along a side
 _MARGIN = 7.0  # temperatures by which an action may cost more, to be in a label
+_N_THREADS = 2  # searches run beside each other
 _NO_WAY = -1  # in place of an action, where the planner finds none
 _CLASS_INDICES = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
 
@@ -81,6 +86,15 @@ class TeacherSettings:
         planner: how it plans.
         restarts: episodes that begin shortly before earlier failures, the student's
             for the most part: what is not understood yet is shown more often.
+        n_scouts: environments, the last ones, in which a disturbed planner plays, and
+            the student is shown nothing but frames in which something is at stake: an
+            action that kills, where another does not. They are one in ten, found by
+            the rules alone, which costs less than asking the student.
+        stake_share: share of these frames kept.
+        disturbance: share of a scout's steps at which it begins to do something at
+            random.
+        most_disturbed: steps that this lasts, at most.
+        plan_steps: of a plan, that a scout follows before it plans anew.
     """
 
     student_share: float = 0.8
@@ -103,6 +117,11 @@ class TeacherSettings:
     knows_levels: bool = False
     planner: CarefulSettings = field(default_factory=CarefulSettings)
     restarts: RestartSettings = field(default_factory=RestartSettings)
+    n_scouts: int = 0
+    stake_share: float = 0.8
+    disturbance: float = 0.06
+    most_disturbed: int = 8
+    plan_steps: int = 8
 
     def __post_init__(self) -> None:
         for name in (
@@ -115,20 +134,59 @@ class TeacherSettings:
             "saw_share",
             "least_probability",
             "gamma",
+            "stake_share",
+            "disturbance",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(
                     f"{name} must lie in [0, 1], got {getattr(self, name)}"
                 )
-        if (
-            self.stretch_steps < 1
-            or self.n_other_looks < 0
-            or not self.temperature >= 0
+        for name, least in (
+            ("stretch_steps", 1),
+            ("n_other_looks", 0),
+            ("temperature", 0),
+            ("n_scouts", 0),
+            ("most_disturbed", 1),
+            ("plan_steps", 1),
         ):
-            raise SettingsError(
-                "stretch_steps must be at least 1, n_other_looks and temperature 0, "
-                f"got {self.stretch_steps}, {self.n_other_looks} and {self.temperature}"
-            )
+            if not getattr(self, name) >= least:
+                raise SettingsError(
+                    f"{name} must be at least {least}, got {getattr(self, name)}"
+                )
+
+
+class Scout:
+    """Plays by plans, now and then disturbed, without asking a network."""
+
+    def __init__(self, settings: TeacherSettings, rng: np.random.Generator):
+        """Begins with no plan.
+
+        Args:
+            settings: how it plans and is disturbed.
+            rng: by what, and when.
+        """
+        self._settings = settings
+        self._rng = rng
+        self._actions: list[int] = []
+
+    def begin(self) -> None:
+        """Forgets its plan: an episode begins."""
+        self._actions = []
+
+    def act(self, world: World) -> int:
+        """What it does next.
+
+        Args:
+            world: what is shown.
+        """
+        settings, rng = self._settings, self._rng
+        if rng.random() < settings.disturbance:
+            action = SEARCHED_ACTIONS[rng.integers(len(SEARCHED_ACTIONS))]
+            self._actions = [action] * rng.integers(1, settings.most_disturbed + 1)
+        elif not self._actions:
+            way = careful_plan(world, settings.planner)
+            self._actions = way[: settings.plan_steps] or [RIGHT]
+        return self._actions.pop(0)
 
 
 class PlannerTeacher:
@@ -155,8 +213,14 @@ class PlannerTeacher:
         self._game = TrackedGame(game)
         self._rng = rng
         self._settings = settings
-        self._pool = futures.ThreadPoolExecutor(2)  # searches run beside each other
+        self._pool = futures.ThreadPoolExecutor(_N_THREADS)
         self._by_student = np.zeros(game.n_envs, bool)
+        n_students = game.n_envs - settings.n_scouts
+        self._students = np.arange(n_students)
+        self._scouts = [
+            Scout(settings, np.random.default_rng(rng.integers(2**63)))
+            for _ in range(settings.n_scouts)
+        ]
         self._restarts = Restarts(self._game, settings.restarts, rng)
         self._ages = np.full(game.n_envs, -1)  # the first step is still to come
 
@@ -185,16 +249,27 @@ class PlannerTeacher:
             world if settings.knows_levels else world.as_seen()
             for world in game.worlds()
         ]
-        logits, inputs = student(step.observations)
+        n = game.n_envs
+        at_stake, their_deadly = self._find_stakes(worlds)
+        shown_to_student = np.append(self._students, at_stake)
+        logits = np.zeros((n, game.n_actions), np.float32)
+        logits[shown_to_student], inputs = student(step.observations[shown_to_student])
+        rows = np.zeros(n, int)
+        rows[shown_to_student] = np.arange(len(shown_to_student))
         policy = special.softmax(logits, axis=1)
-        kept, deadly = self._choose_frames(worlds, policy)
-        is_kept = np.zeros(game.n_envs, bool)
+        kept, deadly = self._choose_frames(worlds[: len(self._students)], policy)
+        kept, deadly = np.append(kept, at_stake), np.append(deadly, their_deadly, 0)
+        is_kept = np.zeros(n, bool)
         is_kept[kept] = True
-        wanted = np.flatnonzero(is_kept | ~self._by_student)
-        costs = np.full((game.n_envs, game.n_actions), np.inf)
-        costs[wanted] = self._for_each(
+        by_teacher = ~self._by_student
+        by_teacher[len(self._students) :] = False  # scouts have plans of their own
+        wanted = np.flatnonzero(is_kept | by_teacher)
+        costs = np.full((n, game.n_actions), np.inf)
+        found = self._for_each(
             wanted, lambda i: self._costs(worlds[i], bool(is_kept[i]))
         )
+        for i, its_costs in zip(wanted, found, strict=True):
+            costs[i] = its_costs
         shown = [worlds[i] for i in kept]
         likely = policy[kept] >= settings.least_probability
         targets, deadly = self._label(shown, costs[kept], deadly, likely)
@@ -208,14 +283,19 @@ class PlannerTeacher:
             np.ascontiguousarray(maps.transpose(0, 2, 3, 1)),
             np.ones(len(kept), bool),
         )
-        looks = [inputs[kept]]
+        looks = [inputs[rows[kept]]]
         looks += [student(pictures)[1] for pictures in self._other_looks(kept)]
         frames = (
             np.concatenate(looks),
             *(np.concatenate([label] * len(looks)) for label in labels),
         )
         planned = np.where(has_way, costs.argmin(axis=1), _NO_WAY)
-        game.act(self._choose_actions(logits, planned))
+        actions = self._choose_actions(logits, planned)
+        actions[len(self._students) :] = self._for_each(
+            range(len(self._scouts)),
+            lambda k: self._scouts[k].act(worlds[len(self._students) + k]),
+        )
+        game.act(actions)
         return frames
 
     def _switch_players(self):
@@ -311,15 +391,27 @@ class PlannerTeacher:
 
     def _for_each(self, items: Iterable, look: Callable) -> list:
         """What `look` finds for each, in order; the searches hold no lock."""
-        return list(self._pool.map(look, items))
+        items = list(items)
+        found = [None] * len(items)
+        parts = [slice(k, None, _N_THREADS) for k in range(_N_THREADS)]
+        searches = [
+            self._pool.submit(lambda part: [look(i) for i in part], items[part])
+            for part in parts
+        ]
+        for part, search in zip(parts, searches, strict=True):
+            found[part] = search.result()
+        return found
 
     def _begin_episodes(self):
         """Lets those that are due begin before failures; does not change the step."""
         firsts = self._game.observe().firsts
         self._ages += 1
         ended = np.flatnonzero(firsts & (self._ages > 0))
+        for i in ended[ended >= len(self._students)]:
+            self._scouts[i - len(self._students)].begin()
         if self._settings.restarts.share:
             complete = self._game.last_level_complete()[ended]
+            complete |= ended >= len(self._students)  # only students are to learn
             self._restarts.follow(self._ages, ended, complete)
         self._ages[ended] = 0
 
@@ -347,6 +439,27 @@ class PlannerTeacher:
         )
         deadly = np.reshape(found, (len(drawn), self._game.n_actions)).astype(bool)
         return drawn, deadly
+
+    def _find_stakes(self, worlds):
+        """Scouts' environments whose frames are kept; deadly actions [k, A]."""
+        settings = self._settings
+
+        def look(i):
+            if not any(
+                worlds[i].hazards_between(-settings.near_left, settings.near_right)
+            ):
+                return None
+            return deadly_to_the_slow(worlds[i], settings.hold, settings.reaction)
+
+        places = np.arange(len(self._students), len(worlds))
+        drawn = places[self._rng.random(len(places)) < settings.stake_share]
+        found = {
+            i: deadly
+            for i, deadly in zip(drawn, self._for_each(drawn, look), strict=True)
+            if deadly is not None and deadly.any() and not deadly.all()
+        }
+        deadly = np.array(list(found.values()), bool)
+        return np.array(list(found), int), deadly.reshape(-1, self._game.n_actions)
 
     def _is_sure(self, world: World, probabilities: np.ndarray) -> bool:
         """Whether the student will do as the planner does; also where that has no way.

@@ -30,6 +30,7 @@ from lucid_rl.training.teacher import PlannerTeacher, TeacherSettings
 WARM_UP_SAVE = "warm_up.jd"
 WARM_UP_LOG = "warm_up.jsonl"
 _HELD_OUT_SEED = 2**31 - 1  # of levels and all else; no run's own
+_HELD_OUT_ENVS = 128
 # To be there before the first update: so many frames, or a share of a small buffer.
 _FIRST_FRAMES, _FIRST_SHARE = 8_000, 0.4
 
@@ -199,7 +200,8 @@ class WarmUp:
             self.n_frames_labelled = save["n_frames_labelled"]
             restore_generator(self._rng, save["rng"])
         levels = int(self._rng.integers(2**31))
-        self._game = make_game(game.replace(n_envs=settings.n_envs, seed=levels))
+        n_envs = settings.n_envs + settings.teacher.n_scouts
+        self._game = make_game(game.replace(n_envs=n_envs, seed=levels))
         teacher_rng = np.random.default_rng(self._rng.integers(2**63))
         self._teacher = PlannerTeacher(self._game, teacher_rng, settings.teacher)
         self._buffer = FrameBuffer(settings.buffer_size)
@@ -270,9 +272,10 @@ class WarmUp:
             sure_probability=0.0,  # which frames are kept is not to depend on the run
             plain_share=0.3,
             n_other_looks=0,
+            n_scouts=0,
             restarts=RestartSettings(),
         )
-        game = game.replace(n_envs=settings.n_envs, seed=_HELD_OUT_SEED)
+        game = game.replace(n_envs=_HELD_OUT_ENVS, seed=_HELD_OUT_SEED)
         buffer = FrameBuffer(settings.n_held_out)
         rng = np.random.default_rng(_HELD_OUT_SEED)
         self._network.hold()

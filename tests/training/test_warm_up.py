@@ -13,6 +13,7 @@ from lucid_rl.games.coinrun_planner import (
     action_costs,
     actions_alike,
     careful_plan,
+    deadly_to_the_slow,
 )
 from lucid_rl.games.coinrun_search import RIGHT
 from lucid_rl.games.coinrun_world import as_world
@@ -21,7 +22,7 @@ from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.ppo import train
-from lucid_rl.training.restarts import RestartSettings
+from lucid_rl.training.restarts import Restarts, RestartSettings
 from lucid_rl.training.saves import read_save
 from lucid_rl.training.teacher import MAP_CLASSES, PlannerTeacher, TeacherSettings
 from lucid_rl.training.warm_up import (
@@ -245,6 +246,60 @@ def test_the_teacher_returns_to_before_failures():
     assert min(map(len, starts.values())) > 50
     far = {share: np.mean(np.array(x) > 5) for share, x in starts.items()}
     assert far[0.0] < 0.05 and far[0.5] > 0.1
+
+
+def test_scouts_show_the_student_what_is_at_stake_and_nothing_else():
+    settings = TeacherSettings(
+        student_share=1, n_scouts=56, stake_share=1, disturbance=0.1, **EVERY_FRAME
+    )
+    game = make_game(GameSettings(n_envs=64, seed=2))
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    asked = []
+
+    def student(observations):
+        asked.append(len(observations))
+        return run_and_jump(observations)
+
+    n_at_stake = 0
+    for _ in range(40):
+        observations = game.observe().observations.copy()
+        worlds = [as_world(state).as_seen() for state in game.get_states()]
+        frames = teacher.play(student, 1)
+        kept = {picture.tobytes() for picture in frames.observations}
+        expected = {picture.tobytes() for picture in observations[:8]}
+        for world, picture in zip(worlds[8:], observations[8:], strict=True):
+            near = world.hazards_between(-settings.near_left, settings.near_right)
+            deadly = deadly_to_the_slow(world, settings.hold, settings.reaction)
+            if any(near) and deadly.any() and not deadly.all():
+                expected.add(picture.tobytes())
+                n_at_stake += 1
+        assert kept == expected
+        assert asked[-1] == len(frames)
+    assert n_at_stake > 40
+    game.close()
+
+
+def test_the_failures_of_scouts_are_no_place_to_begin(monkeypatch):
+    noted = []
+    monkeypatch.setattr(
+        Restarts, "note_failure", lambda _, environment, age: noted.append(environment)
+    )
+    settings = TeacherSettings(
+        student_share=1,
+        stretch_steps=1,
+        n_scouts=32,
+        disturbance=0.3,
+        restarts=RestartSettings(share=0.5),
+    )
+    game = make_game(GameSettings(n_envs=36, seed=3))
+    teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
+    died = set()
+    for _ in range(100):
+        teacher.play(run_and_jump, 1)
+        step = game.observe()
+        died |= set(np.flatnonzero(step.firsts & ~game.last_level_complete()))
+    assert noted and set(noted) <= set(range(4)) and died > set(noted)
+    game.close()
 
 
 def test_frames_in_other_looks_have_the_labels_of_their_own():
