@@ -6,6 +6,7 @@ Where rules can be computed that one can be found: the last after which a player
 sees what the policy sees would still have lived.
 """
 
+import bisect
 from collections.abc import Sequence
 from concurrent import futures
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Moment(NamedTuple):
     action: int
 
 
-class Loss(NamedTuple):
+class Mistake(NamedTuple):
     """How a level was lost.
 
     Attributes:
@@ -73,7 +74,7 @@ class Loss(NamedTuple):
     deadly: np.ndarray
 
 
-def find_loss(moments: Sequence[Moment], settings: HindsightSettings) -> Loss:
+def find_mistake(moments: Sequence[Moment], settings: HindsightSettings) -> Mistake:
     """Finds the last moment from which a careful player would have lived.
 
     By bisection: who would have lived from a moment would have from those before.
@@ -89,22 +90,16 @@ def find_loss(moments: Sequence[Moment], settings: HindsightSettings) -> Loss:
     def survives(world: World, n_left: int) -> bool:
         return lives_on(world, n_left + settings.survival, settings.planner)
 
-    n = len(moments)
-    moments = moments[-settings.most_steps :]
-    # Lost before `low`: none is known to be; from `high` on: all.
-    low, high = 0, len(moments)
-    while low < high:
-        middle = (low + high) // 2
-        if survives(moments[middle].world, len(moments) - middle):
-            low = middle + 1
-        else:
-            high = middle
+    looked_at = moments[-settings.most_steps :]
+    n = len(looked_at)
+    n_lost = n - bisect.bisect_left(
+        range(n), True, key=lambda k: not survives(looked_at[k].world, n - k)
+    )
     deadly = np.zeros(moments[0].logits.shape, bool)
-    n_lost = len(moments) - low
-    if low == 0:
+    if n_lost == n:
         # Lost since before; beyond what is looked at nobody knows since when.
-        return Loss(n_lost if n == len(moments) else 0, deadly)
-    decisive = moments[low - 1]
+        return Mistake(n_lost if n == len(moments) else 0, deadly)
+    decisive = looked_at[-n_lost - 1]
     likely = special.softmax(decisive.logits) >= settings.least_probability
     known = {}  # by where an action leads to: many are alike
     for action in np.flatnonzero(likely).tolist():
@@ -117,7 +112,7 @@ def find_loss(moments: Sequence[Moment], settings: HindsightSettings) -> Loss:
             )
         deadly[action] = not known[place]
     deadly[decisive.action] = True
-    return Loss(n_lost, deadly)
+    return Mistake(n_lost, deadly)
 
 
 class Hindsight:
@@ -134,7 +129,7 @@ class Hindsight:
         self._settings = settings
         self._pool = futures.ThreadPoolExecutor(2)
         self._moments: list[list[Moment]] = []
-        self._found: list[tuple[int, int, futures.Future[Loss]]] = []
+        self._found: list[tuple[int, int, futures.Future[Mistake]]] = []
         self.start()
 
     def start(self) -> None:
@@ -169,7 +164,7 @@ class Hindsight:
             return
         world = moments[-1].world
         if world.time + 1 < world.timeout:
-            found = self._pool.submit(find_loss, moments, self._settings)
+            found = self._pool.submit(find_mistake, moments, self._settings)
             self._found.append((self._n_steps - 1, environment, found))
 
     def apply(self, values: np.ndarray, deadly: np.ndarray) -> None:

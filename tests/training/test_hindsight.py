@@ -7,7 +7,7 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_planner import careful_plan, lives_on
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
-from lucid_rl.training.hindsight import HindsightSettings, Moment, find_loss
+from lucid_rl.training.hindsight import HindsightSettings, Moment, find_mistake
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.rollout import Group, collect
 from lucid_rl.training.settings import TrainSettings
@@ -47,7 +47,7 @@ def failures():
 def test_who_plays_carefully_lives_before_a_loss_and_not_after(failures):
     n_found = 0
     for moments in failures:
-        n_lost, deadly = find_loss(moments, SETTINGS)
+        n_lost, deadly = find_mistake(moments, SETTINGS)
         if not deadly.any():
             continue
         n_found += 1
@@ -66,7 +66,7 @@ def test_who_plays_carefully_lives_before_a_loss_and_not_after(failures):
 def test_what_was_lost_before_the_first_moment_has_nothing_to_blame(failures):
     n_checked = 0
     for moments in failures:
-        n_lost, deadly = find_loss(moments, SETTINGS)
+        n_lost, deadly = find_mistake(moments, SETTINGS)
         rest = moments[-n_lost:]
         survived = [
             lives_on(moment.world, n_left + SETTINGS.survival)
@@ -74,11 +74,11 @@ def test_what_was_lost_before_the_first_moment_has_nothing_to_blame(failures):
         ]
         if deadly.any() and n_lost > 1 and not any(survived):
             n_checked += 1
-            n_lost_of_rest, deadly = find_loss(rest, SETTINGS)
+            n_lost_of_rest, deadly = find_mistake(rest, SETTINGS)
             assert n_lost_of_rest == len(rest) and not deadly.any()
             # Farther back than is looked at nobody knows.
             short = HindsightSettings(used=True, most_steps=n_lost)
-            n_lost_in_short, deadly = find_loss(moments, short)
+            n_lost_in_short, deadly = find_mistake(moments, short)
             assert n_lost_in_short == 0 and not deadly.any()
     assert n_checked > 5
 
