@@ -141,7 +141,9 @@ class Restarts:
             complete: bool [m], whether with a level completed.
         """
         for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
-            if not finished:
+            # Where a restart fails is known. Kept again each time, states from which
+            # nobody lives would soon be most of those kept.
+            if not finished and not self.began[i]:
                 self.note_failure(i, int(ages[i]))
             self.begin(i)
         begun = ages.copy()

@@ -88,6 +88,19 @@ def test_only_so_many_states_are_kept():
     assert len(restarts.get_state()["kept"]) == 3
 
 
+def test_what_fails_again_is_not_kept_again():
+    game, restarts = make(share=0.999)
+    play(game, restarts, 30)
+    both, ages = np.array([0, 1]), np.array([30, 30])
+    restarts.follow(ages, both, np.array([False, True]))
+    assert restarts.began.all()
+    kept = restarts.get_state()["kept"]
+    assert len(kept) == 1
+    play(game, restarts, 30)
+    restarts.follow(ages, both, np.array([False, False]))
+    assert restarts.get_state()["kept"] == kept
+
+
 @pytest.mark.parametrize(
     "changes", [{"share": 1.0}, {"share": -0.1}, {"least_steps": 0}, {"most_steps": 25}]
 )
