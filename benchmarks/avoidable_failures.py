@@ -24,24 +24,23 @@ from scipy import special
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.games.coinrun_planner import (
-    careful_plan,
+    careful_action,
     deadly_to_the_slow,
     hopeless_actions,
     lives_on,
 )
-from lucid_rl.games.coinrun_search import RIGHT
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.progress import progress
 from lucid_rl.training.guidance import GuidanceSettings
+from lucid_rl.training.hindsight import HindsightSettings
 from lucid_rl.training.rollout import sample_actions
 
 _N_ENVS = 128
 _SEED = 778
-_LOOKS_BACK = 45  # steps
-_LIVES_ON = 12  # steps after the time of death
+_HINDSIGHT = HindsightSettings()
 _GUIDANCE = GuidanceSettings()
 _KEYS = [horizontal + vertical for horizontal in "L-R" for vertical in "D-U"]
 
@@ -54,12 +53,6 @@ class Frame:
     policy: np.ndarray  # f32 [A]
     action: int
     value: float
-
-
-def planned_action(world: World) -> int:
-    """What the planner does that sees the picture."""
-    actions = careful_plan(world.as_seen())
-    return actions[0] if actions else RIGHT
 
 
 def failed_episodes(
@@ -87,7 +80,7 @@ def failed_episodes(
                 frame = Frame(
                     world.copy(), policies[i], int(actions[i]), float(values[i])
                 )
-                played[i] = [*played[i], frame][-_LOOKS_BACK:]
+                played[i] = [*played[i], frame][-_HINDSIGHT.most_steps :]
             game.act(actions)
     return failures, n_episodes
 
@@ -96,10 +89,10 @@ def find_mistake(frames: list[Frame]) -> dict[str, Any] | None:
     """The last frame from which the planner lives; None if it never does."""
     for k in reversed(range(len(frames))):
         frame, n_left = frames[k], len(frames) - k
-        if lives_on(frame.world, n_left + _LIVES_ON):
-            planned = planned_action(frame.world)
+        if lives_on(frame.world, n_left + _HINDSIGHT.survival):
+            planned = careful_action(frame.world)
             around = [
-                planned_action(other.world)
+                careful_action(other.world)
                 for other in (*frames[max(0, k - 1) : k], *frames[k + 1 : k + 2])
             ]
             seen = frame.world.as_seen()

@@ -7,7 +7,7 @@ not to.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -225,20 +225,30 @@ def careful_plan(
     return []
 
 
+def careful_action(world: World, settings: CarefulSettings = CarefulSettings()) -> int:
+    """What a player does who plans anew by the picture; where it has no way, runs on.
+
+    Args:
+        world: with all its hazards; the player goes by those in the picture.
+        settings: how far the player looks.
+    """
+    way = careful_plan(world.as_seen(), settings)
+    return way[0] if way else RIGHT
+
+
 def lives_on(
     world: World, n_steps: int, settings: CarefulSettings = CarefulSettings()
 ) -> bool:
-    """Whether a player that plans anew at each step finishes, or lives so long.
+    """Whether a player finishes, or lives so long, who does as `careful_action`.
 
     Args:
         world: with all its hazards; the player goes by those in the picture.
         n_steps: to live.
-        settings: how far the player looks. Where it sees no way, it runs on.
+        settings: how far the player looks.
     """
     world = world.copy()
     for _ in range(n_steps):
-        way = careful_plan(world.as_seen(), settings)
-        ending = world.step(way[0] if way else RIGHT)
+        ending = world.step(careful_action(world, settings))
         if ending != RUNNING:
             return ending == COIN
     return True
@@ -306,6 +316,32 @@ def actions_alike(action: int, can_jump: bool) -> np.ndarray:
     return (directions == directions[action]) & (jumps == jumps[action])
 
 
+def losing_actions(
+    world: World, actions: Iterable[int], goes_on: Callable[[World], bool]
+) -> np.ndarray:
+    """Actions that kill at once, or after which nothing goes on.
+
+    Args:
+        world: to act in; left as it is.
+        actions: to look at.
+        goes_on: whether it does, from the world after an action. It is asked once for
+            each place that actions lead to: many are alike.
+
+    Returns:
+        bool [15]: True for those among `actions`.
+    """
+    losing = np.zeros(N_ACTIONS, bool)
+    known: dict[bytes, bool] = {}
+    for action in actions:
+        after = world.copy()
+        ending = after.step(action)
+        place = after.agent.tobytes()
+        if place not in known:
+            known[place] = goes_on(after) if ending == RUNNING else ending == COIN
+        losing[action] = not known[place]
+    return losing
+
+
 def hopeless_actions(
     world: World,
     actions: Iterable[int],
@@ -326,20 +362,13 @@ def hopeless_actions(
         bool [15]: True for those among `actions`; none where there is no way anyhow,
         and never all that there are.
     """
-    hopeless = np.zeros(N_ACTIONS, bool)
-    known: dict[bytes, bool] = {}  # by where an action leads to: many are alike
-    for action in actions:
-        after = world.copy()
-        ending = after.step(action)
-        place = after.agent.tobytes()
-        if place not in known:
-            known[place] = (
-                not plan(after, settings.planner, settings.bold_horizon)
-                if ending == RUNNING
-                else ending != COIN
-            )
-        hopeless[action] = known[place]
-    if known and all(known.values()):
+    actions = list(actions)
+    hopeless = losing_actions(
+        world,
+        actions,
+        lambda after: bool(plan(after, settings.planner, settings.bold_horizon)),
+    )
+    if actions and hopeless[actions].all():
         # The planner's own way begins with another action, if there is one.
         way = plan(world, settings.planner, settings.bold_horizon)
         hopeless &= bool(way)

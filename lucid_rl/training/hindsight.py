@@ -16,8 +16,11 @@ import numpy as np
 from scipy import special
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.coinrun_physics import COIN, RUNNING
-from lucid_rl.games.coinrun_planner import CarefulSettings, lives_on
+from lucid_rl.games.coinrun_planner import (
+    CarefulSettings,
+    lives_on,
+    losing_actions,
+)
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 
@@ -95,22 +98,17 @@ def find_mistake(moments: Sequence[Moment], settings: HindsightSettings) -> Mist
     n_lost = n - bisect.bisect_left(
         range(n), True, key=lambda k: not survives(looked_at[k].world, n - k)
     )
-    deadly = np.zeros(moments[0].logits.shape, bool)
     if n_lost == n:
         # Lost since before; beyond what is looked at nobody knows since when.
-        return Mistake(n_lost if n == len(moments) else 0, deadly)
+        nothing = np.zeros(moments[0].logits.shape, bool)
+        return Mistake(n_lost if n == len(moments) else 0, nothing)
     decisive = looked_at[-n_lost - 1]
     likely = special.softmax(decisive.logits) >= settings.least_probability
-    known = {}  # by where an action leads to: many are alike
-    for action in np.flatnonzero(likely).tolist():
-        after = decisive.world.copy()
-        ending = after.step(action)
-        place = after.agent.tobytes()
-        if place not in known:
-            known[place] = (
-                survives(after, n_lost) if ending == RUNNING else ending == COIN
-            )
-        deadly[action] = not known[place]
+    deadly = losing_actions(
+        decisive.world,
+        np.flatnonzero(likely).tolist(),
+        lambda after: survives(after, n_lost),
+    )
     deadly[decisive.action] = True
     return Mistake(n_lost, deadly)
 

@@ -355,9 +355,7 @@ class PlannerTeacher:
             else:
                 is_copied[k] = False
         near = [
-            k
-            for k in np.flatnonzero(has_way)
-            if any(worlds[k].hazards_between(-settings.near_left, settings.near_right))
+            k for k in np.flatnonzero(has_way) if any(self._hazards_near(worlds[k]))
         ]
         asked = likely & np.isinf(costs) & ~deadly
         hopeless = self._for_each(
@@ -421,9 +419,7 @@ class PlannerTeacher:
         share = np.full(len(worlds), float(settings.keep_share))
         plain = np.zeros(len(worlds), bool)
         for i, world in enumerate(worlds):
-            saws, others = world.hazards_between(
-                -settings.near_left, settings.near_right
-            )
+            saws, others = self._hazards_near(world)
             if saws and not others:
                 share[i] *= settings.saw_share
             if not world.has_support():
@@ -433,33 +429,30 @@ class PlannerTeacher:
         sure = self._for_each(places, lambda i: self._is_sure(worlds[i], policy[i]))
         share[places[np.array(sure, bool)]] *= settings.plain_share
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
-        found = self._for_each(
-            drawn,
-            lambda i: deadly_to_the_slow(worlds[i], settings.hold, settings.reaction),
-        )
-        deadly = np.reshape(found, (len(drawn), self._game.n_actions)).astype(bool)
-        return drawn, deadly
+        return drawn, self._deadly(worlds, drawn)
 
     def _find_stakes(self, worlds):
         """Scouts' environments whose frames are kept; deadly actions [k, A]."""
-        settings = self._settings
-
-        def look(i):
-            if not any(
-                worlds[i].hazards_between(-settings.near_left, settings.near_right)
-            ):
-                return None
-            return deadly_to_the_slow(worlds[i], settings.hold, settings.reaction)
-
         places = np.arange(len(self._students), len(worlds))
-        drawn = places[self._rng.random(len(places)) < settings.stake_share]
-        found = {
-            i: deadly
-            for i, deadly in zip(drawn, self._for_each(drawn, look), strict=True)
-            if deadly is not None and deadly.any() and not deadly.all()
-        }
-        deadly = np.array(list(found.values()), bool)
-        return np.array(list(found), int), deadly.reshape(-1, self._game.n_actions)
+        drawn = places[self._rng.random(len(places)) < self._settings.stake_share]
+        near = [i for i in drawn if any(self._hazards_near(worlds[i]))]
+        deadly = self._deadly(worlds, near)
+        at_stake = deadly.any(axis=1) & ~deadly.all(axis=1)
+        return np.array(near, int)[at_stake], deadly[at_stake]
+
+    def _hazards_near(self, world: World) -> tuple[bool, bool]:
+        """Whether a buzzsaw is close by, and whether an enemy or lava is."""
+        settings = self._settings
+        return world.hazards_between(-settings.near_left, settings.near_right)
+
+    def _deadly(self, worlds, places):
+        """Actions that a slow player does not survive, bool [k, A]."""
+        settings = self._settings
+        found = self._for_each(
+            places,
+            lambda i: deadly_to_the_slow(worlds[i], settings.hold, settings.reaction),
+        )
+        return np.reshape(found, (len(places), self._game.n_actions)).astype(bool)
 
     def _is_sure(self, world: World, probabilities: np.ndarray) -> bool:
         """Whether the student will do as the planner does; also where that has no way.

@@ -50,6 +50,17 @@ def run_and_jump(observations):
     return logits, inputs
 
 
+def counting(student):
+    """The same student, and how many frames it is asked about each time."""
+    asked = []
+
+    def counted(observations):
+        asked.append(len(observations))
+        return student(observations)
+
+    return counted, asked
+
+
 def examples(n=8, seed=0):
     rng = np.random.default_rng(seed)
     actions = rng.integers(0, 15, n)
@@ -186,12 +197,7 @@ def test_the_student_is_asked_for_its_stretches_and_where_no_way_is_left():
     )
     game = make_game(GameSettings(n_envs=64, seed=3))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
-    asked = []
-
-    def student(observations):
-        asked.append(len(observations))
-        return run_and_jump(observations)
-
+    student, asked = counting(run_and_jump)
     frames = teacher.play(student, 60)
     assert asked == [64] * 60
     without_plan = frames.targets.sum(axis=1) == 0
@@ -254,12 +260,7 @@ def test_scouts_show_the_student_what_is_at_stake_and_nothing_else():
     )
     game = make_game(GameSettings(n_envs=64, seed=2))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
-    asked = []
-
-    def student(observations):
-        asked.append(len(observations))
-        return run_and_jump(observations)
-
+    student, asked = counting(run_and_jump)
     n_at_stake = 0
     for _ in range(40):
         observations = game.observe().observations.copy()
