@@ -25,6 +25,7 @@ from lucid_rl.training.hindsight import HindsightSettings
 from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.restarts import RestartSettings
+from lucid_rl.training.scouts import ScoutSettings
 from lucid_rl.training.settings import ENGINES, SCHEDULES, TrainSettings
 from lucid_rl.training.teacher import TeacherSettings
 from lucid_rl.training.warm_up import WarmUpLoss, WarmUpSettings
@@ -242,7 +243,7 @@ _WARM_UP_NUM_ENVS = flags.DEFINE_integer(
 )
 _WARM_UP_SCOUTS = flags.DEFINE_integer(
     "warm_up_scouts",
-    _RUN.warm_up.teacher.n_scouts,
+    _RUN.warm_up.teacher.scouts.count,
     "Environments beyond these in which the rules look for frames in which something "
     "is at stake.",
 )
@@ -358,7 +359,7 @@ def _settings() -> TrainSettings:
                 knows_levels=_WARM_UP_TEACHER_KNOWS_LEVELS.value,
                 temperature=_WARM_UP_LABEL_TEMPERATURE.value,
                 n_other_looks=_WARM_UP_OTHER_LOOKS.value,
-                n_scouts=_WARM_UP_SCOUTS.value,
+                scouts=ScoutSettings(count=_WARM_UP_SCOUTS.value),
                 planner=CarefulSettings().holding(_WARM_UP_HOLD.value),
                 restarts=RestartSettings(share=_WARM_UP_RESTART_SHARE.value),
             ),

@@ -6,10 +6,8 @@ leave a way to live and to go on, and what a careful planner would do. PPO can u
 (`LossSettings.risk_coefficient` and `imitation_coefficient`).
 """
 
-from collections.abc import Callable, Sequence
-from concurrent import futures
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -24,6 +22,7 @@ from lucid_rl.games.coinrun_planner import (
 )
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
+from lucid_rl.training.searches import Pending, SearchPool
 
 NO_ADVICE = -1
 
@@ -95,9 +94,10 @@ class Guide:
         self._game = game
         self._settings = settings
         self._rng = rng
-        self._pool = futures.ThreadPoolExecutor(2)
+        self._pool = SearchPool()
         self.lost = np.zeros(game.n_envs, bool)
-        self._found: list[futures.Future] = []
+        self._looked_at = np.zeros(0, int)
+        self._found: Pending | None = None
 
     def look(self, firsts: np.ndarray) -> None:
         """Begins to look at the present worlds.
@@ -110,19 +110,10 @@ class Guide:
         risky = rng.random(n) < settings.risk_share
         advised = rng.random(n) < settings.advice_share
         worlds = self._game.worlds()
-        self._found = self._begin(
-            lambda i: self._look_at(worlds[i], risky[i], advised[i]),
-            np.flatnonzero((risky | advised) & ~self.lost),
+        self._looked_at = np.flatnonzero((risky | advised) & ~self.lost)
+        self._found = self._pool.begin(
+            lambda i: self._look_at(worlds[i], risky[i], advised[i]), self._looked_at
         )
-
-    def _begin(self, look_at: Callable[[int], Any], wanted: Sequence[int] | np.ndarray):
-        """Looks, in two threads, at the environments wanted."""
-        return [
-            self._pool.submit(
-                lambda part: [(i, look_at(i)) for i in part], wanted[k::2]
-            )
-            for k in range(2)
-        ]
 
     def _look_at(
         self, world: World, risky: bool, advised: bool
@@ -156,23 +147,22 @@ class Guide:
             np.full(len(logits), NO_ADVICE, np.int32),
         )
         asked = []
-        for part in self._found:
-            for i, (ask, *found) in part.result():
-                for array, value in zip(hints, found, strict=True):
-                    array[i] = value
-                if ask:
-                    asked.append(i)
+        assert self._found is not None, "look first"
+        for i, (ask, *found) in zip(self._looked_at, self._found.result(), strict=True):
+            for array, value in zip(hints, found, strict=True):
+                array[i] = value
+            if ask:
+                asked.append(i)
         self.lost = hints.lost.copy()
         settings, worlds = self._settings, self._game.worlds()
         likely = special.softmax(logits, axis=1) >= settings.least_probability
         likely &= ~hints.deadly
-        searches = self._begin(
+        found = self._pool.find(
             lambda i: hopeless_actions(
                 worlds[i].as_seen(), np.flatnonzero(likely[i]), settings.planner
             ),
             asked,
         )
-        for search in searches:
-            for i, hopeless in search.result():
-                hints.deadly[i] |= hopeless
+        for i, hopeless in zip(asked, found, strict=True):
+            hints.deadly[i] |= hopeless
         return hints

@@ -1,7 +1,6 @@
 """Labelled frames of CoinRun: where objects are and what a planner would do."""
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent import futures
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,11 +19,7 @@ from lucid_rl.games.coinrun_planner import (
     deadly_to_the_slow,
     hopeless_actions,
 )
-from lucid_rl.games.coinrun_search import (
-    RIGHT,
-    SEARCHED_ACTIONS,
-    TILES_PER_STEP,
-)
+from lucid_rl.games.coinrun_search import TILES_PER_STEP
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.tracked_game import TrackedGame
@@ -32,6 +27,8 @@ from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.training.demonstrations import Demonstrations
 from lucid_rl.training.restarts import Restarts, RestartSettings
 from lucid_rl.training.rollout import sample_actions
+from lucid_rl.training.scouts import Scouts, ScoutSettings
+from lucid_rl.training.searches import SearchPool
 
 MAP_CLASSES = (
     "coin",
@@ -44,8 +41,6 @@ MAP_CLASSES = (
 )
 MAP_SIZE = 16  # cells along a side
 _MARGIN = 7.0  # temperatures by which an action may cost more, to be in a label
-_N_THREADS = 2  # searches run beside each other
-_NO_WAY = -1  # in place of an action, where the planner finds none
 _CLASS_INDICES = [OBJECT_CLASSES.index(name) for name in MAP_CLASSES]
 
 # Of observations: logits, and what is to be learned from in their place.
@@ -86,15 +81,7 @@ class TeacherSettings:
         planner: how it plans.
         restarts: episodes that begin shortly before earlier failures, the student's
             for the most part: what is not understood yet is shown more often.
-        n_scouts: environments, the last ones, in which a disturbed planner plays, and
-            the student is shown nothing but frames in which something is at stake: an
-            action that kills, where another does not. They are one in ten, found by
-            the rules alone, which costs less than asking the student.
-        stake_share: share of these frames kept.
-        disturbance: share of a scout's steps at which it begins to do something at
-            random.
-        most_disturbed: steps that this lasts, at most.
-        plan_steps: of a plan, that a scout follows before it plans anew.
+        scouts: players of environments of their own, the last ones.
     """
 
     student_share: float = 0.8
@@ -117,11 +104,7 @@ class TeacherSettings:
     knows_levels: bool = False
     planner: CarefulSettings = field(default_factory=CarefulSettings)
     restarts: RestartSettings = field(default_factory=RestartSettings)
-    n_scouts: int = 0
-    stake_share: float = 0.8
-    disturbance: float = 0.06
-    most_disturbed: int = 8
-    plan_steps: int = 8
+    scouts: ScoutSettings = field(default_factory=ScoutSettings)
 
     def __post_init__(self) -> None:
         for name in (
@@ -134,8 +117,6 @@ class TeacherSettings:
             "saw_share",
             "least_probability",
             "gamma",
-            "stake_share",
-            "disturbance",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(
@@ -145,48 +126,11 @@ class TeacherSettings:
             ("stretch_steps", 1),
             ("n_other_looks", 0),
             ("temperature", 0),
-            ("n_scouts", 0),
-            ("most_disturbed", 1),
-            ("plan_steps", 1),
         ):
             if not getattr(self, name) >= least:
                 raise SettingsError(
                     f"{name} must be at least {least}, got {getattr(self, name)}"
                 )
-
-
-class Scout:
-    """Plays by plans, now and then disturbed, without asking a network."""
-
-    def __init__(self, settings: TeacherSettings, rng: np.random.Generator):
-        """Begins with no plan.
-
-        Args:
-            settings: how it plans and is disturbed.
-            rng: by what, and when.
-        """
-        self._settings = settings
-        self._rng = rng
-        self._actions: list[int] = []
-
-    def begin(self) -> None:
-        """Forgets its plan: an episode begins."""
-        self._actions = []
-
-    def act(self, world: World) -> int:
-        """What it does next.
-
-        Args:
-            world: what is shown.
-        """
-        settings, rng = self._settings, self._rng
-        if rng.random() < settings.disturbance:
-            action = SEARCHED_ACTIONS[rng.integers(len(SEARCHED_ACTIONS))]
-            self._actions = [action] * rng.integers(1, settings.most_disturbed + 1)
-        elif not self._actions:
-            way = careful_plan(world, settings.planner)
-            self._actions = way[: settings.plan_steps] or [RIGHT]
-        return self._actions.pop(0)
 
 
 class PlannerTeacher:
@@ -213,14 +157,10 @@ class PlannerTeacher:
         self._game = TrackedGame(game)
         self._rng = rng
         self._settings = settings
-        self._pool = futures.ThreadPoolExecutor(_N_THREADS)
-        self._by_student = np.zeros(game.n_envs, bool)
-        n_students = game.n_envs - settings.n_scouts
-        self._students = np.arange(n_students)
-        self._scouts = [
-            Scout(settings, np.random.default_rng(rng.integers(2**63)))
-            for _ in range(settings.n_scouts)
-        ]
+        self._pool = SearchPool()
+        self._n_students = game.n_envs - settings.scouts.count
+        self._by_student = np.zeros(self._n_students, bool)
+        self._scouts = Scouts(settings.scouts, settings.planner, rng, self._pool)
         self._restarts = Restarts(self._game, settings.restarts, rng)
         self._ages = np.full(game.n_envs, -1)  # the first step is still to come
 
@@ -240,67 +180,49 @@ class PlannerTeacher:
 
     def _play_step(self, student: Student) -> tuple[np.ndarray, ...]:
         """Labels what is shown, takes a step, and returns the fields of the frames."""
-        game, settings = self._game, self._settings
+        game, settings, n = self._game, self._settings, self._n_students
         self._begin_episodes()
-        step = game.observe()
         self._switch_players()
         # On unlimited levels nobody can learn to avoid what is not shown.
         worlds = [
             world if settings.knows_levels else world.as_seen()
             for world in game.worlds()
         ]
-        n = game.n_envs
         at_stake, their_deadly = self._find_stakes(worlds)
-        shown_to_student = np.append(self._students, at_stake)
-        logits = np.zeros((n, game.n_actions), np.float32)
-        logits[shown_to_student], inputs = student(step.observations[shown_to_student])
-        rows = np.zeros(n, int)
-        rows[shown_to_student] = np.arange(len(shown_to_student))
+        shown = np.append(np.arange(n), at_stake)
+        logits, inputs = student(game.observe().observations[shown])
         policy = special.softmax(logits, axis=1)
-        kept, deadly = self._choose_frames(worlds[: len(self._students)], policy)
-        kept, deadly = np.append(kept, at_stake), np.append(deadly, their_deadly, 0)
-        is_kept = np.zeros(n, bool)
-        is_kept[kept] = True
-        by_teacher = ~self._by_student
-        by_teacher[len(self._students) :] = False  # scouts have plans of their own
-        wanted = np.flatnonzero(is_kept | by_teacher)
-        costs = np.full((n, game.n_actions), np.inf)
-        found = self._for_each(
-            wanted, lambda i: self._costs(worlds[i], bool(is_kept[i]))
+        chosen, deadly = self._choose_frames(worlds[:n], policy[:n])
+        is_kept = np.ones(len(shown), bool)
+        is_kept[:n] = False
+        is_kept[chosen] = True
+        needed = is_kept.copy()
+        needed[:n] |= ~self._by_student
+        costs = self._search([worlds[i] for i in shown], needed, is_kept)
+        kept = shown[is_kept]
+        labels = self._label(
+            kept,
+            [worlds[i] for i in kept],
+            costs[is_kept],
+            np.append(deadly, their_deadly, axis=0),
+            policy[is_kept] >= settings.least_probability,
         )
-        for i, its_costs in zip(wanted, found, strict=True):
-            costs[i] = its_costs
-        shown = [worlds[i] for i in kept]
-        likely = policy[kept] >= settings.least_probability
-        targets, deadly = self._label(shown, costs[kept], deadly, likely)
-        has_way = np.isfinite(costs).any(axis=1)
-        maps = batch_object_maps([game.worlds()[i] for i in kept], MAP_SIZE)
-        maps = maps[:, _CLASS_INDICES]
-        labels = (
-            targets,
-            deadly,
-            self._returns(shown, has_way[kept]),
-            np.ascontiguousarray(maps.transpose(0, 2, 3, 1)),
-            np.ones(len(kept), bool),
-        )
-        looks = [inputs[rows[kept]]]
+        looks = [inputs[is_kept]]
         looks += [student(pictures)[1] for pictures in self._other_looks(kept)]
-        frames = (
+        game.act(
+            np.append(
+                self._choose_actions(logits[:n], costs[:n]),
+                np.array(self._scouts.act(worlds[n:]), np.int32),
+            )
+        )
+        return (
             np.concatenate(looks),
             *(np.concatenate([label] * len(looks)) for label in labels),
         )
-        planned = np.where(has_way, costs.argmin(axis=1), _NO_WAY)
-        actions = self._choose_actions(logits, planned)
-        actions[len(self._students) :] = self._for_each(
-            range(len(self._scouts)),
-            lambda k: self._scouts[k].act(worlds[len(self._students) + k]),
-        )
-        game.act(actions)
-        return frames
 
     def _switch_players(self):
         """Lets the student, or the teacher, play on for a stretch, here and there."""
-        rng, settings, n = self._rng, self._settings, self._game.n_envs
+        rng, settings, n = self._rng, self._settings, self._n_students
         switch = rng.random(n) < 1 / settings.stretch_steps
         chosen = rng.random(n) < settings.student_share
         self._by_student = np.where(switch, chosen, self._by_student)
@@ -321,24 +243,72 @@ class PlannerTeacher:
             pictures.append(game.drawn_as(drawn, environments))
         return pictures
 
+    def _search(
+        self, worlds: Sequence[World], needed: np.ndarray, is_kept: np.ndarray
+    ) -> np.ndarray:
+        """Costs of actions beyond the best one's.
+
+        Args:
+            worlds: k of them.
+            needed: bool [k], where to search at all.
+            is_kept: bool [k], where a label will be made of them.
+
+        Returns:
+            Steps, f64 [k, A]; inf where no way is, and where there is no search.
+        """
+        costs = np.full((len(worlds), self._game.n_actions), np.inf)
+        places = np.flatnonzero(needed)
+        found = self._pool.find(
+            lambda k: self._costs(worlds[k], bool(is_kept[k])), places
+        )
+        for k, its_costs in zip(places, found, strict=True):
+            costs[k] = its_costs
+        return costs
+
     def _label(
+        self,
+        kept: np.ndarray,
+        worlds: Sequence[World],
+        costs: np.ndarray,
+        deadly: np.ndarray,
+        likely: np.ndarray,
+    ) -> tuple[np.ndarray, ...]:
+        """Makes labels of what the searches found.
+
+        Args:
+            kept: int [k], environments.
+            worlds: what is shown there.
+            costs: f64 [k, A], those of `_search`.
+            deadly: bool [k, A], actions that a slow player does not survive.
+            likely: bool [k, A], what the student may do.
+
+        Returns:
+            The fields of `Demonstrations`, but for observations.
+        """
+        targets, deadly = self._label_actions(worlds, costs, deadly, likely)
+        has_way = np.isfinite(costs).any(axis=1)
+        maps = batch_object_maps([self._game.worlds()[i] for i in kept], MAP_SIZE)
+        maps = maps[:, _CLASS_INDICES].transpose(0, 2, 3, 1)
+        return (
+            targets,
+            deadly,
+            self._returns(worlds, has_way),
+            np.ascontiguousarray(maps),
+            np.ones(len(kept), bool),
+        )
+
+    def _label_actions(
         self,
         worlds: Sequence[World],
         costs: np.ndarray,
         deadly: np.ndarray,
         likely: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Makes labels of what the searches found.
-
-        Args:
-            worlds: of the frames kept.
-            costs: f64 [k, A], those of `_costs`.
-            deadly: bool [k, A], actions that a slow player does not survive.
-            likely: bool [k, A], what the student may do.
+        """Probabilities of actions, and which are to blame; arguments as of `_label`.
 
         Returns:
-            Probabilities of actions, f32 [k, A], all 0 where there is nothing to be
-            copied; actions to be blamed for a death or for leaving no way on, bool.
+            Probabilities, f32 [k, A], all 0 where there is nothing to be copied;
+            actions to be blamed for a death or for leaving no way on, bool [k, A].
         """
         settings = self._settings
         has_way = np.isfinite(costs).any(axis=1)
@@ -358,11 +328,11 @@ class PlannerTeacher:
             k for k in np.flatnonzero(has_way) if any(self._hazards_near(worlds[k]))
         ]
         asked = likely & np.isinf(costs) & ~deadly
-        hopeless = self._for_each(
-            near,
+        hopeless = self._pool.find(
             lambda k: hopeless_actions(
                 worlds[k], np.flatnonzero(asked[k]), settings.planner
             ),
+            near,
         )
         for k, actions in zip(near, hopeless, strict=True):
             deadly[k] |= actions
@@ -387,29 +357,16 @@ class PlannerTeacher:
         weights = np.exp(-costs / (self._settings.temperature or 1.0)) * ~deadly
         return weights / weights.sum(axis=1, keepdims=True)
 
-    def _for_each(self, items: Iterable, look: Callable) -> list:
-        """What `look` finds for each, in order; the searches hold no lock."""
-        items = list(items)
-        found = [None] * len(items)
-        parts = [slice(k, None, _N_THREADS) for k in range(_N_THREADS)]
-        searches = [
-            self._pool.submit(lambda part: [look(i) for i in part], items[part])
-            for part in parts
-        ]
-        for part, search in zip(parts, searches, strict=True):
-            found[part] = search.result()
-        return found
-
     def _begin_episodes(self):
         """Lets those that are due begin before failures; does not change the step."""
         firsts = self._game.observe().firsts
         self._ages += 1
         ended = np.flatnonzero(firsts & (self._ages > 0))
-        for i in ended[ended >= len(self._students)]:
-            self._scouts[i - len(self._students)].begin()
+        is_scout = ended >= self._n_students
+        self._scouts.begin(ended[is_scout] - self._n_students)
         if self._settings.restarts.share:
             complete = self._game.last_level_complete()[ended]
-            complete |= ended >= len(self._students)  # only students are to learn
+            complete |= is_scout  # no failure of theirs: only students are to learn
             self._restarts.follow(self._ages, ended, complete)
         self._ages[ended] = 0
 
@@ -426,15 +383,16 @@ class PlannerTeacher:
                 share[i] *= settings.air_share
             plain[i] = not (saws or others)
         places = np.flatnonzero(plain)
-        sure = self._for_each(places, lambda i: self._is_sure(worlds[i], policy[i]))
+        sure = self._pool.find(lambda i: self._is_sure(worlds[i], policy[i]), places)
         share[places[np.array(sure, bool)]] *= settings.plain_share
         drawn = np.flatnonzero(rng.random(len(worlds)) < share)
         return drawn, self._deadly(worlds, drawn)
 
     def _find_stakes(self, worlds):
         """Scouts' environments whose frames are kept; deadly actions [k, A]."""
-        places = np.arange(len(self._students), len(worlds))
-        drawn = places[self._rng.random(len(places)) < self._settings.stake_share]
+        places = np.arange(self._n_students, len(worlds))
+        share = self._settings.scouts.stake_share
+        drawn = places[self._rng.random(len(places)) < share]
         near = [i for i in drawn if any(self._hazards_near(worlds[i]))]
         deadly = self._deadly(worlds, near)
         at_stake = deadly.any(axis=1) & ~deadly.all(axis=1)
@@ -448,9 +406,9 @@ class PlannerTeacher:
     def _deadly(self, worlds, places):
         """Actions that a slow player does not survive, bool [k, A]."""
         settings = self._settings
-        found = self._for_each(
-            places,
+        found = self._pool.find(
             lambda i: deadly_to_the_slow(worlds[i], settings.hold, settings.reaction),
+            places,
         )
         return np.reshape(found, (len(places), self._game.n_actions)).astype(bool)
 
@@ -473,13 +431,13 @@ class PlannerTeacher:
         steps = self._settings.detour * np.abs(distances) / TILES_PER_STEP
         return np.where(known, self._settings.gamma**steps, 0).astype(np.float32)
 
-    def _choose_actions(self, logits, planned):
-        rng = self._rng
-        n = self._game.n_envs
+    def _choose_actions(self, logits, costs):
+        """Students' environments' actions, int32 [n], by who plays there."""
+        rng, n = self._rng, self._n_students
         actions = rng.integers(0, self._game.n_actions, n).astype(np.int32)
         follows = rng.random(n) >= self._settings.random_share
-        by_student = self._by_student | (planned == _NO_WAY)
+        by_student = self._by_student | ~np.isfinite(costs).any(axis=1)
         by_teacher = follows & ~by_student
-        actions[by_teacher] = planned[by_teacher]
+        actions[by_teacher] = costs[by_teacher].argmin(axis=1)
         by_the_student, _ = sample_actions(logits, rng)
         return np.where(by_student, by_the_student, actions)

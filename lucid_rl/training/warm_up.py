@@ -25,6 +25,7 @@ from lucid_rl.training.saves import (
     restore_generator,
     write_save,
 )
+from lucid_rl.training.scouts import ScoutSettings
 from lucid_rl.training.teacher import PlannerTeacher, TeacherSettings
 
 WARM_UP_SAVE = "warm_up.jd"
@@ -200,7 +201,7 @@ class WarmUp:
             self.n_frames_labelled = save["n_frames_labelled"]
             restore_generator(self._rng, save["rng"])
         levels = int(self._rng.integers(2**31))
-        n_envs = settings.n_envs + settings.teacher.n_scouts
+        n_envs = settings.n_envs + settings.teacher.scouts.count
         self._game = make_game(game.replace(n_envs=n_envs, seed=levels))
         teacher_rng = np.random.default_rng(self._rng.integers(2**63))
         self._teacher = PlannerTeacher(self._game, teacher_rng, settings.teacher)
@@ -272,7 +273,7 @@ class WarmUp:
             sure_probability=0.0,  # which frames are kept is not to depend on the run
             plain_share=0.3,
             n_other_looks=0,
-            n_scouts=0,
+            scouts=ScoutSettings(),
             restarts=RestartSettings(),
         )
         game = game.replace(n_envs=_HELD_OUT_ENVS, seed=_HELD_OUT_SEED)

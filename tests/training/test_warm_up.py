@@ -24,6 +24,7 @@ from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.ppo import train
 from lucid_rl.training.restarts import Restarts, RestartSettings
 from lucid_rl.training.saves import read_save
+from lucid_rl.training.scouts import ScoutSettings
 from lucid_rl.training.teacher import MAP_CLASSES, PlannerTeacher, TeacherSettings
 from lucid_rl.training.warm_up import (
     WARM_UP_LOG,
@@ -256,7 +257,9 @@ def test_the_teacher_returns_to_before_failures():
 
 def test_scouts_show_the_student_what_is_at_stake_and_nothing_else():
     settings = TeacherSettings(
-        student_share=1, n_scouts=56, stake_share=1, disturbance=0.1, **EVERY_FRAME
+        student_share=1,
+        scouts=ScoutSettings(count=56, stake_share=1, disturbance=0.1),
+        **EVERY_FRAME,
     )
     game = make_game(GameSettings(n_envs=64, seed=2))
     teacher = PlannerTeacher(game, np.random.default_rng(0), settings)
@@ -288,8 +291,7 @@ def test_the_failures_of_scouts_are_no_place_to_begin(monkeypatch):
     settings = TeacherSettings(
         student_share=1,
         stretch_steps=1,
-        n_scouts=32,
-        disturbance=0.3,
+        scouts=ScoutSettings(count=32, disturbance=0.3),
         restarts=RestartSettings(share=0.5),
     )
     game = make_game(GameSettings(n_envs=36, seed=3))
