@@ -9,8 +9,8 @@ from lucid_rl.checkpoints.checkpoint import (
 )
 
 N_LEVELS = {"bundled": 0, "bundled:100_levels": 100}
-# Running and jumping to the right finishes 0.6 of the levels.
-LEAST_SHARES = {"bundled": 0.6, "bundled:100_levels": 0.8}
+# The models finish 0.96 of theirs and 0.99; less would need bad luck at 3 in 1,000.
+LEAST_SHARES = {"bundled": 0.88, "bundled:100_levels": 0.95}
 
 
 @pytest.mark.parametrize("name", BUNDLED)
