@@ -9,7 +9,7 @@ from lucid_rl.checkpoints.checkpoint import (
 )
 
 N_LEVELS = {"bundled": 0, "bundled:100_levels": 100}
-# The models finish 0.96 of theirs and 0.99; less would need bad luck at 3 in 1,000.
+# The models finish 0.955 of theirs and 0.99; less would need bad luck at 3 in 1,000.
 LEAST_SHARES = {"bundled": 0.88, "bundled:100_levels": 0.95}
 
 
