@@ -96,8 +96,7 @@ class Guide:
         self._rng = rng
         self._pool = SearchPool()
         self.lost = np.zeros(game.n_envs, bool)
-        self._looked_at = np.zeros(0, int)
-        self._found: Pending | None = None
+        self._found: Pending = Pending([])
 
     def look(self, firsts: np.ndarray) -> None:
         """Begins to look at the present worlds.
@@ -110,9 +109,9 @@ class Guide:
         risky = rng.random(n) < settings.risk_share
         advised = rng.random(n) < settings.advice_share
         worlds = self._game.worlds()
-        self._looked_at = np.flatnonzero((risky | advised) & ~self.lost)
         self._found = self._pool.begin(
-            lambda i: self._look_at(worlds[i], risky[i], advised[i]), self._looked_at
+            lambda i: (i, *self._look_at(worlds[i], risky[i], advised[i])),
+            np.flatnonzero((risky | advised) & ~self.lost),
         )
 
     def _look_at(
@@ -147,8 +146,7 @@ class Guide:
             np.full(len(logits), NO_ADVICE, np.int32),
         )
         asked = []
-        assert self._found is not None, "look first"
-        for i, (ask, *found) in zip(self._looked_at, self._found.result(), strict=True):
+        for i, ask, *found in self._found.result():
             for array, value in zip(hints, found, strict=True):
                 array[i] = value
             if ask:
