@@ -1,10 +1,11 @@
-"""Bits that a number of attribution takes by codec, and what a better coder would save.
+"""What attributions take by codec and levels, and what a better coder would save.
 
     python -m benchmarks.bundle_codecs --page=outputs/interface
 
 On one entry of each layer of a bundle (256 frames of the default run): gzip, the
 lossless WebP in use, the entropy of a number alone, and an adaptive coder of mixed
-contexts (`benchmarks.context_mixing`). Writes benchmarks/results/bundle_codecs.json.
+contexts (`benchmarks.context_mixing`). Then the megabytes of each layer at fewer
+levels, its attributions coded anew. Writes benchmarks/results/bundle_codecs.json.
 """
 
 import argparse
@@ -16,6 +17,9 @@ from benchmarks.measuring import print_table, write_result
 from lucid_rl.interface import read_bundle
 from lucid_rl.interface.encoding import encode_array, encode_text
 from lucid_rl.interface.parts import Part
+from lucid_rl.interface.quantization import dequantize, quantize
+
+_LEVELS = (255, 127, 63, 31)
 
 
 def entropy(codes: np.ndarray) -> float:
@@ -45,6 +49,18 @@ def measure(part: Part) -> dict[str, float]:
     }
 
 
+def megabytes_at(part: Part, levels: int) -> float:
+    """Megabytes of a layer's attributions at so many levels."""
+    n = sum(e["name"].startswith("attribution#") for e in part.entries)
+    size = 0
+    for piece in range(n):
+        codes = part.array("attribution", piece)
+        scales = np.ones(codes.shape[1], np.float32)
+        coarse = quantize(dequantize(codes, scales), scales, levels)
+        size += len(encode_array(coarse, "webp")[1])
+    return size / 1e6
+
+
 def main() -> None:
     """Measures and reports."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -61,7 +77,19 @@ def main() -> None:
     )
     print(f"attributions {total:.1f} MB, with mixed contexts {mixed:.1f} MB")
     print(f"as text {100 * (text - 1):.1f} % larger")
-    result = {"layers": layers, "text": text, "MB": total, "MB, mixed contexts": mixed}
+    levels = {
+        layer: {f"{n}": megabytes_at(bundle.part(f"model/{layer}"), n) for n in _LEVELS}
+        for layer in layers
+    }
+    rows = [[layer, *found.values()] for layer, found in levels.items()]
+    print_table(["MB at levels", *map(str, _LEVELS)], rows)
+    result = {
+        "layers": layers,
+        "text": text,
+        "MB": total,
+        "MB, mixed contexts": mixed,
+        "MB at levels": levels,
+    }
     write_result("bundle_codecs", result)
 
 

@@ -4,6 +4,8 @@
         --output=benchmarks/results/interface.json
     python -m benchmarks.interface --folder=outputs/bench --policy_layer=2b \
         --output=benchmarks/results/interface_policy.json
+    python -m benchmarks.interface --mail \
+        --output=benchmarks/results/interface_mail.json
 
 Everything is made anew, in a temporary folder or in an empty one that is kept; the
 second command takes the stages of the first and adds the attributions of every
@@ -121,6 +123,7 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--policy_layer", help="add attributions of every action")
     parser.add_argument("--folder", help="where page and stages go, to be kept")
+    parser.add_argument("--mail", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output", help="JSON file to write")
     arguments = parser.parse_args()
@@ -129,6 +132,8 @@ def main() -> None:
         settings = dataclasses.replace(
             settings, policy_layers=(arguments.policy_layer,)
         )
+    if arguments.mail:
+        settings = settings.for_mail()
     if arguments.quick:
         settings = settings.quick()
     load = os.getloadavg()[0]

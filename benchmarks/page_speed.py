@@ -253,6 +253,7 @@ def _layer_part(name: str, side: int, lengths: tuple, rng: np.random.Generator) 
         "layer": name,
         "output": "value",
         "kind": "attribution",
+        "code_levels": 255,
         "scale": 1.0,
         "thumbnail": {"rows": 4, "columns": 4},
         "maps": [],

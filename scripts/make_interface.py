@@ -3,6 +3,7 @@
     python -m scripts.make_interface --output_dir=outputs/interface
     python -m scripts.make_interface --model=released:coinrun
     python -m scripts.make_interface --model=my.jd --policy_layers=2b --single_file
+    python -m scripts.make_interface --model=my.jd --mail
     python -m scripts.make_interface --model=my.jd --compare_to=edited.jd
 
 Prints the path of the page, which opens by double click. A second run reuses the
@@ -106,6 +107,16 @@ _FULL_RESOLUTION_SIZE = flags.DEFINE_integer(
 _SINGLE_FILE = flags.DEFINE_boolean(
     "single_file", _DEFAULT.single_file, "Put everything into index.html."
 )
+_CODE_LEVELS = flags.DEFINE_integer(
+    "code_levels",
+    _DEFAULT.code_levels,
+    "Levels of attributions, an odd number: fewer make a smaller page.",
+)
+_MAIL = flags.DEFINE_boolean(
+    "mail",
+    False,
+    "A page that mail takes, one file below 18 MB; overrides numbers and sizes.",
+)
 _QUICK = flags.DEFINE_boolean(
     "quick", False, "A small run, to try things out; overrides numbers and sizes."
 )
@@ -131,6 +142,7 @@ def _settings() -> InterfaceSettings:
         seed=_SEED.value,
         full_resolution=_FULL_RESOLUTION_SIZE.value if _FULL_RESOLUTION.value else 0,
         single_file=_SINGLE_FILE.value,
+        code_levels=_CODE_LEVELS.value,
         observations=dataclasses.replace(
             _DEFAULT.observations,
             n_envs=n_envs,
@@ -151,6 +163,8 @@ def _settings() -> InterfaceSettings:
             _DEFAULT.nmf, n_features=_N_FEATURES.value, seed=_SEED.value
         ),
     )
+    if _MAIL.value:
+        settings = settings.for_mail()
     return settings.quick() if _QUICK.value else settings
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from lucid_rl.errors import BundleError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interface.parts import Part
-from lucid_rl.interface.quantization import dequantize
+from lucid_rl.interface.quantization import LEVELS, dequantize
 
 _ELEMENT = re.compile(
     r'<script type="application/x-lucid-rl" data-part="([^"]*)">(.*?)</script>', re.S
@@ -124,8 +124,8 @@ class Bundle:
 
         Returns:
             float32 [K + 1, T, H, W], the last feature the residual (for "input" the
-            gradients by red, green and blue: [3, T, H, W]); within 1/255 of each
-            frame's scale of what was computed.
+            gradients by red, green and blue: [3, T, H, W]); within 1/code_levels
+            (1/255 by default) of each frame's scale of what was computed.
 
         Raises:
             BundleError: the bundle holds no such thing, or is damaged.
@@ -142,7 +142,7 @@ class Bundle:
         scales = part.array("frame_scale")[self.frames(trajectory)]
         if scales.size != codes.shape[-3]:
             raise BundleError(f"part {name!r}: scales and attributions do not match")
-        return dequantize(codes, scales)
+        return dequantize(codes, scales, part.meta.get("code_levels", LEVELS))
 
     def frames(self, trajectory: int) -> slice:
         """Where a trajectory's frames lie among all S frames."""

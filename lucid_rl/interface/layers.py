@@ -7,7 +7,7 @@ import numpy as np
 
 from lucid_rl.interface.legend import legend_arrays
 from lucid_rl.interface.parts import Layout, Part
-from lucid_rl.interface.quantization import frame_scales, quantize
+from lucid_rl.interface.quantization import LEVELS, frame_scales, quantize
 from lucid_rl.interface.settings import INPUT_LAYER, ExampleSettings
 from lucid_rl.interpret.attribution import (
     AttributionSettings,
@@ -39,6 +39,7 @@ def layer_part(
     error: float | None = None,
     n_actions: int | None = None,
     examples: tuple[np.ndarray, ExampleSettings] | None = None,
+    code_levels: int = LEVELS,
 ) -> Part:
     """Computes the part of one layer.
 
@@ -53,6 +54,7 @@ def layer_part(
         error: of features' totals, if it is known; see `interpret.accuracy`.
         n_actions: attribute each action's logit instead of the value function.
         examples: observations u8 [N, H, W, 3] and settings, to add a legend.
+        code_levels: of the attributions' codes; see `quantization.quantize`.
 
     Returns:
         The part, as docs/bundle_format.md describes it.
@@ -78,7 +80,7 @@ def layer_part(
                 model, layer, frames[rows], outputs, settings, factorization
             )
         scales[rows] = frame_scales(maps)
-        codes[:, :, rows] = quantize(maps, scales[rows])
+        codes[:, :, rows] = quantize(maps, scales[rows], code_levels)
         sums = maps.sum(axis=(-2, -1), dtype=np.float64)  # [O, K + 1, n]
         totals[:, rows] = sums.swapaxes(1, 2)
         absolute += np.abs(maps).sum(axis=(2, 3, 4), dtype=np.float64)
@@ -100,6 +102,7 @@ def layer_part(
         "layer": layer,
         "output": "value" if n_actions is None else "policy",
         "kind": "gradient" if factorization is None else "attribution",
+        "code_levels": code_levels,
         "scale": _display_scale(largest),
         "shares": (absolute.sum(axis=0) / (absolute.sum() or 1.0)).tolist(),
     }

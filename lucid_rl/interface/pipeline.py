@@ -17,6 +17,7 @@ from lucid_rl.interface.manifest import LayerResults, ModelResults, manifest_par
 from lucid_rl.interface.names import read_names
 from lucid_rl.interface.page import template, write_page
 from lucid_rl.interface.parts import Part
+from lucid_rl.interface.quantization import LEVELS
 from lucid_rl.interface.samples import Samples, get_samples, observations_part
 from lucid_rl.interface.settings import INPUT_LAYER, InterfaceSettings
 from lucid_rl.interface.sources import ModelSource, mostly_equal, open_source
@@ -68,13 +69,18 @@ def make_interface(
         check_writable(folder)
     job = _Job(settings, cache, samples or get_samples(first, settings, cache))
     notes: tuple[str, ...] = ()
+    if settings.code_levels < LEVELS:
+        notes += (
+            f"Pictures of attribution have {settings.code_levels} levels: they are "
+            f"within {1 / settings.code_levels:.1%} of each frame's largest.",
+        )
     models = [job.analyse(FIRST, first, first)]
     if second is not None:
         shared = settings.share_features
         if shared is None:
             shared = mostly_equal(first, second)
         models.append(job.analyse(SECOND, second, first if shared else second))
-        notes = (
+        notes += (
             f"{first.name} acted; {second.name} was shown the same frames.",
             f"Both are seen through the features of {first.name}."
             if shared
@@ -267,6 +273,7 @@ class _Job:
             if factorization is None
             else factorization.directions.tolist(),
             "attribution": None if factorization is None else attribution,
+            "code_levels": settings.code_levels,
         }
         with_legend = inputs | {
             "observations": self.samples.observations_digest,
@@ -286,6 +293,7 @@ class _Job:
                 factorization=factorization,
                 error=error,
                 examples=(self.samples.observations, settings.examples),
+                code_levels=settings.code_levels,
             ),
         )
         policy_part = None
@@ -302,6 +310,7 @@ class _Job:
                     attribution,
                     factorization=factorization,
                     n_actions=source.model.n_actions,
+                    code_levels=settings.code_levels,
                 ),
             )
         shape = source.model.layer_shape(layer)

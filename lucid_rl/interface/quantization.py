@@ -1,16 +1,16 @@
-"""Attributions as bytes: eight bits a number, scaled by frame.
+"""Attributions as bytes: a few levels, scaled by frame.
 
-A frame's attributions share one scale, the largest absolute value among them,
-so an error of at most half a step is at most 1/255 of that scale, which no eye
-and no screen resolves.
+A frame's attributions share one scale, the largest absolute value among them, on
+either side of zero. Of 255 levels an error of at most half a step is at most 1/255
+of that scale, which no eye and no screen resolves. Fewer levels make smaller files.
 """
 
 import numpy as np
 
-from lucid_rl.errors import InputError
+from lucid_rl.errors import InputError, SettingsError
 
-STEPS = 127.5
-"""Steps from zero to a frame's scale; the largest code, 127, lies half a step below."""
+LEVELS = 255
+"""All levels that a signed byte has on both sides of zero, and zero."""
 
 # Rounded to float32, the largest value could stray beyond half a step by itself.
 _MARGIN = 1 + 4e-6
@@ -47,32 +47,53 @@ def frame_scales(attributions: np.ndarray) -> np.ndarray:
     return (scales * _MARGIN).astype(np.float32)
 
 
-def quantize(attributions: np.ndarray, scales: np.ndarray) -> np.ndarray:
+def check_levels(levels: int) -> None:
+    """Raises SettingsError unless so many fit a byte, with zero in the middle."""
+    if not 3 <= levels <= LEVELS or levels % 2 == 0:
+        raise SettingsError(
+            f"{levels} levels of attributions: expected an odd number, 3 to {LEVELS}"
+        )
+
+
+def quantize(
+    attributions: np.ndarray, scales: np.ndarray, levels: int = LEVELS
+) -> np.ndarray:
     """Rounds attributions to signed bytes.
 
     Args:
         attributions: float [..., S, H, W].
         scales: float32 [S], at least each frame's largest absolute value.
+        levels: how many there are from -scale to scale, an odd number up to 255. The
+            outermost lie half a step within.
 
     Returns:
-        int8 of the same shape, from -127 to 127; a frame of scale 0 is all 0.
+        int8 of the same shape, from -(levels - 1) / 2 to (levels - 1) / 2; a frame of
+        scale 0 is all 0.
+
+    Raises:
+        SettingsError: an impossible number of levels.
     """
+    check_levels(levels)
+    largest = levels // 2
     factors = np.zeros(scales.shape, np.float32)
-    np.divide(STEPS, scales, out=factors, where=scales > 0)
+    np.divide(levels / 2, scales, out=factors, where=scales > 0)
     codes = attributions * factors[:, None, None]
     np.rint(codes, out=codes)
-    np.clip(codes, -127, 127, out=codes)
+    np.clip(codes, -largest, largest, out=codes)
     return codes.astype(np.int8)
 
 
-def dequantize(codes: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """The attributions that bytes stand for, within 1/255 of each frame's scale.
+def dequantize(
+    codes: np.ndarray, scales: np.ndarray, levels: int = LEVELS
+) -> np.ndarray:
+    """The attributions that bytes stand for, within 1/levels of each frame's scale.
 
     Args:
         codes: int8 [..., S, H, W].
         scales: float32 [S].
+        levels: as in `quantize`.
 
     Returns:
         float32 of the same shape as `codes`.
     """
-    return codes * (scales / np.float32(STEPS))[:, None, None]
+    return codes * (scales / np.float32(levels / 2))[:, None, None]

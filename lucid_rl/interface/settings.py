@@ -6,6 +6,7 @@ import pathlib
 from lucid_rl.errors import SettingsError
 from lucid_rl.files import PathLike
 from lucid_rl.interface.encoding import ENCODINGS
+from lucid_rl.interface.quantization import LEVELS, check_levels
 from lucid_rl.interpret.attribution import AttributionSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
@@ -61,6 +62,9 @@ class InterfaceSettings:
         full_resolution: side, in pixels, of the full-resolution frames shown beside
             the observations; 0: none. They are stored with loss.
         single_file: put everything into index.html.
+        code_levels: of attributions from a frame's largest to its negative, an odd
+            number up to 255: what is shown errs by at most 1/code_levels of the
+            largest. Fewer make a smaller page.
         encoding: of the data files, "windows-1252", or "base64" where only ASCII may
             pass.
         observations: how observations for features and examples are sampled.
@@ -93,6 +97,7 @@ class InterfaceSettings:
     seed: int = 0
     full_resolution: int = 0
     single_file: bool = False
+    code_levels: int = LEVELS
     encoding: str = "windows-1252"
     # The article: 32 environments, 128 each, 128 steps apart. More environments
     # reach as many levels in a quarter of the steps, which dominate the cost.
@@ -115,6 +120,7 @@ class InterfaceSettings:
     examples: ExampleSettings = dataclasses.field(default_factory=ExampleSettings)
 
     def __post_init__(self) -> None:
+        check_levels(self.code_levels)
         if self.encoding not in ENCODINGS:
             raise SettingsError(
                 f"encoding is one of {ENCODINGS}, not {self.encoding!r}"
@@ -137,6 +143,25 @@ class InterfaceSettings:
             return pathlib.Path(self.cache_dir)
         output = pathlib.Path(self.output_dir)
         return output.with_name(f"{output.name}.stages")
+
+    def for_mail(self) -> "InterfaceSettings":
+        """A page that mail takes: one file of less than 18 MB.
+
+        8 trajectories of 128 steps, 2,048 observations, attributions at 31 levels, no
+        gradients of the input. Common services take letters of 25 MB, which hold files
+        of 18, since these travel as text. Attributions of actions and frames at full
+        resolution come on top, where they are asked for.
+        """
+        return dataclasses.replace(
+            self,
+            observations=dataclasses.replace(
+                self.observations, n_envs=256, n_per_env=8, interval=32
+            ),
+            trajectories=dataclasses.replace(self.trajectories, n_envs=8, n_steps=128),
+            input_gradients=False,
+            single_file=True,
+            code_levels=31,
+        )
 
     def quick(self) -> "InterfaceSettings":
         """A small run: 2 trajectories of 64 steps, 256 observations, 2 nodes."""

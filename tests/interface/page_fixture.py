@@ -26,6 +26,7 @@ STATED_ERROR = 0.0042
 """Of layer 2b; of the other it is unknown."""
 MODELS = ("model", "edited")
 LAYERS = {"2b": (32, 4), "4a": (8, 8)}  # height and width, features
+CODE_LEVELS = {"input": 255, "2b": 255, "4a": 31}
 COMBOS = [
     ["DOWN", "LEFT"],
     ["LEFT"],
@@ -227,16 +228,18 @@ def _blobs(rng, n_maps: int, side: int) -> np.ndarray:
     return maps
 
 
-def _encoded(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _encoded(
+    maps: np.ndarray, levels: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     scales = frame_scales(maps)
-    codes = quantize(maps, scales)
-    return scales, codes, dequantize(codes, scales)
+    codes = quantize(maps, scales, levels)
+    return scales, codes, dequantize(codes, scales, levels)
 
 
 def _attribution_part(m, name, side, k, rng) -> tuple[Layer, Part]:
     maps = _blobs(rng, k + 1, side)
     maps[-1] *= 0.3
-    scales, codes, decoded = _encoded(maps)
+    scales, codes, decoded = _encoded(maps, CODE_LEVELS[name])
     totals = maps.sum((2, 3)).T.astype(np.float32)
     sums = totals.sum(1)
     completeness = np.stack([sums, sums + rng.normal(0, 1e-3, sums.shape)], 1)
@@ -257,6 +260,7 @@ def _attribution_part(m, name, side, k, rng) -> tuple[Layer, Part]:
         "layer": name,
         "output": "value",
         "kind": "attribution",
+        "code_levels": CODE_LEVELS[name],
         "scale": scale,
         "quadrature": {
             "rule": "gauss_legendre",
@@ -287,7 +291,7 @@ def _attribution_part(m, name, side, k, rng) -> tuple[Layer, Part]:
 
 def _gradient_part(m, rng) -> tuple[Layer, Part]:
     maps = _blobs(rng, 3, SIDE)
-    scales, codes, decoded = _encoded(maps)
+    scales, codes, decoded = _encoded(maps, CODE_LEVELS["input"])
     totals = maps.sum((2, 3)).T.astype(np.float32)
     scale = float(np.median(np.abs(maps).max((0, 2, 3))))
     meta = {
@@ -295,6 +299,7 @@ def _gradient_part(m, rng) -> tuple[Layer, Part]:
         "layer": "input",
         "output": "value",
         "kind": "gradient",
+        "code_levels": CODE_LEVELS["input"],
         "scale": scale,
     }
     arrays = {"attribution": codes, "frame_scale": scales, "totals": totals}
@@ -307,8 +312,7 @@ def _gradient_part(m, rng) -> tuple[Layer, Part]:
 def _policy_part(rng) -> tuple[list[Layer], Part]:
     side, k = LAYERS["4a"]
     maps = np.stack([_blobs(rng, k + 1, side) for _ in COMBOS])  # [A, maps, S, H, W]
-    scales = frame_scales(maps)
-    codes = quantize(maps, scales)
+    scales, codes, decoded = _encoded(maps, CODE_LEVELS["4a"])
     totals = maps.sum((3, 4)).swapaxes(1, 2).astype(np.float32)  # [A, S, maps]
     sums = totals.sum(2)
     scale = float(np.median(np.abs(maps[:, :-1]).max((0, 1, 3, 4))))
@@ -317,6 +321,7 @@ def _policy_part(rng) -> tuple[list[Layer], Part]:
         "layer": "4a",
         "output": "policy",
         "kind": "attribution",
+        "code_levels": CODE_LEVELS["4a"],
         "scale": scale,
     }
     arrays = {f"attribution/{a}": codes[a] for a in range(len(COMBOS))}
@@ -327,7 +332,6 @@ def _policy_part(rng) -> tuple[list[Layer], Part]:
         "completeness": np.stack([sums, sums], 2),
     }
     part = Part.encode(f"{MODELS[0]}/4a/policy", meta, arrays, layouts)
-    decoded = dequantize(codes, scales)
     return [Layer(scale, decoded[a], totals[a]) for a in range(len(COMBOS))], part
 
 

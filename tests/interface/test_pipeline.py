@@ -96,6 +96,29 @@ def test_the_input_shows_gradients(bundle, golden):
     assert model_gradients.shape[1:] == (64, 64, 3)
 
 
+def test_fewer_levels_are_within_the_error_that_the_page_states(
+    small_settings, tmp_path, bundle
+):
+    coarse = dataclasses.replace(
+        small_settings,
+        code_levels=31,
+        output_dir=tmp_path / "page",
+        cache_dir=tmp_path / "stages",
+    )
+    found = read_bundle(make_interface(coarse).parent)
+    assert any("within 3.2%" in note for note in found.manifest["notes"])
+    assert not any("levels" in note for note in bundle.manifest["notes"])
+    for layer in ("input", "2b"):
+        scales = bundle.part(f"model/{layer}").array("frame_scale")
+        part = found.part(f"model/{layer}")
+        np.testing.assert_allclose(part.array("frame_scale"), scales, rtol=1e-3)
+        assert len(np.unique(part.array("attribution"))) == 31
+        error = found.attribution(layer, 0) - bundle.attribution(layer, 0)
+        largest = np.abs(error).max(axis=(0, 2, 3)) / scales
+        assert largest.max() <= 1 / 31 + 1 / 255 + 1e-3
+        assert len(part.data) < 0.8 * len(bundle.part(f"model/{layer}").data)
+
+
 @pytest.mark.parametrize("batch_bytes", [1, 2**24, 2**27])
 def test_input_gradients_are_those_of_the_original(
     golden, model_a, monkeypatch, batch_bytes

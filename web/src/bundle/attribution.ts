@@ -9,8 +9,6 @@ import type { LayerMeta } from './types';
 /** The value function, or the sum of these actions' logits. */
 export type Output = 'value' | readonly number[];
 
-const STEPS = 127.5;
-
 /** Quantized maps: the part that holds them, and which entry holds which frame. */
 interface Codes {
   part: Part;
@@ -97,7 +95,7 @@ export class Attribution {
    */
   read(s: number, out: Float32Array): boolean {
     if (!this.ready(s)) return false;
-    const factor = this.frameScale[s]! / STEPS;
+    const factor = this.frameScale[s]! / (this.meta.code_levels / 2);
     const area = this.height * this.width;
     this.codes.forEach((c, nth) => {
       const { segment, index } = c.segments.find(s);

@@ -102,6 +102,8 @@ export interface LayerMeta {
   model: string;
   layer: string;
   kind: LayerKind;
+  /** Of the codes, from a frame's largest attribution to its negative. */
+  code_levels: number;
   /** Median over frames of each frame's largest absolute feature attribution. */
   scale: number;
   quadrature?: {
