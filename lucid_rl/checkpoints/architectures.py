@@ -1,18 +1,21 @@
-"""Tensor names and shapes of the three architectures a checkpoint may name.
+"""Tensor names and shapes of the architectures a checkpoint may name.
 
 "clear" is the article's own (Hilton et al. 2020, Appendix C: larger kernels, L2
 pooling, no residual paths), "impala" is the residual network of Espeholt et al.
-2018 that it started from, and "nature" the one of Mnih et al. 2015.
+2018 that it started from, and "nature" the one of Mnih et al. 2015. "impala_torch"
+differs from "impala" in its pools alone: their windows begin one pixel before the
+observation, as in programs for PyTorch, where TensorFlow's end one pixel behind it.
 Observations are 64 by 64 pixels.
 """
 
 from lucid_rl.errors import InputError
 
-ARCHITECTURES: tuple[str, ...] = ("clear", "impala", "nature")
+ARCHITECTURES: tuple[str, ...] = ("clear", "impala", "impala_torch", "nature")
 
 CONV_LAYERS: dict[str, tuple[str, ...]] = {
     "clear": ("1a", "2a", "2b", "3a", "4a"),
     "impala": tuple(f"layer_{index}" for index in range(15)),
+    "impala_torch": tuple(f"layer_{index}" for index in range(15)),
     "nature": ("c1", "c2", "c3"),
 }
 """Short names of the convolutions, from the observation upwards."""
@@ -57,8 +60,13 @@ def parameter_shapes(
             "n_actions and n_input_channels must be at least 1, but are "
             f"{n_actions} and {n_input_channels}."
         )
-    trunk = {"clear": _clear, "impala": _impala, "nature": _nature}[architecture]
-    shapes, n_features = trunk(n_input_channels)
+    trunks = {
+        "clear": _clear,
+        "impala": _impala,
+        "impala_torch": _impala,
+        "nature": _nature,
+    }
+    shapes, n_features = trunks[architecture](n_input_channels)
     for scope, n_outputs in (("pi", n_actions), ("vf", 1)):
         shapes[tensor_name(scope, "w")] = (n_features, n_outputs)
         shapes[tensor_name(scope, "b")] = (n_outputs,)

@@ -109,7 +109,9 @@ def open_source(spec: str) -> ModelSource:
                 raise
     if checkpoint is not None:
         names = sorted(checkpoint.params)
-        digest = stages.digest(*(checkpoint.params[key] for key in names))
+        architecture = np.frombuffer(checkpoint.architecture.encode(), np.uint8)
+        arrays = (checkpoint.params[key] for key in names)
+        digest = stages.digest(architecture, *arrays)
     else:
         assert files.model_pb is not None
         digest = hashlib.sha256(files.model_pb.read_bytes()).hexdigest()

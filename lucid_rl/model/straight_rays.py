@@ -26,7 +26,7 @@ _MAX_EPSILON = 1e-6
 
 _LINEAR_IN_ONE = """
     AddN AvgPool Cast ConcatV2 Conv2D DepthwiseConv2dNative ExpandDims Identity
-    MatMul Mean Neg Pack Reshape Squeeze StridedSlice Sum Transpose
+    MatMul Mean MirrorPad Neg Pack Pad Reshape Squeeze StridedSlice Sum Transpose
 """
 _LINEAR = frozenset(_LINEAR_IN_ONE.split())
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd", "Sub"})

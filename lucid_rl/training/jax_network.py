@@ -43,6 +43,7 @@ def forward(
     bodies: dict[str, Callable] = {
         "clear": lambda layers, inputs: _clear(layers, inputs, n_done),
         "impala": _impala,
+        "impala_torch": _impala_torch,
         "nature": _nature,
     }
     if architecture not in bodies:
@@ -130,10 +131,10 @@ def _l2_pool(array):
     return jnp.sqrt(blocks.mean(axis=(2, 4)) + jnp.asarray(_L2_EPSILON, array.dtype))
 
 
-def _max_pool(array):
+def _max_pool(array, padding):
     least = np.asarray(-np.inf, array.dtype)  # concrete, so that JAX knows a maximum
     return jax.lax.reduce_window(
-        array, least, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "SAME"
+        array, least, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding
     )
 
 
@@ -154,7 +155,11 @@ def _clear(layers, inputs, n_done):
     return layers.dense(hidden, "pi/dense_1/kernel")
 
 
-def _impala(layers, hidden):
+def _impala_torch(layers, hidden):
+    return _impala(layers, hidden, ((0, 0), (1, 0), (1, 0), (0, 0)))
+
+
+def _impala(layers, hidden, pool_padding="SAME"):
     index = 0
 
     def convolution(inputs):
@@ -164,7 +169,7 @@ def _impala(layers, hidden):
         return layers.convolution(inputs, f"{scope}/kernel:0", f"{scope}/bias:0")
 
     for _ in range(3):
-        hidden = _max_pool(convolution(hidden))
+        hidden = _max_pool(convolution(hidden), pool_padding)
         for _ in range(2):
             inner = convolution(jax.nn.relu(hidden))
             hidden = hidden + convolution(jax.nn.relu(inner))

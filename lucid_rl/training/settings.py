@@ -26,7 +26,7 @@ class TrainSettings:
     Attributes:
         game: what is played, with how many environments. The article has 1,024
             (16 workers of 64).
-        architecture: "clear" (the article's own), "impala" or "nature".
+        architecture: "clear" (the article's own), "impala", "impala_torch" or "nature".
         n_total_steps: environment steps in all; the article took 2 billion. 0 ends
             the run after its warm-up.
         n_steps: steps of each environment between updates.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from lucid_rl.checkpoints.architectures import parameter_shapes
 from lucid_rl.training.engine import (
     ADAM_BETAS,
     LARGEST_RISK,
@@ -250,10 +251,8 @@ def _variable(shape, dtype=tf.float32):
 
 
 def _input_shape(architecture, parameters):
-    first = {"clear": "pi/1a/conv2d/kernel:0", "impala": "pi/layer_0/kernel:0"}.get(
-        architecture, "pi/c1/w:0"
-    )
-    channels = parameters[f"ppo2_model/{first}"].shape[2]
+    first_kernel = next(iter(parameter_shapes(architecture, 1)))
+    channels = parameters[first_kernel].shape[2]
     side = 84 if architecture == "nature" and channels != 3 else 64
     return side, side, channels
 

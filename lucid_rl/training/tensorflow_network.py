@@ -53,6 +53,7 @@ def forward(
     bodies = {
         "clear": lambda build, inputs: _clear(build, inputs, n_done),
         "impala": _impala,
+        "impala_torch": _impala_torch,
         "nature": _nature,
     }
     if architecture not in bodies:
@@ -156,7 +157,11 @@ def _clear(build, inputs, n_done):
     return hidden
 
 
-def _impala(build, observations):
+def _impala_torch(build, observations):
+    return _impala(build, observations, pools_begin_before=True)
+
+
+def _impala(build, observations, pools_begin_before=False):
     """Three sequences of convolution, max-pooling and two residual blocks."""
     index = 0
 
@@ -175,7 +180,11 @@ def _impala(build, observations):
 
     hidden = observations
     for _ in range(3):
-        hidden = tf.nn.max_pool2d(convolution(hidden), 3, 2, "SAME")
+        hidden = convolution(hidden)
+        if pools_begin_before:
+            hidden = tf.pad(hidden, ((0, 0), (1, 0), (1, 0), (0, 0)), "SYMMETRIC")
+        padding = "VALID" if pools_begin_before else "SAME"
+        hidden = tf.nn.max_pool2d(hidden, 3, 2, padding)
         for _ in range(2):
             inner = convolution(tf.nn.relu(hidden))
             hidden += convolution(tf.nn.relu(inner))

@@ -13,11 +13,18 @@ from tests.checkpoints.jd_values import DATA
 _TABLES = json.loads((DATA / "jd_files" / "tensor_tables.json").read_text())
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", _TABLES)
 def test_names_shapes_and_order_are_those_of_the_articles_files(architecture):
     found = parameter_shapes(architecture, 15)
     expected = {name: tuple(shape) for name, shape in _TABLES[architecture].items()}
     assert list(found.items()) == list(expected.items())
+
+
+def test_impala_for_pytorch_has_the_same_tensors():
+    assert list(parameter_shapes("impala_torch", 9).items()) == list(
+        parameter_shapes("impala", 9).items()
+    )
+    assert set(_TABLES) | {"impala_torch"} == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

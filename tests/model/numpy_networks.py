@@ -1,4 +1,4 @@
-"""The three architectures in plain numpy, written from their descriptions."""
+"""The architectures in plain numpy, written from their descriptions."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -25,7 +25,12 @@ def forward(params, architecture, observations):
         name.removeprefix("ppo2_model/").removesuffix(":0"): value.astype(np.float64)
         for name, value in params.items()
     }
-    trunk = {"clear": _clear, "impala": _impala, "nature": _nature}[architecture]
+    trunk = {
+        "clear": _clear,
+        "impala": _impala,
+        "impala_torch": _impala_torch,
+        "nature": _nature,
+    }[architecture]
     layers, features = trunk(params, observations.astype(np.float64))
     layers["logits"] = features @ params["pi/w"] + params["pi/b"]
     layers["value"] = (features @ params["vf/w"] + params["vf/b"])[:, 0]
@@ -45,7 +50,11 @@ def _clear(params, x):
     return layers, x
 
 
-def _impala(params, x):
+def _impala_torch(params, x):
+    return _impala(params, x, pool_margin=(1, 0))
+
+
+def _impala(params, x, pool_margin=(0, 1)):
     layers = {}
     names = iter(f"layer_{i}" for i in range(15))
 
@@ -54,7 +63,9 @@ def _impala(params, x):
 
     for stage in range(3):
         padded = np.pad(
-            conv(x), ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=-np.inf
+            conv(x),
+            ((0, 0), pool_margin, pool_margin, (0, 0)),
+            constant_values=-np.inf,
         )
         x = _windows(padded, size=3, stride=2).max(axis=(-2, -1))
         layers[f"layer_{5 * stage}"] = x

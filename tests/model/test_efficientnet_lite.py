@@ -1,10 +1,6 @@
 """A network of ImageNet from weights in PyTorch's format."""
 
-import io
 import math
-import pickle
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -14,132 +10,9 @@ from PIL import Image, ImageOps
 from lucid_rl.errors import FileFormatError
 from lucid_rl.model import efficientnet_lite as lite
 from lucid_rl.model.lucid_bridge import load_model
+from tests.checkpoints.test_torch_files import TORCH_FILES
 
 CHANNELS = (32, 16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
-
-
-class _Described:
-    """An array as PyTorch pickles it."""
-
-    def __init__(self, key, offset, shape, strides, type_name="FloatStorage"):
-        self.storage = ("storage", type_name, str(key))
-        self.rest = (offset, shape, strides)
-
-    def __reduce__(self):
-        return _rebuild, (_Storage(self.storage), *self.rest)
-
-
-class _Storage:
-    def __init__(self, pid):
-        self.pid = pid
-
-
-def _rebuild(*arguments):
-    raise AssertionError("it is not called")
-
-
-_rebuild.__module__, _rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
-
-
-class _FloatStorage:
-    pass
-
-
-_FloatStorage.__module__, _FloatStorage.__qualname__ = "torch", "FloatStorage"
-
-
-class _Pickler(pickle.Pickler):
-    def persistent_id(self, value):
-        if isinstance(value, _Storage):
-            kind, _, key = value.pid
-            return kind, _FloatStorage, key, "cpu", 0, None
-        return None
-
-
-def _write(path, arrays, described=None):
-    """Writes flat arrays as storages, described row by row unless told otherwise."""
-    described = described or {
-        name: _Described(
-            i,
-            0,
-            a.shape,
-            tuple(math.prod(a.shape[j + 1 :]) for j in range(a.ndim)),
-        )
-        for i, (name, a) in enumerate(arrays.items())
-    }
-    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    torch._utils, utils._rebuild_tensor_v2 = utils, _rebuild
-    torch.FloatStorage = _FloatStorage
-    sys.modules.update({"torch": torch, "torch._utils": utils})
-    try:
-        stream = io.BytesIO()
-        keys = [str(i) for i in range(len(arrays))]
-        for value in (0x1950A86A20F9469CFC6C, 1001, {}, described, keys):
-            _Pickler(stream, 2).dump(value)
-    finally:
-        del sys.modules["torch"], sys.modules["torch._utils"]
-    for array in arrays.values():
-        stream.write(array.size.to_bytes(8, "little") + array.astype("<f4").tobytes())
-    path.write_bytes(stream.getvalue())
-
-
-@pytest.fixture
-def no_torch(monkeypatch):
-    for name in ("torch", "torch._utils"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-
-
-def test_arrays_come_back(tmp_path, no_torch):
-    rng = np.random.default_rng(0)
-    arrays = {"a": rng.random((2, 3), np.float32), "b": rng.random((4,), np.float32)}
-    _write(tmp_path / "it.pth", arrays)
-    found = lite.read_weights(tmp_path / "it.pth")
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-    described = {
-        "turned": _Described(0, 0, (3, 2), (1, 3)),
-        "part": _Described(1, 1, (2,), (2,)),
-        "number": _Described(1, 3, (), ()),
-    }
-    _write(tmp_path / "it.pth", arrays, described)
-    found = lite.read_weights(tmp_path / "it.pth")
-    np.testing.assert_array_equal(found["turned"], arrays["a"].T)
-    np.testing.assert_array_equal(found["part"], arrays["b"][1::2])
-    assert found["number"] == arrays["b"][3]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (0, 0, (7,), (1,)),
-        (0, 5, (2,), (1,)),
-        (0, -1, (2,), (1,)),
-        (0, 3, (2,), (-1,)),
-        (0, 0, (1000, 1000), (0, 0)),
-        (0, 0, (2, 2), (1,)),
-        (9, 0, (2,), (1,)),
-    ],
-)
-def test_arrays_that_reach_beyond_the_file(tmp_path, no_torch, arguments):
-    described = {"a": _Described(*arguments)}
-    _write(tmp_path / "it.pth", {"a": np.zeros(6)}, described)
-    with pytest.raises(FileFormatError, match=r"it\.pth holds no weights"):
-        lite.read_weights(tmp_path / "it.pth")
-
-
-def test_files_that_are_none(tmp_path, no_torch):
-    path = tmp_path / "it.pth"
-    with pytest.raises(FileFormatError, match="cannot read"):
-        lite.read_weights(path)
-    _write(path, {"a": np.zeros(6)})
-    whole = path.read_bytes()
-    ran = tmp_path / "ran"
-    evil = f"cos\nsystem\n(S'touch {ran}'\ntR.".encode()
-    for content in (b"", b"PK\3\4 a newer one", pickle.dumps(3), evil, whole[:-1]):
-        path.write_bytes(content)
-        with pytest.raises(FileFormatError, match="no weights that can be read"):
-            lite.read_weights(path)
-    assert not ran.exists()
 
 
 def _random_weights():
@@ -210,6 +83,13 @@ def test_the_network(tmp_path, monkeypatch):
     np.testing.assert_allclose(
         found["logits"], expected + weights["_fc.bias"], rtol=1e-3, atol=1e-3
     )
+
+
+def test_weights_are_read_by_name():
+    found = lite.read_weights(TORCH_FILES / "legacy.pt")
+    assert list(found)[:2] == ["body.0.weight", "body.0.bias"]
+    with pytest.raises(FileFormatError, match="no weights by name"):
+        lite.read_weights(TORCH_FILES / "training.pt")
 
 
 def test_another_networks_weights():

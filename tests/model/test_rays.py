@@ -19,7 +19,7 @@ VALUE = "ppo2_model/strided_slice"
 def models(model_a):
     made = {
         name: GraphModel(build_graph_def(random_params(name), name))
-        for name in ("impala", "nature")
+        for name in ("impala", "impala_torch", "nature")
     }
     return {"clear": model_a, **made}
 
@@ -31,6 +31,8 @@ CASES = [
     ("clear", "4a"),
     ("impala", "layer_5"),
     ("impala", "layer_8"),  # inside a residual block
+    ("impala_torch", "layer_5"),
+    ("impala_torch", "layer_10"),
     ("nature", "c2"),
     ("nature", "input"),
 ]

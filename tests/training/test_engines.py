@@ -108,7 +108,7 @@ def test_engines_agree(shared_engines):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["impala", "nature"])
+@pytest.mark.parametrize("architecture", ["impala", "impala_torch", "nature"])
 def test_engines_agree_on_other_architectures(architecture):
     both = [engine(name, architecture) for name in ("tensorflow", "jax")]
     assert_same_gradients(*both, batch(4), ADVANTAGES[:4])

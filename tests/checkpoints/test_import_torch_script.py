@@ -1,0 +1,57 @@
+"""scripts.import_torch on a file in PyTorch's format, and on wrong ones."""
+
+import re
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+
+from lucid_rl.checkpoints.checkpoint import load_checkpoint
+from tests.checkpoints.test_from_torch import impala_weights
+from tests.checkpoints.test_torch_files import TORCH_FILES, write_archive
+from tests.script_errors import errors_of
+
+
+def test_an_agent_becomes_a_checkpoint(tmp_path):
+    weights = impala_weights()
+    write_archive(tmp_path / "agent.pt", {"agent": weights, "step": 3})
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "scripts.import_torch"),
+            f"--weights={tmp_path / 'agent.pt'}",
+            *("--game=maze", "--distribution_mode=easy", "--gamma=0.99"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    path = tmp_path / "agent.jd"
+    assert done.stdout.splitlines()[-1] == str(path)
+    assert "impala_torch, 15 actions" in done.stdout
+    found = load_checkpoint(path)
+    np.testing.assert_array_equal(
+        found.params["ppo2_model/pi/w:0"], weights["actor.weight"].T
+    )
+    wanted = {"env_name": "maze", "distribution_mode": "easy", "gamma": 0.99}
+    assert wanted.items() <= found.args.items()
+    # PyTorch is neither needed nor loaded.
+    assert "torch" not in done.stderr
+
+
+def test_what_is_wrong_is_one_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    small = f"--weights={TORCH_FILES / 'state_dict.pt'}"
+    cases = {
+        (): "weights",
+        (f"--weights={tmp_path / 'none.pt'}",): "cannot read",
+        (f"--weights={tmp_path / 'empty.zip'}",): "no weights that can be read",
+        (small, f"--output={tmp_path / 'it.jd'}"): "error: .*3 convolutions",
+        (small, "--state_dict=agent"): "no state dictionary 'agent'",
+    }
+    for said, expected in zip(
+        errors_of("import_torch", list(cases)), cases.values(), strict=True
+    ):
+        assert said and re.search(expected, said), (expected, said)
+    assert list(tmp_path.iterdir()) == [tmp_path / "empty.zip"]
