@@ -135,11 +135,36 @@ def parameters(
         if array.dtype.kind == "f" and not name.startswith(tuple(ignored))
     }
     layers = _layers(kept)
+    architecture, sources = _network(layers, where, policy, value)
+    _check_all_used(kept, sources, where)
+    *convolutions, trunk, policy, value = sources
+    n_channels = layers[convolutions[0]].shape[1]
+    shapes = parameter_shapes(architecture, len(layers[policy]), n_channels)
+    names = list(shapes)
+    params = {}
+    # A kernel and a bias for each layer, in the order in which they follow each other.
+    for source, kernel, bias in zip(sources, names[::2], names[1::2], strict=True):
+        array = layers[source]
+        if source == trunk:
+            n_last = len(layers[convolutions[-1]])
+            side = math.isqrt(array.shape[1] // n_last)
+            array = array.reshape(-1, n_last, side, side)
+        order = (2, 3, 1, 0) if array.ndim == 4 else (1, 0)
+        params[kernel] = array.transpose(order).reshape(shapes[kernel])
+        zeros = np.zeros(len(array))
+        params[bias] = kept.get(source + _BIAS, zeros).reshape(shapes[bias])
+    as_float32 = {k: np.ascontiguousarray(a, np.float32) for k, a in params.items()}
+    return as_float32, architecture
+
+
+def _network(
+    layers: Weights, where: str, policy: str | None, value: str | None
+) -> tuple[str, list[str]]:
+    """The architecture, and the layers' names in its order, the heads last."""
     convolutions = [name for name, array in layers.items() if array.ndim == 4]
     architecture = _architecture([layers[name].shape for name in convolutions], where)
-    n_channels = layers[convolutions[0]].shape[1]
-    shapes = parameter_shapes(architecture, 1, n_channels)
-    n_inputs, n_features = list(shapes.values())[2 * len(convolutions)]
+    shapes = list(parameter_shapes(architecture, 1).values())
+    n_inputs, n_features = shapes[2 * len(convolutions)]
     dense = {name: array.shape for name, array in layers.items() if array.ndim == 2}
     trunk = _only(
         [name for name, shape in dense.items() if shape == (n_features, n_inputs)],
@@ -147,45 +172,21 @@ def parameters(
         dense,
         where,
     )
-    heads = {name: shape for name, shape in dense.items() if shape[1] == n_features}
-    for name in (policy, value):
-        if name is not None and name not in heads:
+    heads = {name: shape[0] for name, shape in dense.items() if shape[1] == n_features}
+    chosen = []
+    for name, candidates, what in (
+        (policy, [h for h, n in heads.items() if n > 1], "policy"),
+        (value, [h for h, n in heads.items() if n == 1], "value function"),
+    ):
+        if name is not None and name not in candidates:
             raise InputError(
-                f"{where} has no head {name!r}; it has {_listed(heads) or 'none'}."
+                f"{where} has no head of the {what} {name!r}, but "
+                f"{_listed(candidates) or 'none'}."
             )
-    policy = policy or _only(
-        [name for name, shape in heads.items() if shape[0] > 1],
-        f"head of the policy, from {n_features} to the number of actions",
-        dense,
-        where,
-    )
-    value = value or _only(
-        [name for name, shape in heads.items() if shape[0] == 1],
-        f"head of the value function, from {n_features} to 1",
-        dense,
-        where,
-    )
-    sources = [*convolutions, trunk, policy, value]
-    _check_all_used(kept, sources, where)
-    n_actions = len(layers[policy])
-    shapes = parameter_shapes(architecture, n_actions, n_channels)
-    names = list(shapes)
-    found = {}
-    # A kernel and a bias for each layer, in the order in which they follow each other.
-    for source, kernel, bias in zip(sources, names[::2], names[1::2], strict=True):
-        array = layers[source]
-        if source == trunk:
-            n_last = len(layers[convolutions[-1]])
-            side = math.isqrt(n_inputs // n_last)
-            array = array.reshape(n_features, n_last, side, side)
-        order = (2, 3, 1, 0) if array.ndim == 4 else (1, 0)
-        zeros = np.zeros(len(array))
-        found[kernel] = array.transpose(order).reshape(shapes[kernel])
-        found[bias] = kept.get(source + _BIAS, zeros).reshape(shapes[bias])
-    params = {
-        name: np.ascontiguousarray(array, np.float32) for name, array in found.items()
-    }
-    return params, architecture
+        expected = f"head of the {what}, from {n_features} to "
+        expected += "the number of actions" if what == "policy" else "1"
+        chosen.append(name or _only(candidates, expected, dense, where))
+    return architecture, [*convolutions, trunk, *chosen]
 
 
 def _collect(value: Any, name: str, found: dict[str, Weights], depth: int) -> None:

@@ -140,8 +140,11 @@ def test_other_heads_have_to_be_named_or_ignored():
     np.testing.assert_array_equal(
         found["ppo2_model/vf/w:0"], weights["other.critic.weight"].T
     )
-    with pytest.raises(InputError, match="no head 'nobody'; it has actor, critic"):
-        parameters(weights, "it", policy="nobody")
+    for policy in ("nobody", "critic"):
+        with pytest.raises(InputError, match=f"the policy '{policy}', but actor"):
+            parameters(weights, "it", policy=policy)
+    with pytest.raises(InputError, match=r"function 'actor', but critic, other\."):
+        parameters(weights, "it", value="actor")
     with pytest.raises(InputError, match="begins with 'nothing'"):
         parameters(weights, "it", ignored=["nothing"])
 
