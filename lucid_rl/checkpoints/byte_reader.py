@@ -20,7 +20,7 @@ _REFUSED_STARTS = {
     b"\x5d\x00": "compressed with lzma",
     b"\x04\x22\x4d\x18": "compressed with lz4",
     b"ZF": "in joblib's format of before 0.10",
-    b"PK": "a zip archive (as numpy's .npz)",
+    b"PK": "a zip archive, as of numpy or of PyTorch (scripts/import_torch.py)",
     b"\x93NUMPY": "a .npy file",
 }
 
