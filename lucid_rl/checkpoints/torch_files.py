@@ -9,7 +9,9 @@ does nothing.
 
 import collections
 import math
+import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
@@ -33,6 +35,8 @@ _STORAGES: dict[str, np.dtype[Any]] = {
     "ByteStorage": np.dtype("<u1"),
     "BoolStorage": np.dtype("?"),
 }
+# Bytes of arrays for each of the file's: shared parameters are listed several times.
+_MAX_REPEATED = 16
 # What Stable-Baselines3 calls the parameters within its own archive.
 _NESTED = "policy.pth"
 
@@ -87,16 +91,17 @@ def read_torch(path: PathLike) -> Any:
     """
     try:
         with open(path, "rb") as stream:
+            arrays = _Arrays(_MAX_REPEATED * os.fstat(stream.fileno()).st_size)
             if zipfile.is_zipfile(stream):
-                return _read_archive(stream)
+                return _read_archive(stream, arrays)
             stream.seek(0)
-            return _read_legacy(stream)
+            return _read_legacy(stream, arrays)
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
     except (
         *(pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError),
-        *(IndexError, AttributeError, RecursionError, OverflowError, MemoryError),
-        *(zipfile.BadZipFile, NotImplementedError),
+        *(IndexError, AttributeError, OverflowError, MemoryError),
+        *(zipfile.BadZipFile, RuntimeError, struct.error),
     ) as error:
         raise FileFormatError(
             f"{path} holds no weights that can be read: {error!r}. Expected a file of "
@@ -134,12 +139,39 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-def _read_archive(stream: BinaryIO) -> Any:
+class _Arrays:
+    """Makes arrays, as many as a file's size accounts for.
+
+    Tensors may be views of the same numbers; a small file could name many of many.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._bytes_left = max_bytes
+
+    def make(self, tensor: _Tensor, data: bytes) -> np.ndarray:
+        """The numbers of a tensor, an array of its own."""
+        values = np.frombuffer(data, _STORAGES[tensor.storage])
+        offset, shape, strides = tensor.offset, tensor.shape, tensor.strides
+        last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        outside = min((offset, *strides, *shape)) < 0 or last >= len(values)
+        if outside and 0 not in shape:
+            raise ValueError("an array reaches beyond its values")
+        self._bytes_left -= math.prod(shape) * values.itemsize
+        if self._bytes_left < 0:
+            raise ValueError("its arrays repeat its numbers again and again")
+        in_bytes = tuple(stride * values.itemsize for stride in strides)
+        view = np.lib.stride_tricks.as_strided(values[offset:], shape, in_bytes)
+        if tensor.storage == _BFLOAT16:
+            return (view.astype(np.uint32) << 16).view(np.float32)
+        return view.copy()
+
+
+def _read_archive(stream: BinaryIO, arrays: _Arrays) -> Any:
     with zipfile.ZipFile(stream) as archive:
         names = archive.namelist()
         if _NESTED in names:
             with archive.open(_plain(archive, _NESTED)) as nested:
-                return _read_archive(nested)  # type: ignore[arg-type]
+                return _read_archive(nested, arrays)  # type: ignore[arg-type]
         pickles = [name for name in names if name.split("/")[-1] == "data.pkl"]
         if len(pickles) != 1:
             raise ValueError(f"its archive holds {len(pickles)} files data.pkl")
@@ -155,7 +187,7 @@ def _read_archive(stream: BinaryIO) -> Any:
             if tensor.key not in storages:
                 member = _plain(archive, f"{root}data/{tensor.key}")
                 storages[tensor.key] = archive.read(member)
-            return _array(tensor, storages[tensor.key])
+            return arrays.make(tensor, storages[tensor.key])
 
         return _replaced(value, array, {})
 
@@ -171,7 +203,7 @@ def _plain(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     return member
 
 
-def _read_legacy(stream: BinaryIO) -> Any:
+def _read_legacy(stream: BinaryIO, arrays: _Arrays) -> Any:
     if _Unpickler(stream).load() != _MAGIC:
         raise pickle.UnpicklingError("it does not begin as files of PyTorch do")
     _Unpickler(stream).load()  # the format's version
@@ -186,7 +218,9 @@ def _read_legacy(stream: BinaryIO) -> Any:
         storages[key] = stream.read(size)
         if len(storages[key]) < size:
             raise EOFError("it ends early")
-    return _replaced(value, lambda tensor: _array(tensor, storages[tensor.key]), {})
+    return _replaced(
+        value, lambda tensor: arrays.make(tensor, storages[tensor.key]), {}
+    )
 
 
 def _replaced(
@@ -209,20 +243,3 @@ def _replaced(
             found = type(value)(_replaced(v, change, made) for v in value)
         made[id(value)] = found
     return made[id(value)]
-
-
-def _array(tensor: _Tensor, data: bytes) -> np.ndarray:
-    """The numbers of a tensor, an array of its own."""
-    values = np.frombuffer(data, _STORAGES[tensor.storage])
-    offset, shape, strides = tensor.offset, tensor.shape, tensor.strides
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    outside = min((offset, *strides, *shape)) < 0 or last >= len(values)
-    if outside and 0 not in shape:
-        raise ValueError("an array reaches beyond its values")
-    if math.prod(shape) > len(values):
-        raise ValueError("an array is larger than its values")
-    in_bytes = tuple(stride * values.itemsize for stride in strides)
-    view = np.lib.stride_tricks.as_strided(values[offset:], shape, in_bytes)
-    if tensor.storage == _BFLOAT16:
-        return (view.astype(np.uint32) << 16).view(np.float32)
-    return view.copy()

@@ -282,6 +282,18 @@ def test_damaged_files_are_refused_or_read(tmp_path, name):
     assert refused > 100
 
 
+def test_many_views_of_the_same_numbers_are_refused(tmp_path, no_torch):
+    path = tmp_path / "it.pth"
+    array = np.arange(1000, dtype=np.float32)
+    views = {str(i): _Described(0, 0, (1000,), (1,)) for i in range(3)}
+    _write(path, {"a": array}, views)
+    assert all(np.array_equal(found, array) for found in read_torch(path).values())
+    views = {str(i): _Described(0, 0, (1000,), (1,)) for i in range(3000)}
+    _write(path, {"a": array}, views)
+    with pytest.raises(FileFormatError, match="again and again"):
+        read_torch(path)
+
+
 def test_what_names_itself_again_and_again_stays_small(tmp_path):
     value = []
     for _ in range(60):  # 2 ** 60, if what is shared were copied
