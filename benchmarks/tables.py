@@ -83,10 +83,11 @@ def cheapest() -> str:
         rows.append([layer])
         for rule in ("secant", "midpoint", "gauss_legendre", "right_riemann"):
             row = found[rule]
+            tried = [r for r in result["quadrature"][layer] if r["rule"] == rule]
             rows[-1].append(
                 f"{row['n_nodes']} ({row['cost']:.1f})"
                 if row
-                else f"over {max(r['n_nodes'] for r in result['quadrature'][layer])}"
+                else f"over {max(r['n_nodes'] for r in tried)}"
             )
     return markdown(
         ["layer", "`secant`", "`midpoint`", "`gauss_legendre`", "`right_riemann`"],
