@@ -31,9 +31,14 @@ def entropy(codes: np.ndarray) -> float:
     return float(bits / codes.size)
 
 
+def _entries(part: Part) -> list[dict]:
+    """The pieces in which a layer's attributions are coded."""
+    return [e for e in part.entries if e["name"].startswith("attribution#")]
+
+
 def measure(part: Part) -> dict[str, float]:
     """Bits a number, and the megabytes of a layer now and with mixed contexts."""
-    entries = [e for e in part.entries if e["name"].startswith("attribution#")]
+    entries = _entries(part)
     piece = len(entries) // 3
     codes = part.array("attribution", piece)
     webp = 8 * entries[piece]["length"] / codes.size
@@ -51,9 +56,8 @@ def measure(part: Part) -> dict[str, float]:
 
 def megabytes_at(part: Part, levels: int) -> float:
     """Megabytes of a layer's attributions at so many levels."""
-    n = sum(e["name"].startswith("attribution#") for e in part.entries)
     size = 0
-    for piece in range(n):
+    for piece in range(len(_entries(part))):
         codes = part.array("attribution", piece)
         scales = np.ones(codes.shape[1], np.float32)
         coarse = quantize(dequantize(codes, scales), scales, levels)

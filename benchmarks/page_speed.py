@@ -22,6 +22,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 from lucid_rl.files import atomic_open
 from lucid_rl.interface.page import write_page
 from lucid_rl.interface.parts import Layout, Part
+from lucid_rl.interface.quantization import LEVELS
 
 _K = 8
 _SIDES = {"1a": 64, "2a": 32, "2b": 32, "3a": 16, "4a": 8}
@@ -253,7 +254,7 @@ def _layer_part(name: str, side: int, lengths: tuple, rng: np.random.Generator) 
         "layer": name,
         "output": "value",
         "kind": "attribution",
-        "code_levels": 255,
+        "code_levels": LEVELS,
         "scale": 1.0,
         "thumbnail": {"rows": 4, "columns": 4},
         "maps": [],

@@ -5,6 +5,18 @@ Everything that lucid_rl raises on bad input derives from `LucidRLError`, so
 that a script can turn it into one clear line.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
+_MAX_NAMED = 5
+
+
+def some_of(values: Iterable[Any]) -> str:
+    """The first few of what a message has to name, and how many more there are."""
+    texts = [str(value) for value in values]
+    more = len(texts) - _MAX_NAMED
+    return ", ".join(texts[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+
 
 class LucidRLError(Exception):
     """Base of every error that lucid_rl raises on purpose."""

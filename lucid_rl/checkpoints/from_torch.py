@@ -8,7 +8,7 @@ Observations are taken to be divided by 255.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from lucid_rl.checkpoints.architectures import CONV_LAYERS, parameter_shapes
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.checkpoints.torch_files import Foreign, read_torch
-from lucid_rl.errors import CheckpointError, InputError
+from lucid_rl.errors import CheckpointError, InputError, some_of
 from lucid_rl.files import PathLike
 
 Weights = dict[str, np.ndarray]
@@ -24,7 +24,6 @@ Weights = dict[str, np.ndarray]
 _ARCHITECTURES = ("impala_torch", "nature")
 _WEIGHT, _BIAS = ".weight", ".bias"
 _MIN_CONVOLUTIONS = 3
-_MAX_NAMED = 6
 _MAX_DEPTH = 8
 
 
@@ -84,18 +83,20 @@ def find_weights(content: Any, where: str, name: str | None = None) -> Weights:
     """
     found: dict[str, Weights] = {}
     _collect(content, "", found, 0)
+    names = [found_name or "(the whole)" for found_name in found]
     if name is not None:
         if name not in found:
+            there = some_of(names) or "none"
             raise InputError(
-                f"{where} holds no state dictionary {name!r}, but {_listed(found)}."
+                f"{where} holds no state dictionary {name!r}, but {there}."
             )
         return found[name]
     if len(found) > 1:
         raise CheckpointError(
-            f"{where} holds several state dictionaries, {_listed(found)}: name one."
+            f"{where} holds several state dictionaries, {some_of(names)}: name one."
         )
     if not found:
-        keys = f" with the keys {_listed(content)}" if isinstance(content, dict) else ""
+        keys = f" with the keys {some_of(content)}" if isinstance(content, dict) else ""
         raise CheckpointError(
             f"{where} holds no state dictionary of a convolutional network; it holds "
             f"a {type(content).__name__}{keys}."
@@ -181,7 +182,7 @@ def _network(
         if name is not None and name not in candidates:
             raise InputError(
                 f"{where} has no head of the {what} {name!r}, but "
-                f"{_listed(candidates) or 'none'}."
+                f"{some_of(candidates) or 'none'}."
             )
         expected = f"head of the {what}, from {n_features} to "
         expected += "the number of actions" if what == "policy" else "1"
@@ -240,7 +241,7 @@ def _architecture(found: list[tuple[int, ...]], where: str) -> str:
             return architecture
     raise CheckpointError(
         f"{where} holds {len(found)} convolutions, [out, in, height, width] = "
-        f"{_listed(found)}. Expected the 15 of IMPALA's network of 16, 32 and 32 "
+        f"{some_of(found)}. Expected the 15 of IMPALA's network of 16, 32 and 32 "
         "channels, or the 3 of Mnih's of 32, 64 and 64, in their order."
     )
 
@@ -252,12 +253,12 @@ def _only(
         return names[0]
     if names:
         raise CheckpointError(
-            f"{where} has more than one {what}: {_listed(names)}. Name one, or leave "
+            f"{where} has more than one {what}: {some_of(names)}. Name one, or leave "
             "the others out."
         )
     shapes = [f"{name} {shape[::-1]}" for name, shape in dense.items()]
     raise CheckpointError(
-        f"{where} has no {what}; its dense layers are {_listed(shapes) or 'none'}."
+        f"{where} has no {what}; its dense layers are {some_of(shapes) or 'none'}."
     )
 
 
@@ -272,13 +273,7 @@ def _check_all_used(weights: Weights, sources: Sequence[str], where: str) -> Non
     ]
     if rest:
         raise CheckpointError(
-            f"{where} holds tensors that are none of the network's: {_listed(rest)}. "
+            f"{where} holds tensors that are none of the network's: {some_of(rest)}. "
             "Recurrent layers, normalization and further dense layers are not known "
             "here; if these play no part in policy and value, have them ignored."
         )
-
-
-def _listed(values: Iterable[Any]) -> str:
-    texts = [str(value) or "(the whole)" for value in values]
-    more = f" and {len(texts) - _MAX_NAMED} more" if len(texts) > _MAX_NAMED else ""
-    return ", ".join(texts[:_MAX_NAMED]) + more

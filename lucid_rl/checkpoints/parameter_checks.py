@@ -9,9 +9,7 @@ from lucid_rl.checkpoints.architectures import (
     POLICY_BIAS,
     parameter_shapes,
 )
-from lucid_rl.errors import CheckpointError
-
-_MAX_NAMED = 5
+from lucid_rl.errors import CheckpointError, some_of
 
 
 def check_architecture(
@@ -95,12 +93,7 @@ def _check_names(params: dict[str, Any], expected: set[str], where: str) -> None
     unknown = sorted(f"{name!r:.100}" for name in params.keys() - expected)
     if missing or unknown:
         problems = [
-            f"{what} {', '.join(names[:_MAX_NAMED])}"
-            + (
-                f" and {len(names) - _MAX_NAMED} more"
-                if len(names) > _MAX_NAMED
-                else ""
-            )
+            f"{what} {some_of(names)}"
             for what, names in (("missing", missing), ("not expected", unknown))
             if names
         ]

@@ -48,13 +48,10 @@ class Foreign:
         state: what the file stores in it; None if nothing.
     """
 
-    def __new__(cls, *_: Any, **__: Any) -> "Foreign":
-        """Takes whatever the object was made of, and keeps nothing of it."""
-        made = super().__new__(cls)
-        made.state = None
-        return made
+    state: Any = None
 
-    state: Any
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Takes whatever the object was made of, and keeps nothing of it."""
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
