@@ -43,7 +43,7 @@ from lucid_rl.interpret.attribution import (
     logit,
     value,
 )
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.model.straight_rays import multiplications
 
 ARTICLE = AttributionSettings(rule="right_riemann", n_nodes=10)
@@ -59,11 +59,11 @@ def errors(
 ) -> dict[str, dict[str, Any]]:
     """Error of the article's rule and the cells of ours that are no worse."""
     model, rounded = (
-        GraphModel.from_checkpoint(bundled_checkpoint_path(), bfloat16=bfloat16)
+        Model.from_checkpoint(bundled_checkpoint_path(), bfloat16=bfloat16)
         for bfloat16 in (False, True)
     )
 
-    def error(model: GraphModel, settings: AttributionSettings) -> float:
+    def error(model: Model, settings: AttributionSettings) -> float:
         found = attribute(model, observations, layer, settings=settings)
         return distance(found.values, reference)
 
@@ -84,7 +84,7 @@ def errors(
     return results
 
 
-def multiplications_of_article(model: GraphModel, layer: str) -> int:
+def multiplications_of_article(model: Model, layer: str) -> int:
     """Of convolutions and matrix products, for one observation."""
     function = model.layer_function(layer, [value().target])
     before = multiplications(model.index, model.graph, (), (function.layer,))
@@ -96,7 +96,7 @@ def multiplications_of_article(model: GraphModel, layer: str) -> int:
 def ours(model_path: str, observations: np.ndarray) -> None:
     """Answers requests for attributions, for `peaks` and for memory."""
     models = {
-        bfloat16: GraphModel.from_model_pb(model_path, bfloat16=bfloat16)
+        bfloat16: Model.from_model_pb(model_path, bfloat16=bfloat16)
         for bfloat16 in (False, True)
     }
 
@@ -215,7 +215,7 @@ def variants(found_errors: dict, layers: list[str], n: int) -> dict[str, Any]:
 
 
 def speed(
-    model: GraphModel,
+    model: Model,
     files: list[str],
     n: int,
     repeats: int,
@@ -266,7 +266,7 @@ def totals(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def several_outputs(
-    model: GraphModel, observations: np.ndarray, layer: str, repeats: int
+    model: Model, observations: np.ndarray, layer: str, repeats: int
 ) -> list[dict[str, float]]:
     """Milliseconds an observation for one logit, and for each further one.
 
@@ -292,7 +292,7 @@ def several_outputs(
     return rows
 
 
-def memory(model: GraphModel, files: list[str], layers: list[str]) -> dict[str, Any]:
+def memory(model: Model, files: list[str], layers: list[str]) -> dict[str, Any]:
     """Peaks of memory in MB, of processes of their own.
 
     The original's at 4,096 observations would not fit this machine beside other work;
@@ -394,7 +394,7 @@ def main() -> None:
         ours(chosen.worker[0], np.load(chosen.worker[1]))
         return
     observations = sampled_observations(chosen.observations)
-    model = GraphModel.from_checkpoint(bundled_checkpoint_path())
+    model = Model.from_checkpoint(bundled_checkpoint_path())
     found_errors = errors(
         observations[:: -(-len(observations) // chosen.reference_observations)],
         chosen.layers.split(","),

@@ -37,7 +37,7 @@ from lucid_rl.interpret.attribution import (
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.multi_path import MultiPathSettings, attribute_along_paths
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 NODES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 MORE_NODES = (*NODES, 40, 80)
@@ -48,7 +48,7 @@ OCCLUSIONS = ("zero", "mean")
 
 
 def integral(
-    model: GraphModel, observations: np.ndarray, layer: str, n_nodes: int
+    model: Model, observations: np.ndarray, layer: str, n_nodes: int
 ) -> np.ndarray:
     """Value attributions from gradients at many midpoints, with no short cut."""
     function = model.layer_function(layer, [value().target])
@@ -86,7 +86,7 @@ def errors(
 
 
 def quadratures(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     layer: str,
     reference: np.ndarray,
@@ -121,7 +121,7 @@ def cheapest(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any] | None]:
 
 
 def methods(
-    model: GraphModel, observations: np.ndarray, layer: str, features: Factorization
+    model: Model, observations: np.ndarray, layer: str, features: Factorization
 ) -> dict[str, np.ndarray]:
     """Attributions by each method, f32 [N, H, W, C]."""
     settings = {
@@ -165,7 +165,7 @@ def agreement(found: np.ndarray, lost: np.ndarray) -> dict[str, float]:
 
 
 def trust(
-    model: GraphModel, observations: np.ndarray, layer: str, features: Factorization
+    model: Model, observations: np.ndarray, layer: str, features: Factorization
 ) -> list[dict[str, Any]]:
     """A row for each method and thing that is taken away."""
     found = methods(model, observations, layer, features)
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--trust_observations", type=int, default=64)
     parser.add_argument("--layers", default="1a,2a,2b,3a,4a")
     chosen = parser.parse_args()
-    model = GraphModel.from_checkpoint(bundled_checkpoint_path())
+    model = Model.from_checkpoint(bundled_checkpoint_path())
     observations = sampled_observations(
         max(chosen.observations, chosen.trust_observations)
     )

@@ -32,7 +32,7 @@ from lucid_rl.games.coinrun_planner import (
 from lucid_rl.games.coinrun_world import World
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import GameSettings, make_game
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 from lucid_rl.training.guidance import GuidanceSettings
 from lucid_rl.training.hindsight import HindsightSettings
@@ -56,7 +56,7 @@ class Frame:
 
 
 def failed_episodes(
-    model: GraphModel, n_steps: int, n_levels: int
+    model: Model, n_steps: int, n_levels: int
 ) -> tuple[list[list[Frame]], int]:
     """Plays by sampled actions; the last frames of failures, and how many played."""
     rng = np.random.default_rng(_SEED)
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     args = parser.parse_args()
     checkpoint = load_checkpoint(resolve_model(args.model))
-    model = GraphModel.from_checkpoint(checkpoint)
+    model = Model.from_checkpoint(checkpoint)
     failures, n_episodes = failed_episodes(model, args.steps, args.n_levels)
     looked_at = failures[: args.failures]
     found = [find_mistake(frames) for frames in progress(looked_at, "failures")]

@@ -26,7 +26,7 @@ from benchmarks.measuring import (
     write_result,
 )
 from lucid_rl.checkpoints.checkpoint import bundled_checkpoint_path
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 MODULE = "benchmarks.feature_visualization"
 PROGRAMS = ("lucid", "lucid_rl")
@@ -34,7 +34,7 @@ PLACES = ("centre", "all")
 LAYER = "2b"
 
 
-def ours(model: GraphModel, vectors: np.ndarray, place: Any, steps: int) -> None:
+def ours(model: Model, vectors: np.ndarray, place: Any, steps: int) -> None:
     from lucid_rl.interpret.visualization.objectives import directions
     from lucid_rl.interpret.visualization.visualize import (
         VisualizationSettings,
@@ -45,7 +45,7 @@ def ours(model: GraphModel, vectors: np.ndarray, place: Any, steps: int) -> None
     visualize(model, directions(LAYER, vectors, place), settings)
 
 
-def lucids(model: GraphModel, vectors: np.ndarray, place: Any, steps: int) -> None:
+def lucids(model: Model, vectors: np.ndarray, place: Any, steps: int) -> None:
     from lucid_rl.model import lucid_bridge as bridge
     from lucid_rl.model.lucid_network import lucid_model
 
@@ -66,7 +66,7 @@ def lucids(model: GraphModel, vectors: np.ndarray, place: Any, steps: int) -> No
 
 def work(program: str, n_images: int) -> None:
     """One side: answers requests {place, steps} with its times and peak memory."""
-    model = GraphModel.from_checkpoint(bundled_checkpoint_path())
+    model = Model.from_checkpoint(bundled_checkpoint_path())
     n_channels = model.layer_shape(LAYER)[-1]
     vectors = np.random.default_rng(0).random((n_images, n_channels), np.float32)
     function = {"lucid_rl": ours, "lucid": lucids}[program]

@@ -104,10 +104,10 @@ def sampled_observations(n: int, seed: int = 0, interval: int = 24) -> np.ndarra
     """Observations u8 [n, 64, 64, 3] of the bundled model at play."""
     from lucid_rl import bundled_checkpoint_path
     from lucid_rl.games.vector_game import GameSettings, make_game
-    from lucid_rl.model.graph_model import GraphModel
+    from lucid_rl.model.model import Model
     from lucid_rl.sampling.observations import ObservationSettings, sample_observations
 
-    model = GraphModel.from_checkpoint(bundled_checkpoint_path())
+    model = Model.from_checkpoint(bundled_checkpoint_path())
     chosen = ObservationSettings(n_envs=32, n_per_env=-(-n // 32), interval=interval)
     with make_game(GameSettings(n_envs=32, seed=seed)) as game:
         sampled = sample_observations(

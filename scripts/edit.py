@@ -35,7 +35,7 @@ from lucid_rl.interpret.factorization import (
 )
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, ObservationSettings
 from scripts import program
 
@@ -126,16 +126,16 @@ def _is_graph(source: str) -> bool:
     return str(source).endswith(".pb")
 
 
-def _graph_model(source: str) -> GraphModel:
+def _graph_model(source: str) -> Model:
     if _is_graph(source):
-        model = GraphModel.from_model_pb(source)
+        model = Model.from_model_pb(source)
     else:
-        model = GraphModel.from_checkpoint(source)
+        model = Model.from_checkpoint(source)
     model.layer_shape(_LAYER.value)  # an unknown one shows now, not after sampling
     return model
 
 
-def _sampled(model: GraphModel) -> Observations:
+def _sampled(model: Model) -> Observations:
     n_per_env = _N_OBSERVATIONS.value // _SAMPLING.n_envs
     settings = ObservationSettings(n_per_env=n_per_env)
     return sample_labelled_observations(model, settings=settings, seed=_SEED.value)
@@ -150,7 +150,7 @@ def _kept_features(chosen: list[int]) -> Factorization | None:
     return kept
 
 
-def _fitted(model: GraphModel, sampled: Observations | None) -> Factorization:
+def _fitted(model: Model, sampled: Observations | None) -> Factorization:
     assert sampled is not None  # The caller samples where there is no file.
     factorization = fit_features(
         model,

@@ -40,10 +40,10 @@ def checkpoint_a(golden_folder):
 
 @pytest.fixture(scope="session")
 def model_a(checkpoint_a):
-    """`checkpoint_a` as a GraphModel, made once for all tests."""
-    from lucid_rl.model.graph_model import GraphModel
+    """`checkpoint_a` as a Model, made once for all tests."""
+    from lucid_rl.model.model import Model
 
-    return GraphModel.from_checkpoint(checkpoint_a)
+    return Model.from_checkpoint(checkpoint_a)
 
 
 @pytest.fixture(scope="session")

@@ -184,15 +184,15 @@ def _check_trajectories(path: Any, n_actions: int | None) -> tuple[str, dict]:
 def _check_graph(
     path: Any, checkpoint: Checkpoint, observations: np.ndarray, names: dict[str, Any]
 ) -> tuple[str, None]:
-    from lucid_rl.model.graph_model import GraphModel
+    from lucid_rl.model.model import Model
 
     compared = observations[:MAX_COMPARED]
     outputs = {}
     if "policy_logits_name" in names:
         outputs["logits_name"] = names["policy_logits_name"]
         outputs["value_name"] = names["value_function_name"]
-    graph = GraphModel.from_model_pb(path, **outputs)
-    ours = GraphModel.from_checkpoint(checkpoint)
+    graph = Model.from_model_pb(path, **outputs)
+    ours = Model.from_checkpoint(checkpoint)
     gaps = []
     for what, a, b in zip(
         ("logits", "values"),

@@ -3,11 +3,11 @@
 import numpy as np
 
 from lucid_rl.editing.edit import EditSettings, edit_model
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 
 def values_without(
-    model: GraphModel, observations: np.ndarray, layer: str, directions: np.ndarray
+    model: Model, observations: np.ndarray, layer: str, directions: np.ndarray
 ) -> np.ndarray:
     """The value functions of models from each of which one direction is removed.
 

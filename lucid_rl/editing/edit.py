@@ -13,7 +13,7 @@ from lucid_rl.editing.kernels import reading_kernels
 from lucid_rl.editing.projection import orthonormal_basis, project_out
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.factorization import Factorization
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 EDITS_ARG = "edits"
 """Key of a checkpoint's args that holds the record of every edit, oldest first."""
@@ -90,7 +90,7 @@ def edit_checkpoint(
         ModelError: the layer does not exist or no kernel reads it.
     """
     settings = settings or EditSettings()
-    model = GraphModel.from_checkpoint(checkpoint)
+    model = Model.from_checkpoint(checkpoint)
     kernels = _kernels(model, directions, settings)
     changes = {
         f"{name}:0": project_out(
@@ -110,8 +110,8 @@ def edit_checkpoint(
 
 
 def edit_model(
-    model: GraphModel, directions: np.ndarray, settings: EditSettings | None = None
-) -> GraphModel:
+    model: Model, directions: np.ndarray, settings: EditSettings | None = None
+) -> Model:
     """Edits a network in memory as `edit_checkpoint` edits a checkpoint.
 
     Args:
@@ -131,7 +131,7 @@ def edit_model(
             kernel = tf.make_ndarray(node.attr["value"].tensor)
             edited = project_out(kernel, directions, settings.strength)
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(edited))
-    return GraphModel(graph_def)
+    return Model(graph_def)
 
 
 def edit_model_pb(
@@ -152,14 +152,12 @@ def edit_model_pb(
         Names of the kernels that were edited.
     """
     settings = settings or EditSettings()
-    model = GraphModel.from_model_pb(source)
+    model = Model.from_model_pb(source)
     edit_model(model, directions, settings).save_model_pb(target)
     return _kernels(model, directions, settings)
 
 
-def _kernels(
-    model: GraphModel, directions: np.ndarray, settings: EditSettings
-) -> list[str]:
+def _kernels(model: Model, directions: np.ndarray, settings: EditSettings) -> list[str]:
     node = model.node_name(settings.layer)
     n_channels = model.layer_shape(settings.layer)[-1]
     if np.shape(directions)[-1:] != (n_channels,):

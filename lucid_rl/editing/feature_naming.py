@@ -9,7 +9,7 @@ from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.vector_game import GameSettings, make_game
 from lucid_rl.interpret.factorization import Factorization
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import (
     Observations,
     ObservationSettings,
@@ -21,7 +21,7 @@ _MAP_SIZE = 16
 
 
 def sample_labelled_observations(
-    model: GraphModel,
+    model: Model,
     game: GameSettings | None = None,
     settings: ObservationSettings | None = None,
     seed: int = 0,
@@ -60,7 +60,7 @@ def sample_labelled_observations(
 
 
 def measure_features(
-    model: GraphModel, factorization: Factorization, sampled: Observations
+    model: Model, factorization: Factorization, sampled: Observations
 ) -> FeatureObjects:
     """Compares features' responses with where objects are.
 

@@ -35,7 +35,7 @@ from lucid_rl.games.vector_game import (
 )
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import (
     ObservationSettings,
     read_observations,
@@ -155,7 +155,7 @@ def compare_companions(
     found = {name: find_edit(original, model) for name, model in edited.items()}
     matched = {}
     if found:
-        model = GraphModel.from_checkpoint(original)
+        model = Model.from_checkpoint(original)
         observations = _observations(checkpoint, model, game, settings)
         features = {
             layer: fit_features(model, observations, layer, nmf=settings.nmf)
@@ -186,7 +186,7 @@ def compare_companions(
 
 def _observations(
     checkpoint: PathLike,
-    model: GraphModel,
+    model: Model,
     game: GameSettings,
     settings: CompanionSettings,
 ) -> np.ndarray:

@@ -26,7 +26,7 @@ from lucid_rl.evaluation.statistics import Proportion
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.games.vector_game import settings_from_args
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import ObservationSettings
 
 RESULTS_FILE, REPORT_FILE = "diversity.json", "diversity.md"
@@ -159,7 +159,7 @@ def _measure(
         own_game = game.replace(n_levels=n_levels, start_level=start_level)
         own = _finished(checkpoint, own_game, settings, folder / "own.npz")
     unseen = _finished(checkpoint, game, settings, folder / "unseen.npz")
-    model = GraphModel.from_checkpoint(checkpoint)
+    model = Model.from_checkpoint(checkpoint)
     sampled = sample_labelled_observations(
         model, game, settings.sampling, settings.seed
     )

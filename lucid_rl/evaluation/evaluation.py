@@ -27,7 +27,7 @@ from lucid_rl.evaluation.episodes import (
 )
 from lucid_rl.evaluation.level_contents import kinds_of_levels, levels_with
 from lucid_rl.evaluation.players import (
-    Model,
+    Player,
     describe_model,
     load_model,
     play_episodes,
@@ -139,7 +139,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model,
+    model: Player,
     settings: EvaluationSettings,
     path: PathLike | None = None,
     n_workers: int | None = None,

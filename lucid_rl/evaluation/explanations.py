@@ -10,7 +10,7 @@ from lucid_rl.editing.counterfactual import values_without
 from lucid_rl.evaluation.moments import Moment
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.factorization import Factorization
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Explanation:
 
 
 def explain(
-    model: GraphModel,
+    model: Model,
     moments: Sequence[Moment],
     observations: np.ndarray,
     factorization: Factorization,

@@ -35,7 +35,7 @@ from lucid_rl.interpret.factorization import (
 from lucid_rl.interpret.feature_sheet import feature_sheet
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import one_hotness, top_share
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, sample_observations
 
 SEARCH_FILE = "features.json"
@@ -144,7 +144,7 @@ def search_features(
 def _search(
     checkpoint: Checkpoint, settings: ComparisonSettings, folder: pathlib.Path
 ) -> FeatureSearch:
-    model = GraphModel.from_checkpoint(checkpoint)
+    model = Model.from_checkpoint(checkpoint)
     for layer in settings.layers:
         model.layer_shape(layer)  # an unknown one shows now
     sampled = _sampled(model, settings)
@@ -172,7 +172,7 @@ def _search(
     )
 
 
-def _sampled(model: GraphModel, settings: ComparisonSettings) -> Observations:
+def _sampled(model: Model, settings: ComparisonSettings) -> Observations:
     """Observations of the model at play, with states where the game has them."""
     game, sampling, seed = settings.game, settings.sampling, settings.seed
     if settings.game.saves_states:
@@ -194,7 +194,7 @@ def _objects(settings: ComparisonSettings) -> dict[str, str]:
 
 
 def _draw(
-    model: GraphModel,
+    model: Model,
     features: Factorization,
     sampled: Observations,
     folder: pathlib.Path,
@@ -210,7 +210,7 @@ def _features_path(folder: pathlib.Path, layer: str) -> pathlib.Path:
 
 
 def _measure(
-    model: GraphModel,
+    model: Model,
     features: Factorization,
     sampled: Observations,
     folder: pathlib.Path,

@@ -26,7 +26,7 @@ from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import matched_cosines, one_hotness, top_share
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import read_observations
 
 RUNS = (1, 2)
@@ -125,7 +125,7 @@ def measure_model(
         raise InputError(
             f"{model.name}: measuring needs the checkpoint and its observations"
         )
-    graph = GraphModel.from_checkpoint(load_checkpoint(model.checkpoint))
+    graph = Model.from_checkpoint(load_checkpoint(model.checkpoint))
     observations = read_observations(model.observations).observations
     observations = observations[: settings.n_observations]
     measures, _ = measure_layer(
@@ -135,7 +135,7 @@ def measure_model(
 
 
 def measure_layer(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     layer: str,
     n_sparsity: int,

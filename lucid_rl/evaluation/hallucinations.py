@@ -26,8 +26,8 @@ from lucid_rl.editing.feature_objects import FeatureObjects
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.visualization.receptive_field import receptive_window
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.layer_function import Target
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations
 
 _PAINTED = "velocity_boxes"
@@ -96,7 +96,7 @@ class Hallucination:
 
 
 def find_hallucinations(
-    model: GraphModel,
+    model: Model,
     sampled: Observations,
     factorization: Factorization,
     detectors: Mapping[int, str],
@@ -216,7 +216,7 @@ def _near(present: np.ndarray) -> np.ndarray:
 
 
 def _reach(
-    model: GraphModel, layer: str, side: int
+    model: Model, layer: str, side: int
 ) -> tuple[list[slice], list[slice]] | None:
     """Rows and columns of cells that each row and column of cells depends on.
 
@@ -252,7 +252,7 @@ def _within(
 
 
 def _worth(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     factorization: Factorization,
     grid: tuple[int, ...],

@@ -7,7 +7,7 @@ from typing import Any
 
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate
-from lucid_rl.evaluation.players import Model
+from lucid_rl.evaluation.players import Player
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.files import PathLike, atomic_open
 
@@ -16,7 +16,7 @@ RESULTS_FILE = "evaluation.json"
 
 
 def evaluate_into(
-    model: Model,
+    model: Player,
     settings: EvaluationSettings,
     folder: PathLike,
     n_workers: int | None = None,
@@ -45,7 +45,7 @@ def evaluate_into(
 
 
 def evaluate_many(
-    models: Mapping[str, tuple[Model, EvaluationSettings]],
+    models: Mapping[str, tuple[Player, EvaluationSettings]],
     folder: PathLike,
     n_workers: int | None = None,
     ray_address: str | None = None,

@@ -22,7 +22,7 @@ from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import make_game
 from lucid_rl.sampling.actions import Policy
 
-Model: TypeAlias = Checkpoint | PathLike | Policy
+Player: TypeAlias = Checkpoint | PathLike | Policy
 
 # Episodes for each environment in a round. A process plays whole rounds; a game
 # that cannot choose its levels is made anew for each.
@@ -31,14 +31,14 @@ _PER_ENV = 4
 _PATIENCE_S = 0.5
 
 
-def load_model(model: Model) -> Model:
+def load_model(model: Player) -> Player:
     """Reads the checkpoint if `model` is the path of one; otherwise as it is."""
     if isinstance(model, str | os.PathLike) and not _is_graph(model):
         return load_checkpoint(model)
     return model
 
 
-def describe_model(model: Model) -> dict[str, Any]:
+def describe_model(model: Player) -> dict[str, Any]:
     """A model's path and the SHA-256 of its parameters, for a results file."""
     model = load_model(model)
     digest = hashlib.sha256()
@@ -57,7 +57,7 @@ def describe_model(model: Model) -> dict[str, Any]:
 
 
 def play_episodes(
-    model: Model,
+    model: Player,
     settings: EvaluationSettings,
     indices: Sequence[int],
     n_workers: int | None = None,
@@ -113,7 +113,7 @@ def play_episodes(
 
 def _serve_part(
     connection: Connection,
-    model: Model,
+    model: Player,
     settings: EvaluationSettings,
     indices: Sequence[int],
 ) -> None:
@@ -125,7 +125,7 @@ def _serve_part(
 
 
 def _play_part(
-    model: Model, settings: EvaluationSettings, indices: Sequence[int]
+    model: Player, settings: EvaluationSettings, indices: Sequence[int]
 ) -> Iterator[Episode]:
     """Plays episodes in this process, and finds out what ended the failed ones."""
     policy = _load_policy(model, settings)
@@ -184,12 +184,12 @@ def _is_graph(model: PathLike) -> bool:
     return os.fspath(model).endswith(".pb")
 
 
-def _load_policy(model: Model, settings: EvaluationSettings) -> Policy:
+def _load_policy(model: Player, settings: EvaluationSettings) -> Policy:
     if callable(model):
         return model
     # Imported late: a policy of the caller's own needs no TensorFlow.
-    from lucid_rl.model.graph_model import GraphModel
+    from lucid_rl.model.model import Model
 
     if isinstance(model, Checkpoint) or not _is_graph(model):
-        return GraphModel.from_checkpoint(model, bfloat16=settings.bfloat16).policy
-    return GraphModel.from_model_pb(model, bfloat16=settings.bfloat16).policy
+        return Model.from_checkpoint(model, bfloat16=settings.bfloat16).policy
+    return Model.from_model_pb(model, bfloat16=settings.bfloat16).policy

@@ -18,7 +18,7 @@ from lucid_rl.interpret.attribution import (
 )
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 # Numbers of attribution held at once, in float32; some copies come on top.
@@ -29,7 +29,7 @@ _PIECE_FRAMES = 256
 
 def layer_part(
     name: str,
-    model: GraphModel,
+    model: Model,
     layer: str,
     frames: np.ndarray,
     lengths: Sequence[int],
@@ -129,7 +129,7 @@ def is_input(layer: str) -> bool:
 
 
 def _attributions(
-    model: GraphModel,
+    model: Model,
     layer: str,
     frames: np.ndarray,
     outputs: list[Output],
@@ -148,7 +148,7 @@ def _attributions(
 
 
 def _gradients(
-    model: GraphModel, layer: str, frames: np.ndarray, outputs: list[Output]
+    model: Model, layer: str, frames: np.ndarray, outputs: list[Output]
 ) -> np.ndarray:
     """Gradients by channel, f32 [O, C, n, H, W], of observations in [0, 1]."""
     function = model.layer_function(layer, [output.target for output in outputs])
@@ -176,6 +176,6 @@ def _display_scale(largest: np.ndarray) -> float:
     return scale or float(largest.max()) or 1.0
 
 
-def _chunk_frames(model: GraphModel, layer: str, n_outputs: int) -> int:
+def _chunk_frames(model: Model, layer: str, n_outputs: int) -> int:
     numbers = int(np.prod(model.layer_shape(layer))) * n_outputs
     return int(np.clip(_CHUNK_NUMBERS // numbers, 1, 512))

@@ -12,7 +12,7 @@ from lucid_rl.interpret.dataset_examples import (
 )
 from lucid_rl.interpret.nmf import Factorization
 from lucid_rl.interpret.patches import rescale_opacity
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 # Observations whose activations are held at once.
@@ -20,7 +20,7 @@ _CHUNK_OBSERVATIONS = 64
 
 
 def legend_arrays(
-    model: GraphModel,
+    model: Model,
     layer: str,
     factorization: Factorization,
     observations: np.ndarray,
@@ -96,7 +96,7 @@ def _opacity(grid: ExampleGrid, max_scale: float) -> np.ndarray:
 
 
 def _responses(
-    model: GraphModel,
+    model: Model,
     layer: str,
     factorization: Factorization,
     observations: np.ndarray,

@@ -19,7 +19,7 @@ from lucid_rl.checkpoints.released import (
 )
 from lucid_rl.errors import CheckpointError, FileFormatError
 from lucid_rl.interface import stages
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 _PB_SUFFIX = ".model.pb"
 
@@ -43,12 +43,12 @@ class ModelSource:
     digest: str
 
     @functools.cached_property
-    def model(self) -> GraphModel:
+    def model(self) -> Model:
         """The network, built when first asked for."""
         if self.checkpoint is not None:
-            return GraphModel.from_checkpoint(self.checkpoint)
+            return Model.from_checkpoint(self.checkpoint)
         assert self.files.model_pb is not None
-        return GraphModel.from_model_pb(self.files.model_pb)
+        return Model.from_model_pb(self.files.model_pb)
 
     @property
     def args(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.outputs import Output
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 _NUMBERS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 # Its own error is a few hundredths of that of a tenth as many cells.
@@ -49,7 +49,7 @@ def total_error(
 
 def settings_within(
     stated_error: float,
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     layer: str,
     outputs: Output | Sequence[Output] | None = None,

@@ -27,8 +27,8 @@ from lucid_rl.interpret.outputs import (
 from lucid_rl.interpret.quadrature import RULES as NODE_RULES
 from lucid_rl.interpret.quadrature import quadrature
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.layer_function import LayerFunction
+from lucid_rl.model.model import Model
 
 __all__ = [
     "METHODS",
@@ -167,7 +167,7 @@ class Attribution:
 
 
 def attribute(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     layer: str,
     outputs: Output | Sequence[Output] | None = None,
@@ -199,7 +199,7 @@ def attribute(
 
 
 def attribute_layers(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     layers: Sequence[str],
     outputs: Output | Sequence[Output] | None = None,

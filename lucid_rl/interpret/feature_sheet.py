@@ -15,7 +15,7 @@ from lucid_rl.interpret.colour import feature_colours, html_codes
 from lucid_rl.interpret.dataset_examples import diverse_examples, spatial_examples
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.patches import render_examples, rescale_opacity
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 _CHUNK = 256  # observations whose activations are in memory at once
@@ -58,7 +58,7 @@ class FeatureSheet:
 
 
 def feature_sheet(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     factorization: Factorization,
     *,
@@ -107,7 +107,7 @@ def feature_sheet(
 
 
 def feature_responses(
-    model: GraphModel, observations: np.ndarray, factorization: Factorization
+    model: Model, observations: np.ndarray, factorization: Factorization
 ) -> np.ndarray:
     """How strongly each position responds to each feature.
 

@@ -12,14 +12,14 @@ import numpy as np
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.nmf import NMFSettings, fit_nmf
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 _CHUNK = 64  # observations whose values are in memory at once
 
 
 def fit_features(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     layer: str,
     of: Literal["attribution", "activation"] = "attribution",

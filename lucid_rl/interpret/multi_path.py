@@ -17,7 +17,7 @@ from lucid_rl.interpret.attribution import Attribution
 from lucid_rl.interpret.occlusion import FeatureSet
 from lucid_rl.interpret.outputs import Output, output_list
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 RULES = ("secant", "right_riemann")
 
@@ -84,7 +84,7 @@ def leading_halves(
 
 
 def attribute_along_paths(
-    model: GraphModel,
+    model: Model,
     observations: np.ndarray,
     layer: str,
     features: FeatureSet,

@@ -25,7 +25,7 @@ Transform = Callable[[Tensor], Tensor]
 class Target(NamedTuple):
     """A tensor of the network, or a function of it, that gradients start from."""
 
-    name: str  # as GraphModel.tensor_name takes it
+    name: str  # as Model.tensor_name takes it
     transform: Transform | None = None  # builds TensorFlow operations on the tensor
 
 
@@ -43,7 +43,7 @@ class LayerFunction:
     """
 
     def __init__(self, model, layer: str, targets: Sequence[Target]):
-        """Builds what forward passes need; `GraphModel.layer_function` keeps it."""
+        """Builds what forward passes need; `Model.layer_function` keeps it."""
         self.model = model
         self.layer: str = model.node_name(layer)
         self.targets = tuple(targets)

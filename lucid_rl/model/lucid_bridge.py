@@ -74,7 +74,7 @@ def as_lucid_model(
     """Makes a frozen network a model that Lucid's functions take.
 
     Args:
-        graph_def: a frozen graph such as `GraphModel.graph_def` gives.
+        graph_def: a frozen graph such as `Model.graph_def` gives.
         input_name: the Placeholder of the observations.
         image_shape: (height, width, channels) of one observation.
         image_value_range: what the Placeholder takes for black and for white.

@@ -1,6 +1,6 @@
 """Any model of Lucid's as one graph and one session, made once and reused.
 
-`GraphModel` knows a policy and a value function; Lucid's own functions take any
+`Model` knows a policy and a value function; Lucid's own functions take any
 network and any tensor's name. A `LucidNetwork` answers those: activations by name
 and gradients of a score with respect to a tensor that is fed, so that nothing before
 that tensor is recomputed.
@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.errors import InputError, ModelError
 from lucid_rl.model import lucid_bridge
 from lucid_rl.model.batching import batch_slices
-from lucid_rl.model.graph_model import INPUT, GraphModel
+from lucid_rl.model.model import INPUT, Model
 
 Score = Callable[[Any], Any]
 Override = Mapping[str, Any]
@@ -40,7 +40,7 @@ def lucid_model(model: Any) -> Any:
     """Makes what Lucid's functions take out of any kind of model.
 
     Args:
-        model: a Lucid model (anything with `import_graph`), a GraphModel, or the
+        model: a Lucid model (anything with `import_graph`), a Model, or the
             path of a `.model.pb` or a checkpoint. The same object or unchanged file
             gives the same result.
 
@@ -52,9 +52,9 @@ def lucid_model(model: Any) -> Any:
         return lucid_model(_model_of_file(pathlib.Path(model)))
     if hasattr(model, "import_graph"):
         return model
-    if not isinstance(model, GraphModel):
+    if not isinstance(model, Model):
         raise InputError(
-            "expected a Lucid model (with import_graph), a GraphModel or a path, got "
+            "expected a Lucid model (with import_graph), a Model or a path, got "
             f"{type(model).__name__}"
         )
     kept = _kept_for.setdefault(model, {})
@@ -285,6 +285,6 @@ def _model_of_file(path: pathlib.Path) -> Any:
         _models_of_files[key] = (
             lucid_bridge.load_model(path)
             if path.suffix == ".pb"
-            else GraphModel.from_checkpoint(path)
+            else Model.from_checkpoint(path)
         )
     return _models_of_files[key]

@@ -7,7 +7,7 @@ import line changed:
 
 Signatures and results are the original's, its known faults included where results
 depend on them (patch grids off by one, colours above 1). What differs: models may
-also be GraphModels or paths, graphs are made once, memory does not grow with the
+also be Models or paths, graphs are made once, memory does not grow with the
 observations, `load_joblib` runs no code of the file's. Lucid itself is imported when
 one of its names is first asked for. See docs/rl_util.md.
 """

@@ -20,7 +20,7 @@ def get_acts(model: Any, layer_name: str, obses: np.ndarray) -> np.ndarray:
     """Activations of a tensor.
 
     Args:
-        model: a Lucid model, a GraphModel or a path.
+        model: a Lucid model, a Model or a path.
         layer_name: the tensor's name in the model's graph, without ":0".
         obses: floats in [0, 1], [N, H, W, C].
 
@@ -49,7 +49,7 @@ def get_grad_or_attr(
     layer's activation, alpha = 1..n; attribution is that times the activation.
 
     Args:
-        model: a Lucid model, a GraphModel or a path.
+        model: a Lucid model, a Model or a path.
         layer_name: tensor that is scored.
         prev_layer_name: tensor that is differentiated by; None for observations.
         obses: floats in [0, 1], [N, H, W, C].

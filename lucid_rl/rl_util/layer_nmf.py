@@ -44,7 +44,7 @@ class LayerNMF:
         """Fits the features to activations, or to attributions.
 
         Args:
-            model: a Lucid model, a GraphModel or a path.
+            model: a Lucid model, a Model or a path.
             layer_name: the layer's tensor, without ":0".
             obses: floats in [0, 1], [N, H, W, C].
             obses_full: the same observations at the resolution of the pictures.

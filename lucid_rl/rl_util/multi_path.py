@@ -57,7 +57,7 @@ def get_multi_path_attr(
     """Attribution averaged over the paths of `get_paths`.
 
     Args:
-        model: a Lucid model, a GraphModel or a path.
+        model: a Lucid model, a Model or a path.
         layer_name: tensor that is scored.
         prev_layer_name: tensor that attribution goes to; None for observations.
         obses: floats in [0, 1], [N, H, W, C].

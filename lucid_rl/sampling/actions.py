@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 # Observations u8 [n, 64, 64, 3] -> logits f32 [n, A], values f32 [n].
-# `GraphModel.policy` is one.
+# `Model.policy` is one.
 Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 

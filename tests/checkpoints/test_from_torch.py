@@ -63,12 +63,12 @@ def nature_weights():
 )
 def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
     from lucid_rl.checkpoints.checkpoint import Checkpoint
-    from lucid_rl.model.graph_model import GraphModel
+    from lucid_rl.model.model import Model
 
     params, found = parameters(weights(), "it")
     assert found == architecture
     save_checkpoint(Checkpoint(params, {"cnn": found}), tmp_path / "it.jd")
-    model = GraphModel.from_checkpoint(load_checkpoint(tmp_path / "it.jd"))
+    model = Model.from_checkpoint(load_checkpoint(tmp_path / "it.jd"))
     with np.load(TORCH_FILES / "outputs.npz") as outputs:
         logits, values = model.policy(outputs["observations"])
         for ours, name in ((logits, "logits"), (values, "value")):
@@ -78,10 +78,10 @@ def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
 
 def test_pools_of_tensorflow_would_give_other_outputs():
     from lucid_rl.checkpoints.checkpoint import Checkpoint
-    from lucid_rl.model.graph_model import GraphModel
+    from lucid_rl.model.model import Model
 
     params, _ = parameters(impala_weights(), "it")
-    model = GraphModel.from_checkpoint(Checkpoint(params, {"cnn": "impala"}))
+    model = Model.from_checkpoint(Checkpoint(params, {"cnn": "impala"}))
     with np.load(TORCH_FILES / "outputs.npz") as outputs:
         logits, _ = model.policy(outputs["observations"])
         theirs = outputs["impala_torch_logits"]

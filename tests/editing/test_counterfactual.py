@@ -6,7 +6,7 @@ import pytest
 from lucid_rl.editing.counterfactual import values_without
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint
 from lucid_rl.errors import InputError, ModelError
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 
 @pytest.mark.parametrize("layer", ["2b", "4a"])
@@ -16,7 +16,7 @@ def test_the_values_are_the_edited_models(layer, checkpoint_a, model_a, golden):
     found = values_without(model_a, observations, layer, directions)
     for k, direction in enumerate(directions):
         edited = edit_checkpoint(checkpoint_a, direction, EditSettings(layer))
-        expected = GraphModel.from_checkpoint(edited).policy(observations)[1]
+        expected = Model.from_checkpoint(edited).policy(observations)[1]
         np.testing.assert_allclose(found[:, k], expected, atol=2e-5)
     assert np.abs(found[:, 0] - model_a.policy(observations)[1]).max() > 1e-3
 

@@ -6,8 +6,8 @@ import pytest
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import ModelError
 from lucid_rl.model.architectures import build_graph_def
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.lucid_model import read_model_pb
+from lucid_rl.model.model import Model
 from tests.model.numpy_networks import forward, random_params
 
 
@@ -15,7 +15,7 @@ from tests.model.numpy_networks import forward, random_params
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_equal_to_numpy(architecture, n_actions):
     params = random_params(architecture, n_actions)
-    model = GraphModel(build_graph_def(params, architecture))
+    model = Model(build_graph_def(params, architecture))
     observations = np.random.default_rng(1).random((3, 64, 64, 3), np.float32)
     expected = forward(params, architecture, observations)
     assert set(model.layers) == set(expected) - {"logits", "value"}

@@ -77,9 +77,9 @@ class TestTheUsersTensorFlow:
 import numpy as np
 import lucid_rl.rl_util as rl
 from lucid_rl.interpret.attribution import attribute
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.model.lucid_network import lucid_model
-model = GraphModel.from_checkpoint({str(golden_folder / "checkpoint_A.jd")!r})
+model = Model.from_checkpoint({str(golden_folder / "checkpoint_A.jd")!r})
 attribute(model, np.zeros((1, 64, 64, 3), np.uint8), "4a")
 rl.render, rl.param, rl.objectives, rl.transform, rl.Model, rl.ChannelReducer
 images = rl.render.render_vis(
@@ -167,25 +167,25 @@ assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
     @pytest.mark.parametrize("architecture", ["clear", "impala", "nature"])
     def test_its_model_load_reads_our_files(self, tmp_path, architecture):
         from lucid_rl.model.architectures import build_graph_def
-        from lucid_rl.model.graph_model import GraphModel
+        from lucid_rl.model.model import Model
         from tests.model.numpy_networks import random_params
 
         params = random_params(architecture)
         path = tmp_path / "x.model.pb"
-        model = GraphModel(build_graph_def(params, architecture))
+        model = Model(build_graph_def(params, architecture))
         model.save_model_pb(path)
         run(
             f"""
 import numpy as np
 from lucid_rl.model import lucid_bridge
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 loaded = lucid_bridge.Model.load({str(path)!r})
 assert loaded.input_name == "Placeholder"
 assert list(loaded.image_shape) == [64, 64, 3]
 assert tuple(loaded.image_value_range) == (0, 1)
 observations = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
 found = lucid_bridge.rl_util.get_acts(loaded, "ppo2_model/pi_1/add", observations)
-expected = GraphModel.from_model_pb({str(path)!r}).policy(observations)[0]
+expected = Model.from_model_pb({str(path)!r}).policy(observations)[0]
 assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 """,
             lucid=LUCID_0310,

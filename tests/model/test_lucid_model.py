@@ -7,7 +7,6 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import FileFormatError, SaveError
 from lucid_rl.model.architectures import build_graph_def
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.lucid_model import (
     METADATA_NAME,
     Metadata,
@@ -15,6 +14,7 @@ from lucid_rl.model.lucid_model import (
     read_model_pb,
     write_model_pb,
 )
+from lucid_rl.model.model import Model
 from tests.model.numpy_networks import random_params
 
 METADATA = Metadata("Placeholder", (64, 64, 3))
@@ -35,10 +35,10 @@ def changed(graph_def, change):
 class TestRoundTrip:
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_model(self, architecture, tmp_path):
-        model = GraphModel(build_graph_def(random_params(architecture), architecture))
+        model = Model(build_graph_def(random_params(architecture), architecture))
         path = tmp_path / "x.model.pb"
         model.save_model_pb(path)
-        again = GraphModel.from_model_pb(path)
+        again = Model.from_model_pb(path)
         assert again.graph_def() == model.graph_def()
         assert again.layers == model.layers
         observations = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)

@@ -7,8 +7,8 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.interpret.outputs import logit, value
 from lucid_rl.interpret.quadrature import quadrature
 from lucid_rl.model.architectures import build_graph_def
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.layers import GraphIndex
+from lucid_rl.model.model import Model
 from lucid_rl.model.straight_rays import StraightPrefix, bends, straight_prefix
 from tests.model.numpy_networks import random_params
 
@@ -18,7 +18,7 @@ VALUE = "ppo2_model/strided_slice"
 @pytest.fixture(scope="module")
 def models(model_a):
     made = {
-        name: GraphModel(build_graph_def(random_params(name), name))
+        name: Model(build_graph_def(random_params(name), name))
         for name in ("impala", "impala_torch", "nature")
     }
     return {"clear": model_a, **made}

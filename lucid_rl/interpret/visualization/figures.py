@@ -35,7 +35,7 @@ from lucid_rl.interpret.visualization.visualize import (
     VisualizationSettings,
     visualize,
 )
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 _LOSS_POINTS = 48  # of a loss curve that is kept
@@ -78,7 +78,7 @@ class Subject:
         imagenet: a network shown beside it.
     """
 
-    model: GraphModel
+    model: Model
     observations: np.ndarray
     layer: str = ""
     first_layer: str = ""
@@ -86,7 +86,7 @@ class Subject:
     nmf: NMFSettings = dataclasses.field(
         default_factory=lambda: NMFSettings(n_features=16)
     )
-    compare_to: GraphModel | None = None
+    compare_to: Model | None = None
     imagenet: ImagenetNetwork | None = None
 
     def __post_init__(self) -> None:

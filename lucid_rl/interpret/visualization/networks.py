@@ -9,8 +9,8 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.errors import ModelError, SettingsError
 from lucid_rl.interpret.visualization.objectives import Objective
 from lucid_rl.interpret.visualization.receptive_field import Window, receptive_window
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.lucid_network import lucid_model
+from lucid_rl.model.model import Model
 
 
 class Tensors:
@@ -63,7 +63,7 @@ def connect(
     image than these do; elsewhere its activations are 0.
 
     Args:
-        model: a GraphModel, a Lucid model, or the path of either.
+        model: a Model, a Lucid model, or the path of either.
         objective: what will be asked for.
         image: what "input" stands for.
         seen: images f32 [N, H, W, 3] that the network sees.
@@ -95,7 +95,7 @@ def connect(
         return found
 
     def shape(name: str) -> tuple[int, ...] | None:
-        if isinstance(model, GraphModel) and model.image_shape == image.shape[1:]:
+        if isinstance(model, Model) and model.image_shape == image.shape[1:]:
             return model.layer_shape(name)
         return None
 
@@ -138,7 +138,7 @@ def node_name(model: Any, name: str) -> str:
     Raises:
         ModelError: there is none.
     """
-    if isinstance(model, GraphModel):
+    if isinstance(model, Model):
         return model.node_name(name)
     node = str(name).removesuffix(":0")
     names = [node.name for node in lucid_model(model).graph_def.node]

@@ -4,7 +4,7 @@ An objective takes `T`, which gives the tensors of a network by name as Lucid's 
 (`T("input")` is the image before its transformations), so that objectives work in
 `visualize` and in Lucid's `render.render_vis` alike, and add up with Lucid's own.
 There, name a layer by its tensor ("ppo2_model/pi/2b/Relu"); `visualize` also knows
-the short names of a `GraphModel` ("2b").
+the short names of a `Model` ("2b").
 
 Every objective has one target or one for each image of the batch: image i is scored
 for target i, and scores do not depend on the other images.
@@ -232,7 +232,7 @@ def caricature(
     Args:
         layer: the layer's name.
         references: f32 [K, H, W, C] or [H, W, C], the layer's activations for the
-            reference observations (`GraphModel.activations`); [K, C] or [C] for a
+            reference observations (`Model.activations`); [K, C] or [C] for a
             dense layer.
         cosine_power: as in `directions`; at each position.
     """

@@ -19,7 +19,7 @@ def score_images(
     """Scores f32 [N] of images, image i for target i.
 
     Args:
-        model: a GraphModel, a Lucid model, or the path of either.
+        model: a Model, a Lucid model, or the path of either.
         objective: an objective of as many targets as images, or of one.
         images: floats in [0, 1], [N, H, W, 3].
         compare_to: a second model, for objectives that compare two.
@@ -40,7 +40,7 @@ def dataset_scores(
     """Scores f32 [N, n_targets] of every observation for every target.
 
     Args:
-        model: a GraphModel, a Lucid model, or the path of either.
+        model: a Model, a Lucid model, or the path of either.
         objective: an objective of this package.
         observations: uint8 or floats in [0, 1], [N, H, W, 3].
         compare_to: a second model, for objectives that compare two.

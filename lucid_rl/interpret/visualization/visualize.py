@@ -27,8 +27,8 @@ from lucid_rl.interpret.visualization.parametrizations import Parametrization
 from lucid_rl.interpret.visualization.scores import dataset_scores, score_images
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.model import lucid_bridge
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.lucid_network import gradient_override_map, lucid_model
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 # Lucid redirects gradients up to and including this value of its step counter.
@@ -46,7 +46,7 @@ class VisualizationSettings:
         transformations: between steps.
         penalty: strength of the L2 norm of `penalty_layer`'s activations, as in the
             article's "Penalizing extremal colors".
-        penalty_layer: name of that layer; by default a GraphModel's first one, as in
+        penalty_layer: name of that layer; by default a Model's first one, as in
             the article.
         total_variation: strength of a penalty on differences between neighbouring
             pixels.
@@ -133,7 +133,7 @@ def visualize(
     """Optimizes one image for each target of an objective, all in one batch.
 
     Args:
-        model: a GraphModel, a Lucid model, or the path of either.
+        model: a Model, a Lucid model, or the path of either.
         objective: what to maximize; see `objectives`. Lucid's own objectives make
             one image.
         settings: how; by default the article's for a first layer.
@@ -229,7 +229,7 @@ def _train_steps(
 
 
 def _first_layer(model: Any) -> str:
-    if not isinstance(model, GraphModel):
+    if not isinstance(model, Model):
         raise SettingsError("a penalty on this model needs penalty_layer, its name")
     return model.layers[0]
 

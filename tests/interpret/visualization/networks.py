@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 
 
 def colour_network(size=8):
-    """A GraphModel whose layer "a" is the image's channels, and red minus green."""
+    """A Model whose layer "a" is the image's channels, and red minus green."""
     kernel = np.zeros((1, 1, 3, 4), np.float32)
     kernel[0, 0, :3, :3] = np.eye(3)
     kernel[0, 0, :, 3] = 1, -1, 0
@@ -15,7 +15,7 @@ def colour_network(size=8):
 
 
 def graph_model(network, size):
-    """A GraphModel of a function from images to the last spatial layer."""
+    """A Model of a function from images to the last spatial layer."""
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, (None, size, size, 3), name="images")
         last = network(images)
@@ -24,7 +24,7 @@ def graph_model(network, size):
         logits = tf.identity(tf.matmul(flat, weights), name="logits")
         tf.identity(logits[:, 0], name="value")
         graph_def = graph.as_graph_def()
-    return GraphModel(graph_def, logits_name="logits", value_name="value")
+    return Model(graph_def, logits_name="logits", value_name="value")
 
 
 def conv(images, kernel, name, stride=1, padding="SAME"):

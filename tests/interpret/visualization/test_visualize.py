@@ -21,9 +21,9 @@ from lucid_rl.interpret.visualization.visualize import (
     visualize,
 )
 from lucid_rl.model import lucid_bridge as bridge
-from lucid_rl.model.graph_model import GraphModel
 from lucid_rl.model.lucid_model import Metadata, write_model_pb
 from lucid_rl.model.lucid_network import lucid_model
+from lucid_rl.model.model import Model
 from tests.interpret.visualization.networks import colour_network
 from tests.model.numpy_networks import random_params
 
@@ -190,7 +190,7 @@ def test_other_architectures(checkpoint_a, architecture):
         params=random_params(architecture),
         args={**checkpoint_a.args, "cnn": architecture},
     )
-    model = GraphModel.from_checkpoint(checkpoint)
+    model = Model.from_checkpoint(checkpoint)
     observation = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
     for layer in (model.layers[0], model.layers[-1]):
         reference = model.activations(observation, [layer])[layer]

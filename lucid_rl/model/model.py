@@ -1,6 +1,6 @@
 """A network as one graph and one session, made once and reused.
 
-`GraphModel` answers questions about a trained network: activations of layers, the
+`Model` answers questions about a trained network: activations of layers, the
 policy's logits and the value, and, through `layer_function`, everything from a
 hidden layer onward. Memory stays bounded however many observations are asked for,
 results aside.
@@ -23,7 +23,7 @@ from lucid_rl.model.layer_function import LayerFunction, Target
 INPUT = "input"
 
 
-class GraphModel:
+class Model:
     """A frozen network whose layers can be read and fed.
 
     Attributes:
@@ -97,7 +97,7 @@ class GraphModel:
     @classmethod
     def from_checkpoint(
         cls, checkpoint: Checkpoint | str | os.PathLike, *, bfloat16: bool = False
-    ) -> "GraphModel":
+    ) -> "Model":
         """Makes a model of a checkpoint or of the `.jd` file that holds one.
 
         Raises:
@@ -118,7 +118,7 @@ class GraphModel:
         logits_name: str = architectures.LOGITS_NAME,
         value_name: str = architectures.VALUE_NAME,
         bfloat16: bool = False,
-    ) -> "GraphModel":
+    ) -> "Model":
         """Makes a model of a `.model.pb` file as Lucid saves them.
 
         Raises:

@@ -9,7 +9,7 @@ from lucid_rl.errors import CheckpointError, FileFormatError, InputError, ModelE
 from lucid_rl.interpret.outputs import logit, value
 from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.batching import batch_slices, rows_within
-from lucid_rl.model.graph_model import GraphModel
+from lucid_rl.model.model import Model
 from tests.model.numpy_networks import random_params
 
 LAYERS = ("1a", "2a", "2b", "3a", "4a")
@@ -22,7 +22,7 @@ def observations(golden):
 
 @pytest.fixture(scope="module")
 def impala():
-    return GraphModel(build_graph_def(random_params("impala"), "impala"))
+    return Model(build_graph_def(random_params("impala"), "impala"))
 
 
 class TestReference:
@@ -49,7 +49,7 @@ class TestReference:
         np.testing.assert_allclose(values, golden["value"], atol=1e-5)
 
     def test_the_articles_own_graph(self, model_a, golden_folder, observations):
-        saved = GraphModel.from_model_pb(golden_folder / "checkpoint_A.model.pb")
+        saved = Model.from_model_pb(golden_folder / "checkpoint_A.model.pb")
         assert saved.layers == model_a.layers == LAYERS
         for ours, theirs in zip(
             model_a.policy(observations), saved.policy(observations), strict=True
@@ -60,7 +60,7 @@ class TestReference:
 class TestBatches:
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_convolutions_are_equal_to_the_bit(self, architecture, observations):
-        model = GraphModel(build_graph_def(random_params(architecture), architecture))
+        model = Model(build_graph_def(random_params(architecture), architecture))
         names = (*model.layers, "logits", "value")
         rows = observations[:9]
         whole = model.activations(rows, names, batch_size=9)
@@ -98,16 +98,16 @@ class TestBfloat16:
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_error_is_as_stated(self, architecture, observations):
         graph_def = build_graph_def(random_params(architecture), architecture)
-        rounded = GraphModel(graph_def, bfloat16=True)
+        rounded = Model(graph_def, bfloat16=True)
         names = (*rounded.layers, "logits")
-        exact = GraphModel(graph_def).activations(observations[:8], names)
+        exact = Model(graph_def).activations(observations[:8], names)
         found = rounded.activations(observations[:8], names)
         for name in names:
             error = np.linalg.norm(found[name] - exact[name])
             assert 0 < error < 0.02 * np.linalg.norm(exact[name])
 
     def test_the_saved_graph_is_not_rounded(self, checkpoint_a, model_a):
-        rounded = GraphModel.from_checkpoint(checkpoint_a, bfloat16=True)
+        rounded = Model.from_checkpoint(checkpoint_a, bfloat16=True)
         assert rounded.graph_def() == model_a.graph_def()
 
 
@@ -138,14 +138,14 @@ class TestNames:
     def test_outputs_of_another_name(self, model_a):
         graph_def = model_a.graph_def()
         with pytest.raises(ModelError, match="critic"):
-            GraphModel(graph_def, value_name="critic")
+            Model(graph_def, value_name="critic")
 
     def test_a_graph_without_one_input(self):
         with tf.Graph().as_default() as graph:
             tf.placeholder(tf.float32, (None, 64, 64, 3))
             tf.placeholder(tf.float32, (None, 2))
             with pytest.raises(ModelError, match="2 placeholders"):
-                GraphModel(graph.as_graph_def())
+                Model(graph.as_graph_def())
 
 
 class TestBadInput:
@@ -192,9 +192,9 @@ class TestBadInput:
 
     def test_no_checkpoint(self, tmp_path, golden_folder):
         with pytest.raises(FileFormatError):
-            GraphModel.from_checkpoint(tmp_path / "none.jd")
+            Model.from_checkpoint(tmp_path / "none.jd")
         with pytest.raises(CheckpointError):
-            GraphModel.from_checkpoint(golden_folder / "checkpoint_A.metadata.jd")
+            Model.from_checkpoint(golden_folder / "checkpoint_A.metadata.jd")
 
 
 class TestLayerFunction:
@@ -224,7 +224,7 @@ class TestLayerFunction:
 
     def test_gradients_are_slopes(self, observations):
         """Central differences in the network's own precision."""
-        network = GraphModel(build_graph_def(random_params("nature"), "nature"))
+        network = Model(build_graph_def(random_params("nature"), "nature"))
         function = network.layer_function("c2", [value().target])
         points = network.activations(observations[:2], ["c2"])["c2"]
         (gradient,) = function.gradients(points, [np.ones(2, np.float32)])
