@@ -43,6 +43,7 @@ from lucid_rl.interpret.attribution import (
     logit,
     value,
 )
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.model.straight_rays import multiplications
 
@@ -59,8 +60,7 @@ def errors(
 ) -> dict[str, dict[str, Any]]:
     """Error of the article's rule and the cells of ours that are no worse."""
     model, rounded = (
-        Model.from_checkpoint(bundled_checkpoint_path(), bfloat16=bfloat16)
-        for bfloat16 in (False, True)
+        load(bundled_checkpoint_path(), bfloat16=bfloat16) for bfloat16 in (False, True)
     )
 
     def error(model: Model, settings: AttributionSettings) -> float:
@@ -96,8 +96,7 @@ def multiplications_of_article(model: Model, layer: str) -> int:
 def ours(model_path: str, observations: np.ndarray) -> None:
     """Answers requests for attributions, for `peaks` and for memory."""
     models = {
-        bfloat16: Model.from_model_pb(model_path, bfloat16=bfloat16)
-        for bfloat16 in (False, True)
+        bfloat16: load(model_path, bfloat16=bfloat16) for bfloat16 in (False, True)
     }
 
     def answer(
@@ -394,7 +393,7 @@ def main() -> None:
         ours(chosen.worker[0], np.load(chosen.worker[1]))
         return
     observations = sampled_observations(chosen.observations)
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     found_errors = errors(
         observations[:: -(-len(observations) // chosen.reference_observations)],
         chosen.layers.split(","),
@@ -402,7 +401,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         files = [str(pathlib.Path(folder, name)) for name in ("model.pb", "seen.npy")]
-        model.save_model_pb(files[0])
+        model.save(files[0])
         np.save(files[1], np.resize(observations, (_MANY, *observations.shape[1:])))
         result = {
             **{k: v for k, v in vars(chosen).items() if k != "worker"},

@@ -37,6 +37,7 @@ from lucid_rl.interpret.attribution import (
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.multi_path import MultiPathSettings, attribute_along_paths
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 
 NODES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
@@ -231,7 +232,7 @@ def main() -> None:
     parser.add_argument("--trust_observations", type=int, default=64)
     parser.add_argument("--layers", default="1a,2a,2b,3a,4a")
     chosen = parser.parse_args()
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     observations = sampled_observations(
         max(chosen.observations, chosen.trust_observations)
     )

@@ -30,8 +30,10 @@ from lucid_rl.games.coinrun_planner import (
     lives_on,
 )
 from lucid_rl.games.coinrun_world import World
+from lucid_rl.games.registry import make_game
 from lucid_rl.games.tracked_game import TrackedGame
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 from lucid_rl.training.guidance import GuidanceSettings
@@ -73,7 +75,7 @@ def failed_episodes(
                     if not complete[i]:
                         failures.append(played[i])
                 played[i] = []
-            logits, values = model.policy(observations)
+            logits, values = model(observations)
             policies = special.softmax(logits, axis=1)
             actions, _ = sample_actions(logits, rng)
             for i, world in enumerate(game.worlds()):
@@ -129,7 +131,7 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, help="JSON file to write")
     args = parser.parse_args()
     checkpoint = load_checkpoint(resolve_model(args.model))
-    model = Model.from_checkpoint(checkpoint)
+    model = load(checkpoint)
     failures, n_episodes = failed_episodes(model, args.steps, args.n_levels)
     looked_at = failures[: args.failures]
     found = [find_mistake(frames) for frames in progress(looked_at, "failures")]

@@ -30,8 +30,9 @@ from lucid_rl.games.coinrun_planner import (
 )
 from lucid_rl.games.coinrun_world import World, as_world
 from lucid_rl.games.procgen_state import parse_state
+from lucid_rl.games.registry import make_game
 from lucid_rl.games.tracked_game import TrackedGame
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.progress import progress
 from lucid_rl.training.guidance import GuidanceSettings
 

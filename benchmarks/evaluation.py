@@ -23,7 +23,8 @@ from benchmarks.measuring import print_table, write_result
 from lucid_rl import bundled_checkpoint_path, load_checkpoint
 from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 
 _N_ENVS = 64
 

@@ -26,6 +26,7 @@ from benchmarks.measuring import (
     write_result,
 )
 from lucid_rl.checkpoints.checkpoint import bundled_checkpoint_path
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 
 MODULE = "benchmarks.feature_visualization"
@@ -66,7 +67,7 @@ def lucids(model: Model, vectors: np.ndarray, place: Any, steps: int) -> None:
 
 def work(program: str, n_images: int) -> None:
     """One side: answers requests {place, steps} with its times and peak memory."""
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     n_channels = model.layer_shape(LAYER)[-1]
     vectors = np.random.default_rng(0).random((n_images, n_channels), np.float32)
     function = {"lucid_rl": ours, "lucid": lucids}[program]

@@ -103,16 +103,15 @@ def serve(answer: Callable[..., dict[str, Any]]) -> None:
 def sampled_observations(n: int, seed: int = 0, interval: int = 24) -> np.ndarray:
     """Observations u8 [n, 64, 64, 3] of the bundled model at play."""
     from lucid_rl import bundled_checkpoint_path
-    from lucid_rl.games.vector_game import GameSettings, make_game
-    from lucid_rl.model.model import Model
+    from lucid_rl.games.registry import make_game
+    from lucid_rl.games.vector_game import GameSettings
+    from lucid_rl.model.loading import load
     from lucid_rl.sampling.observations import ObservationSettings, sample_observations
 
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     chosen = ObservationSettings(n_envs=32, n_per_env=-(-n // 32), interval=interval)
     with make_game(GameSettings(n_envs=32, seed=seed)) as game:
-        sampled = sample_observations(
-            game, model.policy, chosen, np.random.default_rng(seed)
-        )
+        sampled = sample_observations(game, model, chosen, np.random.default_rng(seed))
     return sampled.observations[:n]
 
 

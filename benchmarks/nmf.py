@@ -38,7 +38,7 @@ from lucid_rl.interpret.dataset_examples import spatial_examples
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import Factorization, NMFSettings, fit_nmf
 from lucid_rl.interpret.patches import render_examples
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 
 STEPS = ("fit", "visualise")
 _CHUNK = 64  # observations whose values are in memory at once
@@ -60,7 +60,7 @@ def explained(factorization: Factorization, rows: np.ndarray) -> float:
 
 def our_features(model_path: str, observations: np.ndarray, layer: str) -> dict:
     """The same as `original.features`, with the article's quadrature."""
-    model = Model.from_model_pb(model_path)
+    model = load(model_path)
     article = AttributionSettings(rule="right_riemann", n_nodes=10)
 
     def fit() -> tuple[Factorization, np.ndarray]:
@@ -97,11 +97,11 @@ def against_original(
     observations: np.ndarray, layers: list[str], repeats: int
 ) -> dict[str, Any]:
     results: dict[str, Any] = {}
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     with tempfile.TemporaryDirectory() as folder:
         model_path = str(pathlib.Path(folder, "model.pb"))
         observations_path = str(pathlib.Path(folder, "observations.npy"))
-        model.save_model_pb(model_path)
+        model.save(model_path)
         np.save(observations_path, observations)
         for layer in layers:
             files = [model_path, observations_path]
@@ -235,7 +235,7 @@ def samples(
 
 def many_features(path: str, layer: str) -> dict[str, Any]:
     """The whole way from observations to features, with the default settings."""
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     observations = np.load(path, mmap_mode="r")
     fitted, time = timed(lambda: fit_features(model, observations, layer))
     return {**time, "peak_mb": peak_mb(), "fit": fitted.fit}
@@ -245,7 +245,7 @@ def many(
     n: int, layer: str, sizes: list[int], n_reference: int, folder: str
 ) -> dict[str, Any]:
     """Features of so many observations that their values are kept on disk."""
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     observations = sampled_observations(n, interval=8)
     path = str(pathlib.Path(folder, "many.npy"))
     np.save(path, observations)
@@ -295,7 +295,7 @@ def main() -> None:
         "fit": {},
         "samples": {},
     }
-    model = Model.from_checkpoint(bundled_checkpoint_path())
+    model = load(bundled_checkpoint_path())
     for layer in layers:
         values = attribute(model, observations, layer).values
         result["samples"][layer] = samples(values, sizes)

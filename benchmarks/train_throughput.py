@@ -22,7 +22,8 @@ from absl import app, flags
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.files import atomic_open
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import Batch
 from lucid_rl.training.ppo import Trainer, draw_minibatches, normalize
 from lucid_rl.training.settings import TrainSettings

@@ -33,7 +33,7 @@ from lucid_rl.evaluation.comparison_settings import (
 )
 from lucid_rl.evaluation.feature_search import search_features
 from lucid_rl.files import atomic_open
-from lucid_rl.games.vector_game import settings_from_args
+from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.interpret.nmf import NMFSettings
 from scripts import game_flags, program
 
@@ -82,7 +82,7 @@ _GAME = flags.DEFINE_enum(
     "game", None, ["coinrun", "coinrun_original"], "By default the model's."
 )
 _DISTRIBUTION_MODE = flags.DEFINE_enum(
-    "distribution_mode", _DEFAULT.game.distribution_mode, ["easy", "hard"], "Levels."
+    "distribution_mode", None, ["easy", "hard", "mixed"], "By default the model's."
 )
 _BFLOAT16 = flags.DEFINE_bool("bfloat16", _DEFAULT.bfloat16, "Play in bfloat16.")
 _SEED = flags.DEFINE_integer("seed", _DEFAULT.seed, "Of sampling, levels, actions.")
@@ -95,7 +95,13 @@ _DOCUMENT = flags.DEFINE_string(
 
 
 def _settings(checkpoint: Checkpoint) -> ComparisonSettings:
-    chosen = {} if _GAME.value is None else {"name": _GAME.value}
+    game = game_settings(
+        checkpoint.args,
+        checkpoint.n_actions,
+        name=_GAME.value,
+        distribution_mode=_DISTRIBUTION_MODE.value,
+    )
+    print(describe(game))
     return ComparisonSettings(
         n_levels=_N_LEVELS.value,
         rows=() if _FEATURES_ONLY.value else tuple(_ROWS.value),
@@ -106,12 +112,7 @@ def _settings(checkpoint: Checkpoint) -> ComparisonSettings:
             _DEFAULT.sampling,
             n_per_env=_N_OBSERVATIONS.value // _DEFAULT.sampling.n_envs,
         ),
-        game=settings_from_args(
-            checkpoint.args,
-            checkpoint.n_actions,
-            **chosen,
-            distribution_mode=_DISTRIBUTION_MODE.value,
-        ),
+        game=game,
         seed=_SEED.value,
         bfloat16=_BFLOAT16.value,
     )

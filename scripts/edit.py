@@ -28,6 +28,7 @@ from lucid_rl.editing.feature_naming import (
 )
 from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES
+from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.interpret.factorization import (
     Factorization,
     load_factorization,
@@ -35,6 +36,7 @@ from lucid_rl.interpret.factorization import (
 )
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, ObservationSettings
 from scripts import program
@@ -72,6 +74,9 @@ _N_OBSERVATIONS = flags.DEFINE_integer(
     _SAMPLING.n_envs * _SAMPLING.n_per_env,
     "Observations sampled to fit and to name features.",
     lower_bound=_SAMPLING.n_envs,
+)
+_GAME = flags.DEFINE_string(
+    "game", None, "What the model plays, where its file does not say so."
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of sampling and of fitting.")
 _LIST = flags.DEFINE_bool(
@@ -127,10 +132,7 @@ def _is_graph(source: str) -> bool:
 
 
 def _graph_model(source: str) -> Model:
-    if _is_graph(source):
-        model = Model.from_model_pb(source)
-    else:
-        model = Model.from_checkpoint(source)
+    model = load(source)
     model.layer_shape(_LAYER.value)  # an unknown one shows now, not after sampling
     return model
 
@@ -138,7 +140,9 @@ def _graph_model(source: str) -> Model:
 def _sampled(model: Model) -> Observations:
     n_per_env = _N_OBSERVATIONS.value // _SAMPLING.n_envs
     settings = ObservationSettings(n_per_env=n_per_env)
-    return sample_labelled_observations(model, settings=settings, seed=_SEED.value)
+    game = game_settings(model.args, model.n_actions, name=_GAME.value)
+    print(describe(game))
+    return sample_labelled_observations(model, game, settings, _SEED.value)
 
 
 def _kept_features(chosen: list[int]) -> Factorization | None:

@@ -11,18 +11,17 @@ there are several models. A second run goes on where an interrupted one stopped.
 """
 
 import pathlib
-from typing import Any
 
 from absl import flags
 
-from lucid_rl import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import Evaluation, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE, evaluate_into, evaluate_many
 from lucid_rl.evaluation.replay import FORMATS, replay_frames, write_film
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
-from lucid_rl.games.vector_game import GameSettings, settings_from_args
+from lucid_rl.games.registry import describe, game_settings
+from lucid_rl.model.loading import load
 from scripts import game_flags, program
 
 _DEFAULT = EvaluationSettings()
@@ -105,18 +104,19 @@ def _evaluate() -> None:
 
 
 def _settings(path: str) -> EvaluationSettings:
-    checkpoint = None if path.endswith(".pb") else load_checkpoint(path)
-    chosen: dict[str, Any] = {"name": _GAME.value, "distribution_mode": _MODE.value}
-    game: GameSettings = settings_from_args(
-        checkpoint.args if checkpoint else {},
-        checkpoint.n_actions if checkpoint else None,
-        **{field: value for field, value in chosen.items() if value is not None},
+    model = load(path)
+    game = game_settings(
+        model.args,
+        model.n_actions,
+        name=_GAME.value,
+        distribution_mode=_MODE.value,
         n_levels=_N_LEVELS.value,
         start_level=_START_LEVEL.value,
         level_set_seed=_LEVEL_SET_SEED.value,
         n_envs=_N_ENVS.value,
         invisible=tuple(_INVISIBLE.value),
     )
+    print(describe(game))
     return EvaluationSettings(
         n_episodes=_N_EPISODES.value,
         game=game,

@@ -13,7 +13,6 @@ import pathlib
 
 from absl import flags
 
-from lucid_rl import load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE
@@ -23,7 +22,8 @@ from lucid_rl.evaluation.moment_report import (
     report_moments,
 )
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.games.vector_game import settings_from_args
+from lucid_rl.games.registry import describe, game_settings
+from lucid_rl.model.loading import load
 from scripts import game_flags, program
 
 flags.adopt_module_key_flags(game_flags)
@@ -66,16 +66,18 @@ _N_OBSERVATIONS = flags.DEFINE_integer(
 _NAMES = flags.DEFINE_string(
     "names", None, "JSON file of feature names, as the page exports it."
 )
+_GAME = flags.DEFINE_string(
+    "game", None, "What the model plays, where its file does not say so."
+)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the levels played, and of the features.")
 
 
 def _evaluation(path: str) -> Evaluation:
     if _EPISODES.value:
         return read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
-    game = settings_from_args({})
-    if not path.endswith(".pb"):
-        checkpoint = load_checkpoint(path)
-        game = settings_from_args(checkpoint.args, checkpoint.n_actions)
+    model = load(path)
+    game = game_settings(model.args, model.n_actions, name=_GAME.value)
+    print(describe(game))
     settings = EvaluationSettings(_N_EPISODES.value, game, _SEED.value)
     return evaluate(path, settings, pathlib.Path(_OUTPUT_DIR.value, EPISODES_FILE))
 

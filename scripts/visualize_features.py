@@ -22,8 +22,7 @@ import numpy as np
 from absl import flags
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.vector_game import make_game, settings_from_args
-from lucid_rl.interface.sources import ModelSource, open_source
+from lucid_rl.games.registry import describe, game_settings, make_game
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.interpret.visualization.contact_sheet import ContactSheet
 from lucid_rl.interpret.visualization.figures import ImagenetNetwork, Subject
@@ -41,6 +40,8 @@ from lucid_rl.interpret.visualization.report import write_report
 from lucid_rl.interpret.visualization.run import check_presets, run_presets
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import (
     ObservationSettings,
     read_observations,
@@ -256,7 +257,7 @@ def _integers(values: list[str], flag: str) -> tuple[int, ...]:
         ) from error
 
 
-def _observations(source: ModelSource) -> np.ndarray:
+def _observations(source: Model) -> np.ndarray:
     path = _OBSERVATIONS.value or source.files.observations
     if path is not None:
         return read_observations(path).observations[: _N_OBSERVATIONS.value]
@@ -266,12 +267,11 @@ def _observations(source: ModelSource) -> np.ndarray:
         n_per_env=-(-_N_OBSERVATIONS.value // n_envs),
         interval=_INTERVAL,
     )
-    game = settings_from_args(
-        source.args, source.model.n_actions, n_envs=n_envs, seed=_SEED.value
-    )
+    game = game_settings(source.args, source.n_actions, n_envs=n_envs, seed=_SEED.value)
+    print(describe(game))
     rng = np.random.default_rng(_SEED.value)
     with make_game(game) as played:
-        found = sample_observations(played, source.model.policy, sampling, rng)
+        found = sample_observations(played, source, sampling, rng)
     return found.observations[: _N_OBSERVATIONS.value]
 
 
@@ -298,8 +298,10 @@ def _run() -> tuple[ContactSheet, pathlib.Path]:
         steps=_STEPS.value, learning_rate=_LEARNING_RATE.value, seed=_SEED.value
     )
     presets = _presets(base)
-    source = open_source(_MODEL.value)
-    compare_to = None if _COMPARE_TO.value is None else open_source(_COMPARE_TO.value)
+    source = load(_MODEL.value, samples=True)
+    compare_to = (
+        None if _COMPARE_TO.value is None else load(_COMPARE_TO.value, samples=True)
+    )
     imagenet = None
     if _IMAGENET_MODEL.value is not None:
         if len(_IMAGENET_LAYERS.value) != 2:
@@ -308,15 +310,15 @@ def _run() -> tuple[ContactSheet, pathlib.Path]:
         imagenet = ImagenetNetwork(_IMAGENET_MODEL.value, first, intermediate)
     features_of: Any = _FEATURES_OF.value
     # What the flags ask for is checked on noise, before observations are sampled.
-    shape = (_N_OBSERVATIONS.value, *source.model.image_shape)
+    shape = (_N_OBSERVATIONS.value, *source.image_shape)
     noise = np.random.default_rng(_SEED.value).integers(0, 256, shape, np.uint8)
     subject = Subject(
-        source.model,
+        source,
         noise,
         layer=_LAYER.value,
         features_of=features_of,
         nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
-        compare_to=None if compare_to is None else compare_to.model,
+        compare_to=None if compare_to is None else compare_to,
         imagenet=imagenet,
     )
     check_presets(presets, subject)

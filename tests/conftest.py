@@ -41,9 +41,9 @@ def checkpoint_a(golden_folder):
 @pytest.fixture(scope="session")
 def model_a(checkpoint_a):
     """`checkpoint_a` as a Model, made once for all tests."""
-    from lucid_rl.model.model import Model
+    from lucid_rl.model.loading import load
 
-    return Model.from_checkpoint(checkpoint_a)
+    return load(checkpoint_a)
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,10 @@ import scipy.ndimage
 
 from lucid_rl import rl_util
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
-from lucid_rl.editing.projection import project_out
 from lucid_rl.interpret import colour, nmf
 from lucid_rl.interpret.coordinate_descent import coordinate_descent, nndsvd
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
+from lucid_rl.model.projection import project_out
 from lucid_rl.sampling.advantages import (
     bookmarks,
     episode_ends,
@@ -49,7 +49,7 @@ class Run:
         self.g = arrays
         self.meta = json.loads(str(arrays["meta_json"]))
         self.checkpoint = checkpoint
-        self.model = Model.from_checkpoint(checkpoint)
+        self.model = load(checkpoint)
         self.obses = arrays["obs_u8"].astype(np.float32) / np.float32(255)
         self.frames = arrays["traj_observations"][0].astype(np.float32) / np.float32(
             255
@@ -172,7 +172,7 @@ class Run:
                 )
             }
         )
-        return edited.params[kernel], Model.from_checkpoint(edited)
+        return edited.params[kernel], load(edited)
 
 
 def png(image):

@@ -17,7 +17,7 @@ from lucid_rl.checkpoints.architectures import parameter_shapes
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import DownloadError, FileFormatError, InputError, ModelError
 from lucid_rl.model import lucid_bridge, lucid_network
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 from tests import rl_util_oracle
 
 VALUE = "ppo2_model/strided_slice"
@@ -106,7 +106,7 @@ def test_a_new_graph_def_is_seen(golden_folder, obses, checkpoint_a):
     bias = "ppo2_model/vf/b:0"
     changed = checkpoint_a.replace_params({bias: checkpoint_a.params[bias] + 1})
     attribute = "_graph_def" if hasattr(model, "_graph_def") else "graph_def"
-    setattr(model, attribute, Model.from_checkpoint(changed).graph_def())
+    setattr(model, attribute, load(changed).graph_def())
     after = rl_util.get_acts(model, VALUE, obses)
     np.testing.assert_allclose(after, before + 1, rtol=1e-5)
 
@@ -394,7 +394,7 @@ def random_model(architecture, shapes, seed, n_actions=15):
         scale = np.sqrt(2 / fan_in) if len(shape) > 1 and fan_in > 1 else 0.02
         params[name] = (scale * rng.normal(size=shape)).astype(np.float32)
     args = {"cnn": architecture}
-    return Model.from_checkpoint(Checkpoint(params, args, {}, 0.0, None))
+    return load(Checkpoint(params, args, {}, 0.0, None))
 
 
 @pytest.mark.slow
@@ -424,7 +424,7 @@ def test_parity_with_the_original(tmp_path, architecture, seed, layer, later):
         "value": VALUE,
         "logits": LOGITS,
     }
-    model.save_model_pb(tmp_path / "model.pb")
+    model.save(tmp_path / "model.pb")
     np.savez(tmp_path / "in.npz", **inputs)
     subprocess.run(
         [

@@ -184,20 +184,20 @@ def _check_trajectories(path: Any, n_actions: int | None) -> tuple[str, dict]:
 def _check_graph(
     path: Any, checkpoint: Checkpoint, observations: np.ndarray, names: dict[str, Any]
 ) -> tuple[str, None]:
-    from lucid_rl.model.model import Model
+    from lucid_rl.model.loading import load
 
     compared = observations[:MAX_COMPARED]
     outputs = {}
     if "policy_logits_name" in names:
         outputs["logits_name"] = names["policy_logits_name"]
         outputs["value_name"] = names["value_function_name"]
-    graph = Model.from_model_pb(path, **outputs)
-    ours = Model.from_checkpoint(checkpoint)
+    graph = load(path, **outputs)
+    ours = load(checkpoint)
     gaps = []
     for what, a, b in zip(
         ("logits", "values"),
-        graph.policy(compared),
-        ours.policy(compared),
+        graph(compared),
+        ours(compared),
         strict=True,
     ):
         _require(a.shape == b.shape, f"{path}: {what} of {a.shape}, not {b.shape}")

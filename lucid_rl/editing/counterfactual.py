@@ -29,5 +29,5 @@ def values_without(
     values = []
     for direction in np.atleast_2d(np.asarray(directions)):
         edited = edit_model(model, direction, settings) if direction.any() else model
-        values.append(edited.policy(observations)[1])
+        values.append(edited(observations)[1])
     return np.stack(values, axis=1)

@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint
-from lucid_rl.editing.kernels import reading_kernels
-from lucid_rl.editing.projection import orthonormal_basis, project_out
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.model.kernels import reading_kernels
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
+from lucid_rl.model.projection import orthonormal_basis, project_out
 
 EDITS_ARG = "edits"
 """Key of a checkpoint's args that holds the record of every edit, oldest first."""
@@ -90,7 +91,7 @@ def edit_checkpoint(
         ModelError: the layer does not exist or no kernel reads it.
     """
     settings = settings or EditSettings()
-    model = Model.from_checkpoint(checkpoint)
+    model = load(checkpoint)
     kernels = _kernels(model, directions, settings)
     changes = {
         f"{name}:0": project_out(
@@ -152,8 +153,8 @@ def edit_model_pb(
         Names of the kernels that were edited.
     """
     settings = settings or EditSettings()
-    model = Model.from_model_pb(source)
-    edit_model(model, directions, settings).save_model_pb(target)
+    model = load(source)
+    edit_model(model, directions, settings).save(target)
     return _kernels(model, directions, settings)
 
 

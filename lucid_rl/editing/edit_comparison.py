@@ -14,11 +14,11 @@ import numpy as np
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint
-from lucid_rl.editing.kernels import reading_kernels
-from lucid_rl.editing.projection import project_out
 from lucid_rl.errors import InputError, ModelError
 from lucid_rl.interpret.factorization import Factorization
-from lucid_rl.model.model import Model
+from lucid_rl.model.kernels import reading_kernels
+from lucid_rl.model.loading import load
+from lucid_rl.model.projection import project_out
 
 # Singular values of the difference below this share of the largest are rounding.
 _RANK_TOLERANCE = 1e-3
@@ -196,7 +196,7 @@ def match_edit(
 
 def _layers_by_kernel(checkpoint: Checkpoint) -> dict[str, tuple[str, int]]:
     """Layer, and its number of channels, that each kernel reads."""
-    model = Model.from_checkpoint(checkpoint)
+    model = load(checkpoint)
     graph_def = model.graph_def()
     found: dict[str, tuple[str, int]] = {}
     for layer in model.layers:

@@ -7,7 +7,8 @@ import numpy as np
 from lucid_rl.editing.feature_objects import FeatureObjects, compare_with_objects
 from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import check_actions, game_settings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import (
@@ -30,7 +31,8 @@ def sample_labelled_observations(
 
     Args:
         model: the agent.
-        game: the game's options; its number of environments and seed are set here.
+        game: the game's options, by default those that the model was trained with; its
+            number of environments and seed are set here.
         settings: how many observations; by default 512, from 32 environments.
         seed: of the levels and of the actions.
 
@@ -38,7 +40,7 @@ def sample_labelled_observations(
         InputError: a game other than Procgen's CoinRun, or a model of another
             number of actions.
     """
-    game = game or GameSettings()
+    game = game or game_settings(model.args, model.n_actions)
     settings = settings or ObservationSettings(n_per_env=16)
     if game.name != "coinrun":
         raise InputError(
@@ -46,14 +48,10 @@ def sample_labelled_observations(
         )
     game = dataclasses.replace(game, n_envs=settings.n_envs, seed=seed)
     with make_game(game) as played:
-        if played.n_actions != model.n_actions:
-            raise InputError(
-                f"the model has {model.n_actions} actions, {game.name} has "
-                f"{played.n_actions}; give a model trained on Procgen"
-            )
+        check_actions(played, model.n_actions)
         return sample_observations(
             played,
-            model.policy,
+            model,
             dataclasses.replace(settings, states=True),
             np.random.default_rng(seed),
         )

@@ -25,6 +25,7 @@ from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.verdicts import ROWS, Verdict, verdicts_of
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
+from lucid_rl.games.registry import saves_states
 
 RESULTS_FILE = "comparison.json"
 REPORT_FILE = "comparison.md"
@@ -84,7 +85,7 @@ def repeat_experiments(
         if row == "original" or row in settings.rows
     }
     seeds = [episode.level_seed for episode in evaluations["original"].episodes]
-    hazards = levels_with(settings.game, seeds) if settings.game.saves_states else None
+    hazards = levels_with(settings.game, seeds) if saves_states(settings.game) else None
     verdicts = verdicts_of(evaluations, hazards)
     results = ComparisonResults(settings, evaluations, verdicts, search)
     with atomic_open(folder / RESULTS_FILE, "w") as stream:

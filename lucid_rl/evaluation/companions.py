@@ -27,14 +27,11 @@ from lucid_rl.evaluation.evaluation import Evaluation, evaluate
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
 from lucid_rl.evaluation.statistics import Proportion, compare
 from lucid_rl.files import PathLike, atomic_open
-from lucid_rl.games.vector_game import (
-    GameSettings,
-    engine_version,
-    make_game,
-    settings_from_args,
-)
+from lucid_rl.games.registry import engine_version, game_settings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import (
     ObservationSettings,
@@ -151,11 +148,11 @@ def compare_companions(
     folder = pathlib.Path(folder)
     original = load_checkpoint(checkpoint)
     edited = {name: load_checkpoint(path) for name, path in companions.items()}
-    game = game or settings_from_args(original.args, original.n_actions)
+    game = game or game_settings(original.args, original.n_actions)
     found = {name: find_edit(original, model) for name, model in edited.items()}
     matched = {}
     if found:
-        model = Model.from_checkpoint(original)
+        model = load(original)
         observations = _observations(checkpoint, model, game, settings)
         features = {
             layer: fit_features(model, observations, layer, nmf=settings.nmf)
@@ -197,7 +194,7 @@ def _observations(
     game = game.replace(n_envs=sampling.n_envs, seed=settings.seed)
     with make_game(game) as played:
         rng = np.random.default_rng(settings.seed)
-        sampled = sample_observations(played, model.policy, sampling, rng)
+        sampled = sample_observations(played, model, sampling, rng)
     return sampled.observations[: settings.n_observations]
 
 

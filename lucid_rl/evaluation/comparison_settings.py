@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from lucid_rl.errors import SettingsError
 from lucid_rl.evaluation.verdicts import ROWS
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
+from lucid_rl.games.registry import saves_states
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
@@ -91,7 +92,7 @@ class ComparisonSettings:
         unnamed = [
             row for row in EDIT_ROWS if row in self.rows and row not in self.remove
         ]
-        if unnamed and not self.game.saves_states:
+        if unnamed and not saves_states(self.game):
             raise SettingsError(
                 f"{self.game.name} does not tell where objects are, so that the "
                 f"features to remove for {' and '.join(unnamed)} must be named: fit "

@@ -24,9 +24,9 @@ from lucid_rl.evaluation.finite_levels import MEASURES, measure_layer
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.statistics import Proportion
 from lucid_rl.files import PathLike, atomic_open
-from lucid_rl.games.vector_game import settings_from_args
+from lucid_rl.games.registry import game_settings
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 from lucid_rl.sampling.observations import ObservationSettings
 
 RESULTS_FILE, REPORT_FILE = "diversity.json", "diversity.md"
@@ -106,7 +106,7 @@ def compare_diversity(
     """
     checkpoints = {name: load_checkpoint(path) for name, path in models.items()}
     for name, checkpoint in checkpoints.items():
-        if settings_from_args(checkpoint.args, checkpoint.n_actions).name != "coinrun":
+        if game_settings(checkpoint.args, checkpoint.n_actions).name != "coinrun":
             raise InputError(f"{name}: objects are known for Procgen's coinrun only")
     folder = pathlib.Path(folder)
     measured = {
@@ -153,13 +153,13 @@ def _measure(
 ) -> DiversityMeasures:
     n_levels = int(checkpoint.args.get("num_levels") or 0)
     start_level = int(checkpoint.args.get("start_level") or 0)
-    game = settings_from_args(checkpoint.args, checkpoint.n_actions)
+    game = game_settings(checkpoint.args, checkpoint.n_actions)
     own = None
     if n_levels:
         own_game = game.replace(n_levels=n_levels, start_level=start_level)
         own = _finished(checkpoint, own_game, settings, folder / "own.npz")
     unseen = _finished(checkpoint, game, settings, folder / "unseen.npz")
-    model = Model.from_checkpoint(checkpoint)
+    model = load(checkpoint)
     sampled = sample_labelled_observations(
         model, game, settings.sampling, settings.seed
     )

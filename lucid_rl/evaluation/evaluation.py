@@ -36,6 +36,7 @@ from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.statistics import Proportion
 from lucid_rl.files import PathLike
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
+from lucid_rl.games.registry import saves_states
 from lucid_rl.progress import progress
 from lucid_rl.version import __version__
 
@@ -105,7 +106,7 @@ class Evaluation:
         Empty for games whose states do not tell.
         """
         game = self.settings.game
-        if game.name != "coinrun" or not game.saves_states:
+        if game.name != "coinrun" or not saves_states(game):
             return {}
         seeds = [episode.level_seed for episode in self.episodes]
         completed = np.array([episode.completed for episode in self.episodes])

@@ -115,7 +115,7 @@ def explain(
     )
     totals = features.sum(axis=(1, 2), dtype=np.float64).reshape(len(moments), 2, -1)
     left = residuals.sum(axis=(1, 2), dtype=np.float64).reshape(len(moments), 2)
-    values = model.policy(flat)[1].reshape(len(moments), 2)
+    values = model(flat)[1].reshape(len(moments), 2)
     without = values_without(model, flat, layer, factorization.directions)
     without = without.reshape(totals.shape)
     explanations = []

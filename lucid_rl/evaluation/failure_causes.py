@@ -22,7 +22,8 @@ import numpy as np
 from lucid_rl.errors import GameError, InputError, SettingsError
 from lucid_rl.evaluation.dangers import DANGERS, touching_dangers, without
 from lucid_rl.games.procgen_state import ENEMY, CoinRunState, parse_state
-from lucid_rl.games.vector_game import GameSettings, VectorGame, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings, VectorGame
 from lucid_rl.progress import progress
 
 # "multiple": several at once, each of which was enough.

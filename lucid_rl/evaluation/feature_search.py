@@ -25,7 +25,7 @@ from lucid_rl.evaluation.comparison_settings import ComparisonSettings
 from lucid_rl.evaluation.players import describe_model
 from lucid_rl.evaluation.verdicts import ROWS
 from lucid_rl.files import atomic_open
-from lucid_rl.games.vector_game import engine_version, make_game
+from lucid_rl.games.registry import engine_version, make_game, saves_states
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.factorization import (
     Factorization,
@@ -35,6 +35,7 @@ from lucid_rl.interpret.factorization import (
 from lucid_rl.interpret.feature_sheet import feature_sheet
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import one_hotness, top_share
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, sample_observations
 
@@ -144,7 +145,7 @@ def search_features(
 def _search(
     checkpoint: Checkpoint, settings: ComparisonSettings, folder: pathlib.Path
 ) -> FeatureSearch:
-    model = Model.from_checkpoint(checkpoint)
+    model = load(checkpoint)
     for layer in settings.layers:
         model.layer_shape(layer)  # an unknown one shows now
     sampled = _sampled(model, settings)
@@ -156,7 +157,7 @@ def _search(
         save_factorization(found, _features_path(folder, found.layer))
         _draw(model, found, sampled, folder)
     measured = []
-    if settings.game.saves_states:
+    if saves_states(settings.game):
         measured = [_measure(model, found, sampled, folder) for found in features]
     first = features[0]
     attributions = attribute(model, sampled.observations[:_N_SPARSITY], first.layer)
@@ -175,11 +176,11 @@ def _search(
 def _sampled(model: Model, settings: ComparisonSettings) -> Observations:
     """Observations of the model at play, with states where the game has them."""
     game, sampling, seed = settings.game, settings.sampling, settings.seed
-    if settings.game.saves_states:
+    if saves_states(settings.game):
         return sample_labelled_observations(model, game, sampling, seed)
     with make_game(game.replace(n_envs=sampling.n_envs, seed=seed)) as played:
         rng = np.random.default_rng(seed)
-        return sample_observations(played, model.policy, sampling, rng)
+        return sample_observations(played, model, sampling, rng)
 
 
 def _objects(settings: ComparisonSettings) -> dict[str, str]:

@@ -26,6 +26,7 @@ from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import matched_cosines, one_hotness, top_share
 from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import read_observations
 
@@ -125,7 +126,7 @@ def measure_model(
         raise InputError(
             f"{model.name}: measuring needs the checkpoint and its observations"
         )
-    graph = Model.from_checkpoint(load_checkpoint(model.checkpoint))
+    graph = load(load_checkpoint(model.checkpoint))
     observations = read_observations(model.observations).observations
     observations = observations[: settings.n_observations]
     measures, _ = measure_layer(

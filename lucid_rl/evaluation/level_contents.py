@@ -6,7 +6,8 @@ import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.procgen_state import ENEMY, LAVA_MID, LAVA_TOP, SAW, parse_state
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.progress import progress
 
 _TYPES = {"buzzsaw": SAW, "enemy": ENEMY}

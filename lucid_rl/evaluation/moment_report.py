@@ -17,8 +17,9 @@ from lucid_rl.evaluation.replay import Replay, replay_episodes
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.interface.names import read_names
-from lucid_rl.interface.sources import ModelSource, open_source
 from lucid_rl.interpret.features import fit_features
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 TABLE_FILE = "moments.md"
@@ -116,7 +117,7 @@ def report_moments(
     def curves() -> Iterator[ValueCurve]:
         for replay in replays(range(len(episodes)), "values along episodes"):
             shown.add(replay.observations)
-            values = source.model.policy(replay.observations)[1]
+            values = source(replay.observations)[1]
             rewards = source.reward_scale * replay.rewards
             yield ValueCurve(replay.episode, values, rewards)
 
@@ -129,7 +130,7 @@ def report_moments(
     # The same call as the page's own, so that its features are these.
     interface = settings.interface
     factorization = fit_features(
-        source.model,
+        source,
         observations,
         settings.layer,
         nmf=interface.nmf,
@@ -144,7 +145,7 @@ def report_moments(
         for moment in moments
     ]
     explanations = explain(
-        source.model,
+        source,
         moments,
         np.array(pairs),
         factorization,
@@ -179,16 +180,16 @@ def report_moments(
     return Report(explanations, page, table)
 
 
-def check_layer(model: str, settings: ReportSettings) -> ModelSource:
+def check_layer(model: str, settings: ReportSettings) -> Model:
     """Opens a model, and raises `ModelError` if it lacks the layer to be explained.
 
     A script can call it before it plays.
     """
-    source = open_source(model)
-    if settings.layer not in source.model.layers:
+    source = load(model, samples=True)
+    if settings.layer not in source.layers:
         raise ModelError(
             f"{source.name} has no layer {settings.layer!r} with features; its layers "
-            f"are {', '.join(source.model.layers)}"
+            f"are {', '.join(source.layers)}"
         )
     return source
 
@@ -216,7 +217,7 @@ class _Spread:
         return np.concatenate(self._taken)
 
 
-def _check_player(source: ModelSource, evaluation: Evaluation) -> None:
+def _check_player(source: Model, evaluation: Evaluation) -> None:
     if not evaluation.episodes:
         raise InputError("the evaluation holds no episodes: play some first")
     played = evaluation.header.get("model", {}).get("sha256")

@@ -11,7 +11,8 @@ from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.explanations import Explanation
 from lucid_rl.evaluation.moments import FAILURE, KINDS
 from lucid_rl.evaluation.replay import Replay
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface.samples import Clips, Samples
 from lucid_rl.sampling.trajectories import Trajectories
 

@@ -19,7 +19,7 @@ from lucid_rl.evaluation.failure_causes import FailureClassifier
 from lucid_rl.evaluation.play import GivenLevels, OwnLevels, play
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.files import PathLike
-from lucid_rl.games.vector_game import make_game
+from lucid_rl.games.registry import make_game
 from lucid_rl.sampling.actions import Policy
 
 Player: TypeAlias = Checkpoint | PathLike | Policy
@@ -188,8 +188,6 @@ def _load_policy(model: Player, settings: EvaluationSettings) -> Policy:
     if callable(model):
         return model
     # Imported late: a policy of the caller's own needs no TensorFlow.
-    from lucid_rl.model.model import Model
+    from lucid_rl.model.loading import load
 
-    if isinstance(model, Checkpoint) or not _is_graph(model):
-        return Model.from_checkpoint(model, bfloat16=settings.bfloat16).policy
-    return Model.from_model_pb(model, bfloat16=settings.bfloat16).policy
+    return load(model, bfloat16=settings.bfloat16)

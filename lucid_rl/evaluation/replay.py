@@ -13,12 +13,12 @@ from PIL import Image
 from lucid_rl.errors import GameError, InputError
 from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import (
     FULL_RESOLUTION_SIZE,
     OBSERVATION_SIZE,
     GameSettings,
     VectorGame,
-    make_game,
 )
 
 # Procgen's own rate.

@@ -7,7 +7,8 @@ import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
-from lucid_rl.games.vector_game import GameSettings, check_game, engine_version
+from lucid_rl.games.registry import check_game, engine_version
+from lucid_rl.games.vector_game import GameSettings
 
 NOT_KNOWN = "not known on this engine"
 """Stands in tables for the cause of a failure where the game cannot tell."""

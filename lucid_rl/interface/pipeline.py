@@ -20,12 +20,13 @@ from lucid_rl.interface.parts import Part
 from lucid_rl.interface.quantization import LEVELS
 from lucid_rl.interface.samples import Samples, get_samples, observations_part
 from lucid_rl.interface.settings import INPUT_LAYER, InterfaceSettings
-from lucid_rl.interface.sources import ModelSource, mostly_equal, open_source
 from lucid_rl.interface.stages import StageCache
 from lucid_rl.interpret.accuracy import settings_within
 from lucid_rl.interpret.attribution import AttributionSettings
 from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 
 # Frames on which the number of cells is chosen.
 _JUDGED_FRAMES = 16
@@ -58,8 +59,10 @@ def make_interface(
     settings = settings or InterfaceSettings()
     template()  # a missing page shows now, not after the work
     names = read_names(settings.names) if settings.names else {}
-    first = open_source(settings.model)
-    second = None if settings.compare_to is None else open_source(settings.compare_to)
+    first = load(settings.model, samples=True)
+    second = (
+        None if settings.compare_to is None else load(settings.compare_to, samples=True)
+    )
     # What is wrong with layers or folders shows now, not after the sampling.
     for source in filter(None, (first, second)):
         _layers(source, settings)
@@ -78,7 +81,7 @@ def make_interface(
     if second is not None:
         shared = settings.share_features
         if shared is None:
-            shared = mostly_equal(first, second)
+            shared = _mostly_equal(first, second)
         models.append(job.analyse(SECOND, second, first if shared else second))
         notes += (
             f"{first.name} acted; {second.name} was shown the same frames.",
@@ -121,9 +124,7 @@ class _Job:
         if samples.clips is not None:
             self.lengths = [entry["length"] for entry in samples.clips.entries]
 
-    def analyse(
-        self, key: str, source: ModelSource, features_of: ModelSource
-    ) -> ModelResults:
+    def analyse(self, key: str, source: Model, features_of: Model) -> ModelResults:
         """Everything about one model, seen through the features of one."""
         chosen = _layers(source, self.settings)
         policy = self._policy(key, source)
@@ -173,22 +174,22 @@ class _Job:
         shown[used] = self.samples.observations[used]
         return observations_part("examples", shown)
 
-    def _policy(self, key: str, source: ModelSource) -> Part:
+    def _policy(self, key: str, source: Model) -> Part:
         last = self.samples.trajectories.last_observations
 
         def make() -> Part:
-            logits, values = source.model.policy(self.frames)
+            logits, values = source(self.frames)
             arrays = {"logits": logits, "values": values}
             if last is not None:
-                arrays["last_values"] = source.model.policy(last)[1]
+                arrays["last_values"] = source(last)[1]
             return Part.encode(f"policy/{key}", {}, arrays)
 
         inputs = {"model": source.digest, "frames": self.samples.frames_digest}
         return self.cache.get(f"policy/{key}", inputs, make)
 
-    def _features(self, source: ModelSource, layer: str) -> Factorization:
+    def _features(self, source: Model, layer: str) -> Factorization:
         settings = self.settings
-        n_channels = source.model.layer_shape(layer)[-1]
+        n_channels = source.layer_shape(layer)[-1]
         n_features = min(settings.nmf.n_features, n_channels)
         nmf = dataclasses.replace(settings.nmf, n_features=n_features)
         inputs = {
@@ -201,7 +202,7 @@ class _Job:
 
         def make() -> Part:
             found = fit_features(
-                source.model,
+                source,
                 self.samples.observations,
                 layer,
                 nmf=nmf,
@@ -222,7 +223,7 @@ class _Job:
         )
 
     def _quadrature(
-        self, key: str, source: ModelSource, factorization: Factorization
+        self, key: str, source: Model, factorization: Factorization
     ) -> tuple[AttributionSettings, float | None]:
         """How a layer's attributions are computed, and their error if it is known."""
         settings = self.settings
@@ -243,7 +244,7 @@ class _Job:
             rows = np.linspace(0, len(self.frames) - 1, n).round().astype(int)
             found, error = settings_within(
                 settings.stated_error,
-                source.model,
+                source,
                 self.frames[rows],
                 layer,
                 settings=settings.attribution,
@@ -256,7 +257,7 @@ class _Job:
         return chosen, found["error"]
 
     def _layer(
-        self, key: str, source: ModelSource, features_of: ModelSource, layer: str
+        self, key: str, source: Model, features_of: Model, layer: str
     ) -> LayerResults:
         settings = self.settings
         factorization, attribution, error = None, settings.attribution, None
@@ -285,7 +286,7 @@ class _Job:
             inputs if factorization is None else with_legend,
             lambda: layer_part(
                 name,
-                source.model,
+                source,
                 layer,
                 self.frames,
                 self.lengths,
@@ -303,23 +304,23 @@ class _Job:
                 inputs,
                 lambda: layer_part(
                     f"{name}/policy",
-                    source.model,
+                    source,
                     layer,
                     self.frames,
                     self.lengths,
                     attribution,
                     factorization=factorization,
-                    n_actions=source.model.n_actions,
+                    n_actions=source.n_actions,
                     code_levels=settings.code_levels,
                 ),
             )
-        shape = source.model.layer_shape(layer)
+        shape = source.layer_shape(layer)
         return LayerResults(layer, shape, part, policy_part)
 
 
-def _layers(source: ModelSource, settings: InterfaceSettings) -> tuple[str, ...]:
+def _layers(source: Model, settings: InterfaceSettings) -> tuple[str, ...]:
     """The layers to show, in the model's order."""
-    known = (INPUT_LAYER, *source.model.layers)
+    known = (INPUT_LAYER, *source.layers)
     asked = {*settings.layers, *settings.policy_layers}
     unknown = sorted(asked - set(known))
     if unknown:
@@ -327,18 +328,18 @@ def _layers(source: ModelSource, settings: InterfaceSettings) -> tuple[str, ...]
             f"{source.name} has no layer {unknown[0]!r}; its layers are "
             f"{', '.join(known)}"
         )
-    chosen = asked if settings.layers else {*source.model.layers, *asked}
+    chosen = asked if settings.layers else {*source.layers, *asked}
     if settings.input_gradients:
         chosen.add(INPUT_LAYER)
     return tuple(layer for layer in known if layer in chosen)
 
 
-def _fits(features_of: ModelSource, source: ModelSource, layer: str) -> bool:
+def _fits(features_of: Model, source: Model, layer: str) -> bool:
     """Whether a layer has its like in the model whose features are used."""
-    theirs = features_of.model
+    theirs = features_of
     return (
         layer in theirs.layers
-        and theirs.layer_shape(layer)[-1] == source.model.layer_shape(layer)[-1]
+        and theirs.layer_shape(layer)[-1] == source.layer_shape(layer)[-1]
     )
 
 
@@ -363,3 +364,14 @@ def _plain(settings: InterfaceSettings) -> dict[str, Any]:
     if settings.compare_to is not None:
         values["compare_to"] = os.path.basename(settings.compare_to)
     return json.loads(json.dumps(values))
+
+
+def _mostly_equal(first: Model, second: Model) -> bool:
+    """Whether most parameters of two models are the same numbers, as after an edit."""
+    if first.checkpoint is None or second.checkpoint is None:
+        return first.digest == second.digest
+    ours, theirs = first.checkpoint.params, second.checkpoint.params
+    if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
+        return False
+    equal = sum(int(np.count_nonzero(ours[key] == theirs[key])) for key in ours)
+    return 2 * equal > sum(array.size for array in ours.values())

@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from lucid_rl.errors import InputError
-from lucid_rl.games.vector_game import (
-    GameSettings,
-    VectorGame,
-    make_game,
-    settings_from_args,
-)
+from lucid_rl.games.registry import check_actions, describe, game_settings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import encoding
 from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.interface.settings import InterfaceSettings
-from lucid_rl.interface.sources import ModelSource
 from lucid_rl.interface.stages import StageCache, digest
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import read_observations, sample_observations
 from lucid_rl.sampling.trajectories import (
     Trajectories,
@@ -80,7 +75,7 @@ class Samples:
 
 
 def get_samples(
-    source: ModelSource, settings: InterfaceSettings, cache: StageCache
+    source: Model, settings: InterfaceSettings, cache: StageCache
 ) -> Samples:
     """Reads what comes with the model and samples what is missing.
 
@@ -95,7 +90,10 @@ def get_samples(
     """
     own = source.files if settings.own_samples else None
     notes = []
-    game_settings = _game_settings(source, settings)
+    game: GameSettings | None = None
+    if own is None or own.observations is None or own.trajectories is None:
+        game = _game_settings(source, settings)
+        print(describe(game))
     combos: list[list[str]] | None = None
     frames = None
     if own is not None and own.observations is not None:
@@ -103,7 +101,8 @@ def get_samples(
         observations = read_observations(own.observations).observations[:wanted]
         notes.append("The observations for features come with the model.")
     else:
-        part = _sampled_observations(source, settings, game_settings, cache)
+        assert game is not None
+        part = _sampled_observations(source, settings, game, cache)
         observations, combos = part.array("observations"), part.meta["action_combos"]
     if own is not None and own.trajectories is not None:
         trajectories = _shortened(read_trajectories(own.trajectories), settings)
@@ -114,11 +113,12 @@ def get_samples(
             notes.append("Its files hold no full-resolution frames.")
         trajectories = dataclasses.replace(trajectories, frames=None)
     else:
-        part, frames = _sampled_trajectories(source, settings, game_settings, cache)
+        assert game is not None
+        part, frames = _sampled_trajectories(source, settings, game, cache)
         trajectories, combos = _from_part(part), part.meta["action_combos"]
-    environment = {"name": game_settings.name}
-    if combos is not None:
-        environment = game_settings.as_dict()
+    environment = {"name": settings.game or source.args.get("env_name", "unknown")}
+    if combos is not None and game is not None:
+        environment = game.as_dict()
     if "action_combos" in source.metadata:
         combos = [[str(k) for k in keys] for keys in source.metadata["action_combos"]]
     return Samples(
@@ -157,22 +157,20 @@ def frames_part(frames: np.ndarray) -> Part:
     )
 
 
-def _game_settings(source: ModelSource, settings: InterfaceSettings) -> GameSettings:
-    changes: dict[str, Any] = {
-        "n_levels": settings.n_levels,
-        "start_level": settings.start_level,
-        "seed": settings.seed,
-    }
-    if settings.distribution_mode is not None:
-        changes["distribution_mode"] = settings.distribution_mode
-    if settings.game is not None:
-        changes["name"] = settings.game
-    n_logits = source.checkpoint.n_actions if source.checkpoint else None
-    return settings_from_args(source.args, n_logits, **changes)
+def _game_settings(source: Model, settings: InterfaceSettings) -> GameSettings:
+    return game_settings(
+        source.args,
+        source.n_actions,
+        name=settings.game,
+        distribution_mode=settings.distribution_mode,
+        n_levels=settings.n_levels,
+        start_level=settings.start_level,
+        seed=settings.seed,
+    )
 
 
 def _sampled_observations(
-    source: ModelSource,
+    source: Model,
     settings: InterfaceSettings,
     game_settings: GameSettings,
     cache: StageCache,
@@ -183,8 +181,8 @@ def _sampled_observations(
     def make() -> Part:
         rng = np.random.default_rng([settings.seed, 0])
         with make_game(game_settings) as game:
-            _check_actions(source, game)
-            found = sample_observations(game, source.model.policy, sampling, rng)
+            check_actions(game, source.n_actions)
+            found = sample_observations(game, source, sampling, rng)
             combos = [list(keys) for keys in game.action_combos]
         part = observations_part("observations", found.observations)
         return dataclasses.replace(part, meta={"action_combos": combos})
@@ -194,7 +192,7 @@ def _sampled_observations(
 
 
 def _sampled_trajectories(
-    source: ModelSource,
+    source: Model,
     settings: InterfaceSettings,
     game_settings: GameSettings,
     cache: StageCache,
@@ -213,8 +211,8 @@ def _sampled_trajectories(
     def sample() -> tuple[Trajectories, list[list[str]]]:
         rng = np.random.default_rng([settings.seed, 1])
         with make_game(game_settings) as game:
-            _check_actions(source, game)
-            found = sample_trajectories(game, source.model.policy, sampling, rng)
+            check_actions(game, source.n_actions)
+            found = sample_trajectories(game, source, sampling, rng)
             return found, [list(keys) for keys in game.action_combos]
 
     part = cache.get("trajectories", inputs, lambda: _to_part(*sample()))
@@ -283,15 +281,6 @@ def _shortened(trajectories: Trajectories, settings: InterfaceSettings) -> Traje
             value = value[:n, :length]
         changes[field.name] = value
     return dataclasses.replace(trajectories, **changes)
-
-
-def _check_actions(source: ModelSource, game: VectorGame) -> None:
-    if source.model.n_actions > game.n_actions:
-        raise InputError(
-            f"{source.name} chooses among {source.model.n_actions} actions, but "
-            f"{game.settings.name} has {game.n_actions}; sample trajectories in the "
-            "game it was trained on and put them beside the model"
-        )
 
 
 def _lengths(total: int, most: int) -> list[int]:

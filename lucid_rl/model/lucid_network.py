@@ -20,6 +20,7 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.errors import InputError, ModelError
 from lucid_rl.model import lucid_bridge
 from lucid_rl.model.batching import batch_slices
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import INPUT, Model
 
 Score = Callable[[Any], Any]
@@ -283,8 +284,6 @@ def _model_of_file(path: pathlib.Path) -> Any:
         key = (path.resolve(), status.st_mtime_ns, status.st_size)
     if key not in _models_of_files:
         _models_of_files[key] = (
-            lucid_bridge.load_model(path)
-            if path.suffix == ".pb"
-            else Model.from_checkpoint(path)
+            lucid_bridge.load_model(path) if path.suffix == ".pb" else load(path)
         )
     return _models_of_files[key]

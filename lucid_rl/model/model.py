@@ -1,32 +1,49 @@
-"""A network as one graph and one session, made once and reused.
+"""A trained network: its outputs, its layers, and edited copies of it.
 
-`Model` answers questions about a trained network: activations of layers, the
-policy's logits and the value, and, through `layer_function`, everything from a
-hidden layer onward. Memory stays bounded however many observations are asked for,
-results aside.
+`Model` holds one graph and one session, made once and reused. Memory is bounded
+whatever the number of observations, results aside. `lucid_rl.load` makes one of any
+file.
 """
 
+import functools
+import hashlib
 import os
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lucid_rl.errors import ModelError
+from lucid_rl.checkpoints.checkpoint import Checkpoint, save_checkpoint
+from lucid_rl.checkpoints.released import ReleasedModel
+from lucid_rl.errors import InputError, ModelError
 from lucid_rl.model import architectures, layers, lucid_model, observations
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.compute_graph import compute_graph
+from lucid_rl.model.kernels import reading_kernels
 from lucid_rl.model.layer_function import LayerFunction, Target
+from lucid_rl.model.projection import orthonormal_basis, project_out
 
 INPUT = "input"
+EDITS_ARG = "edits"
+"""Key of a checkpoint's args that records every edit, oldest first."""
 
 
 class Model:
-    """A frozen network whose layers can be read and fed.
+    """A frozen policy and value network.
+
+    Example:
+        logits, values = model(observations)  # f32 [N, A], f32 [N]
+        activations = model.activations(observations, "2b")  # f32 [N, H, W, C]
+        edited = model.without(directions, layer="2b")
+        edited.save("edited.jd")
 
     Attributes:
+        name: for display.
+        checkpoint: parameters and settings; None where only the graph is known.
+        metadata: what the article's metadata file says; empty if there is none.
+        files: paths of the files that came with the model.
         layers: short names of the spatial layers that everything the outputs know
             flows through, input first: ("1a", "2a", "2b", "3a", "4a") for the
             article's architecture.
@@ -43,6 +60,10 @@ class Model:
         logits_name: str = architectures.LOGITS_NAME,
         value_name: str = architectures.VALUE_NAME,
         bfloat16: bool = False,
+        name: str = "model",
+        checkpoint: Checkpoint | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        files: ReleasedModel | None = None,
     ):
         """Makes a model of a frozen graph.
 
@@ -52,10 +73,18 @@ class Model:
             value_name: node of the value function, [N].
             bfloat16: convolve in bfloat16, about 1.7 times faster where the
                 processor has it; relative error of activations about 1 percent.
+            name: for display.
+            checkpoint: parameters and settings that the graph was made of.
+            metadata: what the article's metadata file says.
+            files: paths of the files that came with the model.
 
         Raises:
             ModelError: the graph lacks one of the nodes.
         """
+        self.name = name
+        self.checkpoint = checkpoint
+        self.metadata = dict(metadata or {})
+        self.files = files or ReleasedModel(name)
         index = layers.GraphIndex(graph_def)
         inputs = [n.name for n in graph_def.node if n.op == "Placeholder"]
         if len(inputs) != 1:
@@ -95,42 +124,81 @@ class Model:
         self.n_actions = self.layer_shape("logits")[-1]
 
     @classmethod
-    def from_checkpoint(
-        cls, checkpoint: Checkpoint | str | os.PathLike, *, bfloat16: bool = False
-    ) -> "Model":
-        """Makes a model of a checkpoint or of the `.jd` file that holds one.
+    def from_checkpoint(cls, checkpoint: Checkpoint, **options: Any) -> "Model":
+        """Makes a model of a checkpoint.
 
-        Raises:
-            CheckpointError: the file holds no valid checkpoint.
+        Args:
+            checkpoint: parameters and settings.
+            **options: `bfloat16`, `name`, `metadata`, `files`, as the constructor
+                takes them.
         """
-        if not isinstance(checkpoint, Checkpoint):
-            checkpoint = load_checkpoint(checkpoint)
         graph_def = architectures.build_graph_def(
             checkpoint.params, checkpoint.architecture
         )
-        return cls(graph_def, bfloat16=bfloat16)
+        if checkpoint.path is not None:
+            name = pathlib.Path(checkpoint.path).name.removesuffix(".jd")
+            options.setdefault("name", name)
+        return cls(graph_def, checkpoint=checkpoint, **options)
 
-    @classmethod
-    def from_model_pb(
-        cls,
-        path: str | os.PathLike,
-        *,
-        logits_name: str = architectures.LOGITS_NAME,
-        value_name: str = architectures.VALUE_NAME,
-        bfloat16: bool = False,
-    ) -> "Model":
-        """Makes a model of a `.model.pb` file as Lucid saves them.
+    def __reduce__(self):
+        outputs = {"logits_name": self._named["logits"]}
+        outputs["value_name"] = self._named["value"]
+        kept = {
+            key: getattr(self, key)
+            for key in ("bfloat16", "name", "checkpoint", "metadata", "files")
+        }
+        graph = self._graph_def.SerializeToString()
+        return _rebuild, (graph, {**outputs, **kept})
 
-        Raises:
-            FileFormatError: the file is no such graph, or not a safe one.
-            ModelError: it lacks one of the output nodes.
-        """
-        return cls(
-            lucid_model.read_model_pb(path),
-            logits_name=logits_name,
-            value_name=value_name,
-            bfloat16=bfloat16,
+    def __repr__(self) -> str:
+        return (
+            f"Model({self.name!r}, {self.n_actions} actions, "
+            f"layers {', '.join(self.layers)})"
         )
+
+    def __call__(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Computes logits, f32 [N, A], and values, f32 [N], of observations.
+
+        Args:
+            observations: uint8 or floats in [0, 1], (N, *image_shape).
+        """
+        results = self.activations(observations, ("logits", "value"))
+        return results["logits"], results["value"]
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """The training script's settings, as far as they are known."""
+        if self.checkpoint is not None:
+            return self.checkpoint.args
+        named = {"env_name": self.metadata.get("env_name")}
+        return {key: value for key, value in named.items() if value is not None}
+
+    @property
+    def gamma(self) -> float:
+        """Discount factor of the value function."""
+        return float(self.metadata.get("gae_gamma", self.args.get("gamma", 0.999)))
+
+    @property
+    def lam(self) -> float:
+        """Lambda of generalized advantage estimation."""
+        return float(self.metadata.get("gae_lambda", self.args.get("lambda", 0.95)))
+
+    @property
+    def reward_scale(self) -> float:
+        """Factor of the rewards that the value function was trained on."""
+        return float(self.args.get("reward_scale", 1.0))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the parameters, or of the graph where only that is known."""
+        if self.checkpoint is None:
+            graph = self._graph_def.SerializeToString(deterministic=True)
+            return hashlib.sha256(graph).hexdigest()
+        state = hashlib.sha256(self.checkpoint.architecture.encode())
+        for name, array in sorted(self.checkpoint.params.items()):
+            state.update(f"{name}{array.dtype.str}{array.shape}".encode())
+            state.update(np.ascontiguousarray(array).data)
+        return state.hexdigest()
 
     def tensor_name(self, name: str) -> str:
         """Full name of a tensor, "ppo2_model/pi/2b/Relu:0" for "2b".
@@ -174,24 +242,25 @@ class Model:
     def activations(
         self,
         observations: np.ndarray,
-        layers: Iterable[str],
+        layers: str | Iterable[str],
         batch_size: int | None = None,
-    ) -> dict[str, np.ndarray]:
-        """Computes activations of several layers in one pass.
+    ) -> Any:
+        """Computes activations of one or several layers in one forward pass.
 
         Args:
             observations: uint8 or floats in [0, 1], (N, *image_shape).
-            layers: names as `tensor_name` takes them, outputs included.
+            layers: a name as `tensor_name` takes it, or several; outputs included.
             batch_size: observations per pass; None bounds memory by itself.
 
         Returns:
-            float32 arrays of shape (N, *layer_shape(layer)) by the given names.
+            float32 (N, *layer_shape(layer)) for a single name; for several, a dict
+            of such arrays by name.
 
         Raises:
             InputError: the observations do not fit the model.
             ModelError: a layer does not exist.
         """
-        names = list(dict.fromkeys(layers))
+        names = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
         fetches = {name: self.tensor_name(name) for name in names}
         observations = self.check_observations(observations)
         n = len(observations)
@@ -204,23 +273,102 @@ class Model:
             fetched = self.session.run(fetches, {self.tensor_name(INPUT): batch})
             for name in names:
                 results[name][rows] = fetched[name]
-        return results
+        return results[layers] if isinstance(layers, str) else results
 
-    def policy(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Computes logits, f32 [N, A], and values, f32 [N], of observations."""
-        results = self.activations(observations, ("logits", "value"))
-        return results["logits"], results["value"]
+    def without(
+        self,
+        directions: np.ndarray,
+        layer: str,
+        strength: float = 1.0,
+        note: Mapping[str, Any] | None = None,
+    ) -> "Model":
+        """Makes a copy that no longer reads directions of a layer's activations.
+
+        Projects the directions out of the kernels that read the layer (article,
+        Appendix A; `model.projection`).
+
+        Args:
+            directions: [C] or [K, C] in the layer's channels, such as
+                `NMF.directions`; only the space that they span matters.
+            layer: the layer whose activations lose the directions.
+            strength: 1 removes the directions wholly, as the article does; 0 changes
+                nothing.
+            note: plain values to record with the edit, such as features' names.
+
+        Returns:
+            The edited model; its args record the edit under `EDITS_ARG`.
+
+        Raises:
+            InputError: directions of another width, zero or not finite.
+            ModelError: the layer does not exist or no kernel reads it.
+        """
+        kernels = self.kernels_reading(layer)
+        n_channels = self.layer_shape(layer)[-1]
+        if np.shape(directions)[-1:] != (n_channels,):
+            raise InputError(
+                f"directions have shape {np.shape(directions)}: expected [{n_channels}]"
+                f" or [K, {n_channels}], the channels of layer {layer!r}."
+            )
+        graph_def = self.graph_def()
+        changes = {}
+        for node in graph_def.node:
+            if node.name in kernels:
+                kernel = tf.make_ndarray(node.attr["value"].tensor)
+                edited = project_out(kernel, directions, strength)
+                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(edited))
+                changes[f"{node.name}:0"] = edited
+        checkpoint = self.checkpoint
+        if checkpoint is not None:
+            record = {
+                "layer": layer,
+                "kernels": kernels,
+                "strength": strength,
+                "basis": orthonormal_basis(directions).tolist(),
+                **(note or {}),
+            }
+            edits = [*checkpoint.args.get(EDITS_ARG, []), record]
+            checkpoint = checkpoint.replace_params(changes, args={EDITS_ARG: edits})
+        return Model(
+            graph_def,
+            logits_name=self._named["logits"],
+            value_name=self._named["value"],
+            bfloat16=self.bfloat16,
+            name=f"{self.name}-edited",
+            checkpoint=checkpoint,
+            metadata=self.metadata,
+        )
+
+    def kernels_reading(self, layer: str) -> list[str]:
+        """Names the kernels that read a layer next, which `without` changes.
+
+        Raises:
+            ModelError: the layer does not exist or no kernel reads it.
+        """
+        return reading_kernels(self._graph_def, self.node_name(layer))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the model, atomically: a `.model.pb` by its ending, or a `.jd`.
+
+        Raises:
+            InputError: the parameters are not known, as a `.jd` needs them.
+            SaveError: the file cannot be written.
+        """
+        if os.fspath(path).endswith(".pb"):
+            metadata = lucid_model.Metadata(self._named[INPUT], self.image_shape)
+            lucid_model.write_model_pb(self._graph_def, path, metadata)
+        elif self.checkpoint is not None:
+            save_checkpoint(self.checkpoint, path)
+        else:
+            raise InputError(
+                f"{self.name!r} is a graph without a checkpoint: save it as .model.pb, "
+                f"not as {os.fspath(path)!r}."
+            )
 
     def graph_def(self) -> tf.GraphDef:
         """A copy of the network's frozen graph, with the article's node names."""
         copy = tf.GraphDef()
         copy.CopyFrom(self._graph_def)
         return copy
-
-    def save_model_pb(self, path: str | os.PathLike) -> None:
-        """Writes the network as a `.model.pb` that Lucid loads."""
-        metadata = lucid_model.Metadata(self._named[INPUT], self.image_shape)
-        lucid_model.write_model_pb(self._graph_def, path, metadata)
 
     def layer_function(self, layer: str, targets: Sequence[Target]) -> LayerFunction:
         """The network from a layer onward to given targets, built once."""
@@ -302,6 +450,12 @@ def operation_bytes(operations: Iterable[tf.Operation]) -> int:
             ):
                 total += int(np.prod(shape[1:].as_list())) * tensor.dtype.size
     return total
+
+
+def _rebuild(graph: bytes, options: dict[str, Any]) -> Model:
+    graph_def = tf.GraphDef()
+    graph_def.ParseFromString(graph)
+    return Model(graph_def, **options)
 
 
 def _session_config() -> tf.ConfigProto:

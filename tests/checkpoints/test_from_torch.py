@@ -7,6 +7,7 @@ from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.from_torch import find_weights, import_torch, parameters
 from lucid_rl.checkpoints.torch_files import read_torch
 from lucid_rl.errors import CheckpointError, InputError
+from lucid_rl.model.loading import load
 from tests.checkpoints.test_torch_files import NAMES, TORCH_FILES
 
 
@@ -63,14 +64,13 @@ def nature_weights():
 )
 def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
     from lucid_rl.checkpoints.checkpoint import Checkpoint
-    from lucid_rl.model.model import Model
 
     params, found = parameters(weights(), "it")
     assert found == architecture
     save_checkpoint(Checkpoint(params, {"cnn": found}), tmp_path / "it.jd")
-    model = Model.from_checkpoint(load_checkpoint(tmp_path / "it.jd"))
+    model = load(load_checkpoint(tmp_path / "it.jd"))
     with np.load(TORCH_FILES / "outputs.npz") as outputs:
-        logits, values = model.policy(outputs["observations"])
+        logits, values = model(outputs["observations"])
         for ours, name in ((logits, "logits"), (values, "value")):
             theirs = outputs[f"{architecture}_{name}"]
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
@@ -78,12 +78,11 @@ def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
 
 def test_pools_of_tensorflow_would_give_other_outputs():
     from lucid_rl.checkpoints.checkpoint import Checkpoint
-    from lucid_rl.model.model import Model
 
     params, _ = parameters(impala_weights(), "it")
-    model = Model.from_checkpoint(Checkpoint(params, {"cnn": "impala"}))
+    model = load(Checkpoint(params, {"cnn": "impala"}))
     with np.load(TORCH_FILES / "outputs.npz") as outputs:
-        logits, _ = model.policy(outputs["observations"])
+        logits, _ = model(outputs["observations"])
         theirs = outputs["impala_torch_logits"]
     assert np.abs(logits - theirs).max() > 0.01 * np.abs(theirs).max()
 
@@ -194,16 +193,16 @@ def test_networks_that_are_not_known(weights, message):
 
 def test_settings_of_the_checkpoint(monkeypatch):
     from lucid_rl.checkpoints import from_torch
-    from lucid_rl.games.vector_game import settings_from_args
+    from lucid_rl.games.registry import game_settings
 
     monkeypatch.setattr(from_torch, "read_torch", lambda path: impala_weights(9))
     found = import_torch("agent.pt")
     assert (found.architecture, found.n_actions) == ("impala_torch", 9)
-    assert settings_from_args(found.args).paint_vel_info is False
+    assert game_settings(found.args).paint_vel_info is False
     found = import_torch(
         "agent.pt",
         args={"env_name": "maze", "distribution_mode": "easy", "gamma": 0.99},
     )
-    game = settings_from_args(found.args)
+    game = game_settings(found.args)
     assert (game.name, game.distribution_mode) == ("maze", "easy")
     assert found.args["gamma"] == 0.99

@@ -6,7 +6,7 @@ import pytest
 from lucid_rl.editing.counterfactual import values_without
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint
 from lucid_rl.errors import InputError, ModelError
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 
 
 @pytest.mark.parametrize("layer", ["2b", "4a"])
@@ -16,15 +16,15 @@ def test_the_values_are_the_edited_models(layer, checkpoint_a, model_a, golden):
     found = values_without(model_a, observations, layer, directions)
     for k, direction in enumerate(directions):
         edited = edit_checkpoint(checkpoint_a, direction, EditSettings(layer))
-        expected = Model.from_checkpoint(edited).policy(observations)[1]
+        expected = load(edited)(observations)[1]
         np.testing.assert_allclose(found[:, k], expected, atol=2e-5)
-    assert np.abs(found[:, 0] - model_a.policy(observations)[1]).max() > 1e-3
+    assert np.abs(found[:, 0] - model_a(observations)[1]).max() > 1e-3
 
 
 def test_no_direction_takes_nothing_away(model_a, golden):
     observations = golden["obs_u8"][:3]
     found = values_without(model_a, observations, "2b", np.zeros(32))
-    np.testing.assert_allclose(found[:, 0], model_a.policy(observations)[1], atol=2e-5)
+    np.testing.assert_allclose(found[:, 0], model_a(observations)[1], atol=2e-5)
 
 
 def test_directions_that_do_not_fit(model_a, golden):

@@ -10,7 +10,7 @@ from lucid_rl.editing import edit
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint, edit_model_pb
 from lucid_rl.errors import InputError, ModelError, SettingsError
 from lucid_rl.interpret.factorization import Factorization
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 
 _GOLDEN = pathlib.Path(__file__).parents[1] / "data" / "golden_A"
 _KERNEL = "ppo2_model/pi/3a/conv2d/kernel:0"
@@ -38,7 +38,7 @@ def test_the_articles_edit_is_reproduced(edited, golden):
     np.testing.assert_allclose(
         edited.params[_KERNEL], golden["edit_kernel_3a"], atol=1e-6
     )
-    logits, values = Model.from_checkpoint(edited).policy(golden["obs_u8"])
+    logits, values = load(edited)(golden["obs_u8"])
     np.testing.assert_allclose(logits, golden["edit_logits"], atol=1e-4)
     np.testing.assert_allclose(values, golden["edit_value"], atol=1e-4)
 
@@ -79,15 +79,15 @@ def test_a_lucid_model_is_edited_like_its_checkpoint(edited, golden, tmp_path):
     )
     assert kernels == [_KERNEL.removesuffix(":0")]
     observations = golden["obs_u8"][:8]
-    from_pb = Model.from_model_pb(tmp_path / "edited.model.pb")
-    expected = Model.from_checkpoint(edited).policy(observations)
-    for ours, theirs in zip(from_pb.policy(observations), expected, strict=True):
+    from_pb = load(tmp_path / "edited.model.pb")
+    expected = load(edited)(observations)
+    for ours, theirs in zip(from_pb(observations), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", ["1a", "4a"])
 def test_other_layers_are_edited_in_the_kernel_behind_them(checkpoint, layer):
-    model = Model.from_checkpoint(checkpoint)
+    model = load(checkpoint)
     direction = np.random.default_rng(0).random(model.layer_shape(layer)[-1])
     [record] = edit_checkpoint(checkpoint, direction, EditSettings(layer=layer)).args[
         edit.EDITS_ARG

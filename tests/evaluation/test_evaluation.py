@@ -14,7 +14,7 @@ from lucid_rl.evaluation.players import describe_model
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 from tests.evaluation.players import blind_policy, eager_policy
 from tests.evaluation.test_play import assert_same
 
@@ -246,7 +246,7 @@ def test_files_of_several_evaluations(tmp_path):
 @pytest.mark.slow
 def test_processes_change_nothing(tmp_path):
     checkpoint = load_checkpoint(bundled_checkpoint_path())
-    Model.from_checkpoint(checkpoint).save_model_pb(tmp_path / "model.pb")
+    load(checkpoint).save(tmp_path / "model.pb")
     # Two rounds, so two processes have something to do.
     settings = EvaluationSettings(n_episodes=16, game=GameSettings(n_envs=2))
     alone = evaluate(checkpoint, settings, n_workers=1)

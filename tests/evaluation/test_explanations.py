@@ -28,7 +28,7 @@ def explained(model_a, pairs, features):
 
 def test_changes_add_up_to_the_values_change(explained, model_a, pairs):
     flat = pairs.reshape(-1, 64, 64, 3)
-    values = model_a.policy(flat)[1].reshape(3, 2)
+    values = model_a(flat)[1].reshape(3, 2)
     # What the attributions miss of each value, which the changes must miss too.
     gaps = attribute(model_a, flat, "2b", settings=AttributionSettings()).gap
     gaps = gaps.reshape(3, 2)

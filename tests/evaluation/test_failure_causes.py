@@ -21,7 +21,8 @@ from lucid_rl.games.procgen_state import (
     SPACE,
     parse_state,
 )
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 
 NO_OP, RIGHT = 4, 7
 SETTINGS = GameSettings()

@@ -6,7 +6,8 @@ import pytest
 from lucid_rl.errors import SettingsError
 from lucid_rl.evaluation.level_contents import kinds_of_levels, levels_with
 from lucid_rl.games.procgen_state import ENEMY, LAVA_MID, LAVA_TOP, SAW, parse_state
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 
 SEEDS = [3, 1, 4, 159, 26, 535]
 

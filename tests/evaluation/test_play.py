@@ -4,7 +4,8 @@ import pytest
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import COMPLETED, FAILED
 from lucid_rl.evaluation.play import GivenLevels, OwnLevels, play
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from tests.evaluation.players import coin_policy, eager_policy, known_game
 
 

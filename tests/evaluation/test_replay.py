@@ -9,7 +9,8 @@ from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.play import GivenLevels, play
 from lucid_rl.evaluation.replay import replay_frames, write_film
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from tests.evaluation.players import eager_policy
 
 GAME = GameSettings(n_envs=4)

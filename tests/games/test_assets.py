@@ -8,7 +8,8 @@ from lucid_rl.errors import GameError, SettingsError
 from lucid_rl.games.assets import INVISIBLE_OBJECTS, invisible_assets
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, object_maps
 from lucid_rl.games.procgen_engine import procgen_assets
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 
 CLASSES = {
     "buzzsaw": ("buzzsaw",),

@@ -6,8 +6,9 @@ from lucid_rl.games.coinrun_looks import with_looks_of
 from lucid_rl.games.coinrun_objects import batch_object_maps
 from lucid_rl.games.coinrun_world import as_world
 from lucid_rl.games.procgen_state import parse_state
+from lucid_rl.games.registry import make_game
 from lucid_rl.games.tracked_game import TrackedGame
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.vector_game import GameSettings
 
 SETTINGS = GameSettings(n_envs=8, seed=2)
 

@@ -8,12 +8,8 @@ from PIL import Image
 from lucid_rl.errors import GameError, InputError, SettingsError
 from lucid_rl.games import coinrun_original_files
 from lucid_rl.games.coinrun_original_levels import LevelSeeds, mersenne_twister
-from lucid_rl.games.vector_game import (
-    GameSettings,
-    engine_version,
-    make_game,
-    settings_from_args,
-)
+from lucid_rl.games.registry import engine_version, game_settings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from tests.games.original_engine import compile_engine, make_assets, use_engine
 from tests.games.test_isolated_game import assert_gone
 
@@ -215,7 +211,7 @@ def test_another_seed_gives_other_levels():
 
 
 def test_options_reach_the_engine(log):
-    settings = {"distribution_mode": "easy", "n_levels": 6, "level_set_seed": 9}
+    settings = {"distribution_mode": "mixed", "n_levels": 6, "level_set_seed": 9}
     with make(1, **settings) as game:
         pixels = game.observe().observations.reshape(-1)
         assert (pixels[7], pixels[8]) == (0, 1)  # painted velocity by default
@@ -254,7 +250,7 @@ def test_invisible_saws_come_from_a_copied_folder(log, pictures, tmp_path, monke
 
 
 def test_two_games_have_settings_of_their_own(log):
-    with make(1, distribution_mode="easy") as easy, make(1, n_levels=1) as hard:
+    with make(1, distribution_mode="mixed") as easy, make(1, n_levels=1) as hard:
         assert easy.observe().observations.reshape(-1)[7] == 0
         assert hard.observe().observations.reshape(-1)[7] == 1
         step(easy, _RIGHT)
@@ -389,10 +385,10 @@ def test_its_options_are_not_procgens():
 
 
 def test_settings_of_a_checkpoint_of_the_articles():
-    settings = settings_from_args({"env_name": "coinrun_old"}, n_logits=9, n_envs=2)
+    settings = game_settings({"env_name": "coinrun_old"}, n_logits=9, n_envs=2)
     assert settings == GameSettings(name="coinrun_original", n_actions=9, n_envs=2)
     assert settings.paints_velocity and not settings.saves_states
-    assert settings_from_args({"env_name": "coinrun"}, n_logits=15).n_actions is None
+    assert game_settings({"env_name": "coinrun"}, n_logits=15).n_actions is None
 
 
 def test_results_name_the_library(log):

@@ -11,14 +11,16 @@ from lucid_rl.child_process import ChildProcess
 from lucid_rl.errors import GameError, InputError, SettingsError
 from lucid_rl.games.isolated_game import IsolatedGame
 from lucid_rl.games.procgen_game import ProcgenGame
-from lucid_rl.games.vector_game import GameSettings, GameStep, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings, GameStep
 from tests.games.test_procgen_game import assert_same, play, random_actions
 
 
 class Fragile:
     """A game of nothing; ends its process, in one way or another, when asked."""
 
-    n_actions, action_combos, chooses_levels = 15, [()] * 15, False
+    n_actions, action_combos = 15, [()] * 15
+    chooses_levels = has_completion = False
 
     def __init__(self, settings):
         self.settings, self.n_envs = settings, settings.n_envs
@@ -178,7 +180,7 @@ _PARENT = """
 import signal, sys, time
 # A background job's children ignore it from birth.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.games.isolated_game import IsolatedGame
 from tests.games.test_isolated_game import Fragile
 game = IsolatedGame(Fragile, GameSettings(n_envs=1))

@@ -7,8 +7,9 @@ from lucid_rl.errors import GameError
 from lucid_rl.games.coinrun_objects import batch_object_maps
 from lucid_rl.games.coinrun_physics import ACTION_VX
 from lucid_rl.games.coinrun_world import as_world
+from lucid_rl.games.registry import make_game
 from lucid_rl.games.tracked_game import TrackedGame
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.vector_game import GameSettings
 
 SETTINGS = GameSettings(n_envs=8, seed=2)
 

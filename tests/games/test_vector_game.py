@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.vector_game import GameSettings, make_game, settings_from_args
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 
 
 @pytest.mark.parametrize(
@@ -45,20 +46,6 @@ def test_equal_sets_of_invisible_objects_are_equal_settings():
     assert GameSettings(invisible=("enemy", "buzzsaw")) == GameSettings(
         invisible=["buzzsaw", "enemy", "buzzsaw"]
     )
-
-
-def test_settings_of_a_checkpoint():
-    args = {
-        "env_name": "ninja",
-        "distribution_mode": "easy",
-        "paint_vel_info": True,
-        "num_envs": 64,
-        "num_levels": 200,
-        "use_backgrounds": None,
-        "learning_rate": 5e-4,
-    }
-    settings = settings_from_args(args, n_envs=3, distribution_mode="hard")
-    assert settings == GameSettings(name="ninja", paint_vel_info=True, n_envs=3)
 
 
 def test_settings_as_plain_values_make_the_settings_again():

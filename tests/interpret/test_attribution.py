@@ -99,7 +99,7 @@ class TestCompleteness:
         settings = AttributionSettings(n_nodes=n_cells)
         found = attribute(model_a, observations[:3], layer, settings=settings)
         assert found.relative_gap() < 1e-4
-        _, values = model_a.policy(observations[:3])
+        _, values = model_a(observations[:3])
         starts = model_a.layer_function(layer, [value().target]).values_at_zero[0]
         np.testing.assert_allclose(found.totals, values - starts, atol=1e-5)
 
@@ -172,7 +172,7 @@ class TestSeveralOutputs:
         settings = AttributionSettings(rule="midpoint", n_nodes=200)
         found = attribute(model_a, observations[:3], "4a", probability, settings)
         assert found.outputs == ("p4",)
-        logits, _ = model_a.policy(observations[:3])
+        logits, _ = model_a(observations[:3])
         ends = np.exp(logits)[:, 4] / np.exp(logits).sum(axis=1)
         starts = found.totals - ends
         np.testing.assert_allclose(starts, starts[0], atol=1e-5)

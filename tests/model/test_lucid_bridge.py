@@ -77,9 +77,10 @@ class TestTheUsersTensorFlow:
 import numpy as np
 import lucid_rl.rl_util as rl
 from lucid_rl.interpret.attribution import attribute
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.model.lucid_network import lucid_model
-model = Model.from_checkpoint({str(golden_folder / "checkpoint_A.jd")!r})
+model = load({str(golden_folder / "checkpoint_A.jd")!r})
 attribute(model, np.zeros((1, 64, 64, 3), np.uint8), "4a")
 rl.render, rl.param, rl.objectives, rl.transform, rl.Model, rl.ChannelReducer
 images = rl.render.render_vis(
@@ -173,7 +174,7 @@ assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
         params = random_params(architecture)
         path = tmp_path / "x.model.pb"
         model = Model(build_graph_def(params, architecture))
-        model.save_model_pb(path)
+        model.save(path)
         run(
             f"""
 import numpy as np
@@ -185,7 +186,7 @@ assert list(loaded.image_shape) == [64, 64, 3]
 assert tuple(loaded.image_value_range) == (0, 1)
 observations = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
 found = lucid_bridge.rl_util.get_acts(loaded, "ppo2_model/pi_1/add", observations)
-expected = Model.from_model_pb({str(path)!r}).policy(observations)[0]
+expected = load({str(path)!r})(observations)[0]
 assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 """,
             lucid=LUCID_0310,

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import FileFormatError, SaveError
 from lucid_rl.model.architectures import build_graph_def
+from lucid_rl.model.loading import load
 from lucid_rl.model.lucid_model import (
     METADATA_NAME,
     Metadata,
@@ -37,14 +38,12 @@ class TestRoundTrip:
     def test_model(self, architecture, tmp_path):
         model = Model(build_graph_def(random_params(architecture), architecture))
         path = tmp_path / "x.model.pb"
-        model.save_model_pb(path)
-        again = Model.from_model_pb(path)
+        model.save(path)
+        again = load(path)
         assert again.graph_def() == model.graph_def()
         assert again.layers == model.layers
         observations = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
-        for ours, theirs in zip(
-            model.policy(observations), again.policy(observations), strict=True
-        ):
+        for ours, theirs in zip(model(observations), again(observations), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
     def test_metadata(self, graph_def, tmp_path):

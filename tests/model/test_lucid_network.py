@@ -53,7 +53,7 @@ class TestModels:
 
     def test_a_file_that_changed_is_read_again(self, model_a, tmp_path):
         path = tmp_path / "x.model.pb"
-        model_a.save_model_pb(path)
+        model_a.save(path)
         first = lucid_model(path)
         os.utime(path, ns=(0, 0))
         assert lucid_model(path) is not first

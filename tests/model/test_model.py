@@ -9,6 +9,7 @@ from lucid_rl.errors import CheckpointError, FileFormatError, InputError, ModelE
 from lucid_rl.interpret.outputs import logit, value
 from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.batching import batch_slices, rows_within
+from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from tests.model.numpy_networks import random_params
 
@@ -44,15 +45,15 @@ class TestReference:
         np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
 
     def test_policy(self, model_a, golden, observations):
-        logits, values = model_a.policy(observations)
+        logits, values = model_a(observations)
         np.testing.assert_allclose(logits, golden["logits"], atol=1e-5)
         np.testing.assert_allclose(values, golden["value"], atol=1e-5)
 
     def test_the_articles_own_graph(self, model_a, golden_folder, observations):
-        saved = Model.from_model_pb(golden_folder / "checkpoint_A.model.pb")
+        saved = load(golden_folder / "checkpoint_A.model.pb")
         assert saved.layers == model_a.layers == LAYERS
         for ours, theirs in zip(
-            model_a.policy(observations), saved.policy(observations), strict=True
+            model_a(observations), saved(observations), strict=True
         ):
             np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -107,7 +108,7 @@ class TestBfloat16:
             assert 0 < error < 0.02 * np.linalg.norm(exact[name])
 
     def test_the_saved_graph_is_not_rounded(self, checkpoint_a, model_a):
-        rounded = Model.from_checkpoint(checkpoint_a, bfloat16=True)
+        rounded = load(checkpoint_a, bfloat16=True)
         assert rounded.graph_def() == model_a.graph_def()
 
 
@@ -152,7 +153,7 @@ class TestBadInput:
     def test_bytes_are_divided_by_255(self, model_a, observations):
         floats = observations[:3] / np.float32(255)
         for ours, theirs in zip(
-            model_a.policy(observations[:3]), model_a.policy(floats), strict=True
+            model_a(observations[:3]), model_a(floats), strict=True
         ):
             np.testing.assert_array_equal(ours, theirs)
 
@@ -161,40 +162,40 @@ class TestBadInput:
         floats = observations[:3] / np.float32(255)
         floats[2, 5, 5, 1] = bad
         with pytest.raises(InputError, match="observation number 2"):
-            model_a.policy(floats)
+            model_a(floats)
 
     def test_floats_of_0_to_255(self, model_a, observations):
         with pytest.raises(InputError, match=r"range from 0 to 2.*divide"):
-            model_a.policy(observations[:2].astype(np.float32))
+            model_a(observations[:2].astype(np.float32))
 
     def test_negative_floats(self, model_a):
         with pytest.raises(InputError, match=r"-0\.5"):
-            model_a.policy(np.full((1, 64, 64, 3), -0.5, np.float32))
+            model_a(np.full((1, 64, 64, 3), -0.5, np.float32))
 
     @pytest.mark.parametrize("dtype", [np.int64, bool, object, "U1", complex])
     def test_other_types(self, model_a, dtype):
         with pytest.raises(InputError, match="uint8 in 0 to 255"):
-            model_a.policy(np.zeros((1, 64, 64, 3), dtype))
+            model_a(np.zeros((1, 64, 64, 3), dtype))
 
     @pytest.mark.parametrize(
         "shape", [(64, 64, 3), (1, 64, 64), (1, 64, 64, 4), (1, 3, 64, 64), ()]
     )
     def test_shapes(self, model_a, shape):
         with pytest.raises(InputError, match=r"\(N, 64, 64, 3\)"):
-            model_a.policy(np.zeros(shape, np.uint8))
+            model_a(np.zeros(shape, np.uint8))
 
     def test_other_precisions_are_taken(self, model_a, observations):
         floats = observations[:2].astype(np.float64) / 255
-        expected = model_a.policy(observations[:2])[1]
-        np.testing.assert_allclose(model_a.policy(floats)[1], expected, atol=1e-6)
-        half = model_a.policy(floats.astype(np.float16))[1]
+        expected = model_a(observations[:2])[1]
+        np.testing.assert_allclose(model_a(floats)[1], expected, atol=1e-6)
+        half = model_a(floats.astype(np.float16))[1]
         np.testing.assert_allclose(half, expected, atol=1e-2)
 
     def test_no_checkpoint(self, tmp_path, golden_folder):
         with pytest.raises(FileFormatError):
-            Model.from_checkpoint(tmp_path / "none.jd")
+            load(tmp_path / "none.jd")
         with pytest.raises(CheckpointError):
-            Model.from_checkpoint(golden_folder / "checkpoint_A.metadata.jd")
+            load(golden_folder / "checkpoint_A.metadata.jd")
 
 
 class TestLayerFunction:
@@ -205,7 +206,7 @@ class TestLayerFunction:
         function = model_a.layer_function(layer, [value().target, logit(0).target])
         points = model_a.activations(observations[:3], [layer])[layer]
         values, logits = function.values(points)
-        expected = model_a.policy(observations[:3])
+        expected = model_a(observations[:3])
         np.testing.assert_allclose(logits, expected[0], atol=1e-5)
         np.testing.assert_allclose(values, expected[1], atol=1e-5)
 
@@ -264,7 +265,7 @@ class TestLayerFunction:
         floats = observations[:3] / np.float32(255)
         points = impala.activations(floats, ["layer_1"])["layer_1"]
         (values,) = function.values(points, floats)
-        np.testing.assert_allclose(values, impala.policy(floats)[1], atol=1e-5)
+        np.testing.assert_allclose(values, impala(floats)[1], atol=1e-5)
         starts = function.starts(points, floats)[0]
         assert starts.shape == (3,) and np.ptp(starts) > 0
 

@@ -4,7 +4,8 @@ import pytest
 
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
 from lucid_rl.errors import FileFormatError, GameError, InputError, SettingsError
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.sampling.actions import random_policy
 from lucid_rl.sampling.observations import (
     ObservationSettings,

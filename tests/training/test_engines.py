@@ -294,12 +294,12 @@ def test_bfloat16_keeps_parameters_in_float32_and_outputs_close():
 
 def test_acting_agrees_with_the_graph_model():
     from lucid_rl.checkpoints.checkpoint import Checkpoint
-    from lucid_rl.model.model import Model
+    from lucid_rl.model.loading import load
 
     for architecture in ARCHITECTURES:
         checkpoint = Checkpoint(parameters(architecture), {"cnn": architecture})
         observations = batch(3).observations
-        expected = Model.from_checkpoint(checkpoint).policy(observations)
+        expected = load(checkpoint)(observations)
         found = engine("tensorflow", architecture).act(observations)
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -11,8 +11,9 @@ from lucid_rl.games.coinrun_planner import (
     hopeless_actions,
     plan,
 )
+from lucid_rl.games.registry import make_game
 from lucid_rl.games.tracked_game import TrackedGame
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.guidance import NO_ADVICE, GuidanceSettings, Guide
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.rollout import Group, collect

@@ -5,8 +5,9 @@ import pytest
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.coinrun_planner import careful_plan, lives_on
+from lucid_rl.games.registry import make_game
 from lucid_rl.games.tracked_game import TrackedGame
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.hindsight import HindsightSettings, Moment, find_mistake
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.rollout import Group, collect

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.restarts import Restarts, RestartSettings
 from lucid_rl.training.rollout import Group, collect

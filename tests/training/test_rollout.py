@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lucid_rl.games.vector_game import GameSettings, GameStep, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings, GameStep
 from lucid_rl.training.engine import Batch
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.ppo import draw_minibatches, normalize

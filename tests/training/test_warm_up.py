@@ -17,8 +17,9 @@ from lucid_rl.games.coinrun_planner import (
 )
 from lucid_rl.games.coinrun_search import RIGHT
 from lucid_rl.games.coinrun_world import as_world
-from lucid_rl.games.vector_game import GameSettings, make_game
-from lucid_rl.model.model import Model
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.model.loading import load
 from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.ppo import train
@@ -385,11 +386,10 @@ def test_folding_gives_a_plain_network_with_the_same_output(network):
     assert loss == pytest.approx(statistics["imitation_loss"], rel=0.02)
 
     from lucid_rl.checkpoints.checkpoint import Checkpoint
-    from lucid_rl.model.model import Model
 
-    plain = Model.from_checkpoint(Checkpoint(network.get_parameters()))
+    plain = load(Checkpoint(network.get_parameters()))
     np.testing.assert_allclose(
-        plain.policy(data.observations)[0], logits, rtol=1e-3, atol=1e-4
+        plain(data.observations)[0], logits, rtol=1e-3, atol=1e-4
     )
 
 
@@ -545,7 +545,7 @@ def test_a_sharper_policy_is_of_the_model_and_not_of_the_save(tmp_path):
     rng = np.random.default_rng(0)
     observations = rng.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
     (logits, values), (sharp_logits, sharp_values) = (
-        Model.from_checkpoint(run).policy(observations) for run in runs
+        load(run)(observations) for run in runs
     )
     np.testing.assert_allclose(sharp_logits, 2 * logits, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(sharp_values, values)

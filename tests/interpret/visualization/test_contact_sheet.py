@@ -32,7 +32,7 @@ from lucid_rl.interpret.visualization.report import write_report
 from lucid_rl.interpret.visualization.run import run_presets
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 from tests.interpret.visualization.networks import colour_network
 
 QUICK = VisualizationSettings(steps=2)
@@ -188,7 +188,7 @@ def test_an_edited_model_differs_behind_what_it_no_longer_sees(
     name = "ppo2_model/pi/3a/conv2d/kernel:0"
     blind = checkpoint_a.params[name].copy()
     blind[:, :, 5] = 0  # what 3a reads of channel 5 of 2b
-    edited = Model.from_checkpoint(checkpoint_a.replace_params({name: blind}))
+    edited = load(checkpoint_a.replace_params({name: blind}))
     compared = dataclasses.replace(subject, compare_to=edited)
     row = GradientRow("", "difference", DIFFERENT, targets=(), settings=QUICK)
     found = make_row(row, compared)

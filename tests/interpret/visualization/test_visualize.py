@@ -21,9 +21,9 @@ from lucid_rl.interpret.visualization.visualize import (
     visualize,
 )
 from lucid_rl.model import lucid_bridge as bridge
+from lucid_rl.model.loading import load
 from lucid_rl.model.lucid_model import Metadata, write_model_pb
 from lucid_rl.model.lucid_network import lucid_model
-from lucid_rl.model.model import Model
 from tests.interpret.visualization.networks import colour_network
 from tests.model.numpy_networks import random_params
 
@@ -179,7 +179,7 @@ def test_the_largest_value_of_the_dataset(model_a, golden):
     found = visualize(
         model_a, o.neurons("value", 0), settings, observations=observations
     )
-    expected = model_a.policy(observations)[1].max()
+    expected = model_a(observations)[1].max()
     np.testing.assert_allclose(found.dataset_maxima, [expected], rtol=1e-4)
 
 
@@ -190,7 +190,7 @@ def test_other_architectures(checkpoint_a, architecture):
         params=random_params(architecture),
         args={**checkpoint_a.args, "cnn": architecture},
     )
-    model = Model.from_checkpoint(checkpoint)
+    model = load(checkpoint)
     observation = np.random.default_rng(0).random((1, 64, 64, 3), np.float32)
     for layer in (model.layers[0], model.layers[-1]):
         reference = model.activations(observation, [layer])[layer]
@@ -349,7 +349,7 @@ print("done")
 )
 def test_an_exported_model_in_lucids_render_vis(model_a, tmp_path, lucid):
     path = tmp_path / "exported.model.pb"
-    model_a.save_model_pb(path)
+    model_a.save(path)
     folders = [str(lucid)] if lucid else []
     result = subprocess.run(
         [sys.executable, "-c", _EXPORTED, str(path), *folders],

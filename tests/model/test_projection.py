@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lucid_rl.editing.projection import orthonormal_basis, project_out
 from lucid_rl.errors import InputError
+from lucid_rl.model.projection import orthonormal_basis, project_out
 
 
 @pytest.fixture
