@@ -1,0 +1,92 @@
+"""Checks of settings: one line for each rule, one form of message for all.
+
+Example:
+    def __post_init__(self):
+        check_fields(self, n_steps=at_least(1), gamma=between(0, 1))
+"""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Collection
+from typing import Any
+
+from lucid_rl.errors import SettingsError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a field's value has to be: a condition, and its words."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+
+    def __or__(self, other: "Rule") -> "Rule":
+        return Rule(
+            lambda value: self.holds(value) or other.holds(value),
+            f"{self.expected}, or {other.expected}",
+        )
+
+
+def at_least(lowest: float) -> Rule:
+    """A number that is `lowest` or larger; a whole one where `lowest` is an int."""
+    if isinstance(lowest, int):
+        return Rule(
+            lambda value: _is_whole(value) and value >= lowest,
+            f"a whole number of at least {lowest}",
+        )
+    return Rule(
+        lambda value: _is_finite(value) and value >= lowest, f"at least {lowest:g}"
+    )
+
+
+def above(bound: float) -> Rule:
+    """A finite number larger than `bound`."""
+    return Rule(lambda value: _is_finite(value) and value > bound, f"above {bound:g}")
+
+
+def between(lowest: float, highest: float) -> Rule:
+    """A number from `lowest` to `highest`, both included."""
+    return Rule(
+        lambda value: _is_finite(value) and lowest <= value <= highest,
+        f"between {lowest:g} and {highest:g}",
+    )
+
+
+def one_of(known: Collection[Any]) -> Rule:
+    """One of the given values."""
+    return Rule(lambda value: value in known, f"one of {', '.join(map(str, known))}")
+
+
+def none() -> Rule:
+    """None, for `none() | at_least(1)`."""
+    return Rule(lambda value: value is None, "None")
+
+
+def check_fields(settings: Any, **rules: Rule) -> None:
+    """Checks fields of a settings dataclass.
+
+    Args:
+        settings: an instance; its fields are read by name.
+        **rules: the rule of each field.
+
+    Raises:
+        SettingsError: a field breaks its rule; names the field, the value and what
+            was expected.
+    """
+    for name, rule in rules.items():
+        value = getattr(settings, name)
+        if not rule.holds(value):
+            raise SettingsError(f"{name}={value!r}: expected {rule.expected}.")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
