@@ -14,8 +14,10 @@ exec((_ROOT / "lucid_rl" / "version.py").read_text(), _VERSION)
 
 _INSTALL_REQUIRES = [
     "absl-py>=2.0",
+    "docstring-parser>=0.16",
     # Earlier releases let object arrays past an allow-list of classes.
     "joblib>=1.6",
+    "lazy-loader>=0.4",
     "lucid>=0.3.8",
     "matplotlib>=3.7",
     "numba>=0.60",
@@ -25,36 +27,43 @@ _INSTALL_REQUIRES = [
     "pooch>=1.8",
     'procgen>=0.10.7; python_version < "3.11"',
     'procgen-mirror>=0.10.7; python_version >= "3.11"',
+    "requests>=2.28",
     "scikit-learn>=1.4",
     "scipy>=1.11",
     "statsmodels>=0.14",
     "tensorboard>=2.16",
-    "tensorflow>=2.16",
+    "tensorflow>=2.16,<3",
     "tqdm>=4.66",
 ]
 
+# What users add for what they do.
 _EXTRAS_REQUIRE = {
-    # jax 0.8 asks for numpy 2, which procgen and lucid do not take.
+    # Atari and other games of Gymnasium.
+    "gymnasium": ["ale-py>=0.10", "gymnasium>=1.0", "opencv-python-headless>=4.8,<5"],
+    # Training on a GPU. jax 0.8 asks for numpy 2, which procgen and lucid do not take.
     "jax": ["jax>=0.4.30,<0.8"],
+    # Training and evaluation on several machines.
     "ray": ["ray>=2.9"],
     # Replays as .mp4; as .gif they need nothing more.
     "video": ["imageio-ffmpeg>=0.3"],
-    "dev": [
-        # Carries axe-core, so that the page's accessibility is tested without Node.
-        "axe-playwright-python>=0.1.4",
-        "hypothesis>=6.100",
-        "imageio-ffmpeg>=0.3",
-        # The notebook of docs/notebooks, executed from start to end.
-        "ipykernel>=6.29",
-        "mypy>=1.10",
-        "nbclient>=0.10",
-        "nbformat>=5.9",
-        "playwright>=1.45",
-        "pytest>=8",
-        "pytest-xdist>=3.5",
-        "ruff>=0.6",
-    ],
 }
+
+# Tests, checks and documents; the notebook is executed by nbclient and ipykernel.
+_EXTRAS_REQUIRE["dev"] = [
+    *(need for extra in _EXTRAS_REQUIRE.values() for need in extra),
+    # Carries axe-core, so that the page's accessibility is tested without Node.
+    "axe-playwright-python>=0.1.4",
+    "hypothesis>=6.100",
+    "ipykernel>=6.29",
+    "mypy>=1.10",
+    "nbclient>=0.10",
+    "nbformat>=5.9",
+    "pdoc>=14",
+    "playwright>=1.45",
+    "pytest>=8",
+    "pytest-xdist>=3.5",
+    "ruff>=0.6",
+]
 
 setuptools.setup(
     name="lucid_rl",
@@ -66,8 +75,14 @@ setuptools.setup(
     long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=setuptools.find_packages(include=["lucid_rl", "lucid_rl.*"]),
-    package_data={"lucid_rl": ["py.typed", "**/data/*", "**/static/*"]},
+    # The scripts come along, for the command `lucid-rl <script>`.
+    packages=[
+        *setuptools.find_packages(include=["lucid_rl", "lucid_rl.*"]),
+        "lucid_rl.scripts",
+    ],
+    package_dir={"lucid_rl.scripts": "scripts"},
+    package_data={"lucid_rl": ["*.pyi", "py.typed", "**/data/*", "**/static/*"]},
+    entry_points={"console_scripts": ["lucid-rl = lucid_rl.scripts.cli:main"]},
     python_requires=">=3.10,<3.13",
     install_requires=_INSTALL_REQUIRES,
     extras_require=_EXTRAS_REQUIRE,

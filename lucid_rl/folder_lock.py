@@ -28,7 +28,7 @@ def folder_lock(folder: PathLike, work: str) -> Iterator[None]:
     path = pathlib.Path(folder) / LOCK_NAME
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(path, "a+", encoding="utf-8")
+        stream = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise SaveError(f"cannot write to {folder}: {error.strerror}.") from error
     with stream:

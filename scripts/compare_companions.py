@@ -14,7 +14,8 @@ from absl import flags
 from lucid_rl.checkpoints.released import RELEASED_PREFIX, fetch_released, resolve_model
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.companions import CompanionSettings, compare_companions
-from scripts import game_flags, program
+
+from . import game_flags, program
 
 flags.adopt_module_key_flags(game_flags)
 

@@ -18,7 +18,8 @@ from lucid_rl.evaluation.diversity import (
     compare_diversity,
     report,
 )
-from scripts import program
+
+from . import program
 
 _DEFAULT = DiversitySettings()
 

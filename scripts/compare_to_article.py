@@ -35,7 +35,8 @@ from lucid_rl.evaluation.feature_search import search_features
 from lucid_rl.files import atomic_open
 from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.interpret.nmf import NMFSettings
-from scripts import game_flags, program
+
+from . import game_flags, program
 
 flags.adopt_module_key_flags(game_flags)
 

@@ -39,7 +39,8 @@ from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, ObservationSettings
-from scripts import program
+
+from . import program
 
 _DEFAULT = EditSettings()
 _SAMPLING = ObservationSettings(n_per_env=16)

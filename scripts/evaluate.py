@@ -22,7 +22,8 @@ from lucid_rl.evaluation.replay import FORMATS, replay_frames, write_film
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
 from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.model.loading import load
-from scripts import game_flags, program
+
+from . import game_flags, program
 
 _DEFAULT = EvaluationSettings()
 flags.adopt_module_key_flags(game_flags)

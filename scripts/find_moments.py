@@ -24,7 +24,8 @@ from lucid_rl.evaluation.moment_report import (
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.model.loading import load
-from scripts import game_flags, program
+
+from . import game_flags, program
 
 flags.adopt_module_key_flags(game_flags)
 

@@ -18,7 +18,8 @@ from lucid_rl.evaluation.finite_levels import (
     report,
 )
 from lucid_rl.interpret.nmf import NMFSettings
-from scripts import program
+
+from . import program
 
 _DEFAULT = FiniteLevelsSettings()
 

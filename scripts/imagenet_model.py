@@ -13,7 +13,8 @@ server. Any other `.model.pb` of Lucid's does as well.
 from absl import flags
 
 from lucid_rl.model.efficientnet_lite import packaged_weights, save_efficientnet_lite0
-from scripts import program
+
+from . import program
 
 _WEIGHTS = flags.DEFINE_string(
     "weights", None, "The weights' file (.pth); by default the installed package's."

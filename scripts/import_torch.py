@@ -15,7 +15,8 @@ from absl import flags
 from lucid_rl.checkpoints.checkpoint import DEFAULT_ARGS, save_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch
 from lucid_rl.games.vector_game import GameSettings
-from scripts import program
+
+from . import program
 
 _WEIGHTS = flags.DEFINE_string(
     "weights",

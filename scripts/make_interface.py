@@ -15,7 +15,8 @@ import dataclasses
 from absl import flags
 
 from lucid_rl.interface import InterfaceSettings, make_interface
-from scripts import game_flags, program
+
+from . import game_flags, program
 
 _DEFAULT = InterfaceSettings()
 flags.adopt_module_key_flags(game_flags)

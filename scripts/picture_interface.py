@@ -16,7 +16,8 @@ from playwright.sync_api import sync_playwright
 from lucid_rl.errors import InputError
 from lucid_rl.files import atomic_open
 from lucid_rl.interface import read_bundle
-from scripts import program
+
+from . import program
 
 _PAGE = flags.DEFINE_string(
     "page", "outputs/interface/index.html", "The interface's index.html."

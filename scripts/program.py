@@ -1,18 +1,18 @@
-"""How every program runs: what was mistyped or goes wrong is one clear line."""
+"""Runs a script's main function; reports every error as one line on stderr."""
 
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app
+from absl import app, flags
 
 from lucid_rl.errors import LucidRLError
 
 
 def run(work: Callable[[], None], stopped: str = "stopped") -> None:
-    """Parses the flags, does the work, and ends the process.
+    """Parses the flags, runs the function, and ends the process.
 
-    Errors of this package and an interruption end it with a line on standard error and
-    exit status 1; so does, with the usage, an argument that is no flag.
+    A wrong flag, an error of this package and an interruption end the process with
+    one line on standard error and exit status 1.
 
     Args:
         work: what the program does, once flags have their values.
@@ -20,10 +20,6 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
     """
 
     def main(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(
-                f"unexpected argument {argv[1]!r}: every setting is a --flag=value"
-            )
         try:
             work()
         except LucidRLError as error:
@@ -31,7 +27,20 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
         except KeyboardInterrupt:
             sys.exit(stopped)
 
-    app.run(main)
+    app.run(main, flags_parser=_parse)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(f"error: {error} (--help lists the flags)")
+    if len(rest) > 1:
+        sys.exit(
+            f"error: unexpected argument {rest[1]!r}: every setting is a --flag=value "
+            "(--help lists the flags)"
+        )
+    return rest
 
 
 def model_names(specs: Sequence[str]) -> dict[str, str]:

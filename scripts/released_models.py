@@ -14,7 +14,8 @@ from absl import flags
 
 from lucid_rl.checkpoints import released, released_check, released_index
 from lucid_rl.errors import InputError, LucidRLError
-from scripts import program
+
+from . import program
 
 _REFRESH = flags.DEFINE_bool(
     "refresh", False, "Read the names from the server's index first."

@@ -14,7 +14,8 @@ import pathlib
 from absl import app, flags
 
 from lucid_rl.notebook_run import run_notebook
-from scripts import program
+
+from . import program
 
 _NOTEBOOK = flags.DEFINE_string(
     "notebook", "docs/notebooks/understanding_rl_vision.ipynb", "What to execute."

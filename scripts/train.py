@@ -29,7 +29,8 @@ from lucid_rl.training.scouts import ScoutSettings
 from lucid_rl.training.settings import ENGINES, SCHEDULES, TrainSettings
 from lucid_rl.training.teacher import TeacherSettings
 from lucid_rl.training.warm_up import WarmUpLoss, WarmUpSettings
-from scripts import game_flags, program
+
+from . import game_flags, program
 
 _RUN = TrainSettings()
 flags.adopt_module_key_flags(game_flags)

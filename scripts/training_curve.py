@@ -7,7 +7,8 @@ Example:
 from absl import flags
 
 from lucid_rl.training.curve import write_curve
-from scripts import program
+
+from . import program
 
 _RUN = flags.DEFINE_string("run", "outputs/training", "Folder of the training run.")
 _OUTPUT = flags.DEFINE_string(

@@ -47,7 +47,8 @@ from lucid_rl.sampling.observations import (
     read_observations,
     sample_observations,
 )
-from scripts import game_flags, program
+
+from . import game_flags, program
 
 flags.adopt_module_key_flags(game_flags)
 

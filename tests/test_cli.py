@@ -1,0 +1,44 @@
+"""The command `lucid-rl`: every script, and one line for every mistake."""
+
+import subprocess
+import sys
+
+import pytest
+
+from scripts.cli import commands
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_every_script_is_a_command():
+    done = run()
+    assert done.returncode == 0
+    assert set(commands()) <= set(done.stdout.split())
+    assert {"train", "edit", "evaluate", "released-models"} <= set(commands())
+
+
+def test_a_command_shows_its_own_flags():
+    done = run("released-models", "--help")
+    assert "--fetch" in done.stdout and "released" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pack",),
+        ("released-models", "--fetsh=coinrun"),
+        ("released-models", "coinrun"),
+        ("released-models", "--check=perhaps"),
+    ],
+)
+def test_mistakes_are_one_line(arguments):
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
