@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
 JOBS ?= 2
 
-.PHONY: help venv interface test test-slow lint format bench web web-check clean
+.PHONY: help venv dev interface test test-slow test-oldest docs lock lint format bench web web-check clean
 
 help:
 	@echo "make interface   build the page for the bundled model and print its path"
@@ -13,15 +14,26 @@ help:
 	@echo "make test-slow   the slow tests"
 	@echo "make bench       benchmarks against Lucid's rl_util (slow)"
 	@echo "make web         rebuild the page's bundle from web/ (needs Node 20)"
-	@echo "make venv        only create and fill $(VENV)"
+	@echo "make docs        the API reference, from the docstrings, in outputs/api"
+	@echo "make test-oldest the tests on the oldest versions that setup.py allows"
+	@echo "make venv        only create $(VENV) with what users need; make dev: for developers"
 
 venv: $(STAMP)
 
-# Reinstalled only when what setup.py asks for changes.
-$(STAMP): setup.py
+# Reinstalled only when what setup.py asks for changes. The versions are those of the
+# lock where it fits the Python at hand.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK = $$($(BIN)/python -c "import sys; print('-c requirements_lock.txt' * (sys.version_info[:2] == (3, 11)))")
+
+$(STAMP): setup.py requirements_lock.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev,jax,ray]"
+	$(PIP) $(LOCK) --editable .
+	touch $@
+
+dev: $(DEV_STAMP)
+
+$(DEV_STAMP): $(STAMP)
+	$(PIP) $(LOCK) --editable ".[dev]"
 	touch $@
 
 interface: venv
@@ -30,15 +42,32 @@ interface: venv
 test: lint
 	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
-test-slow: venv
+test-slow: dev
 	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile
+
+docs: dev
+	$(BIN)/pdoc lucid_rl -o outputs/api
+
+# What setup.py allows at the least, in an environment of its own; newest: `make test`.
+test-oldest: dev
+	$(PIP) uv
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(VENV)/oldest
+	$(BIN)/uv pip install --quiet --python $(VENV)/oldest/bin/python \
+	  --resolution lowest-direct --editable ".[dev]"
+	$(VENV)/oldest/bin/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
+
+# The versions that pip chooses now, after the tests passed with them.
+lock: dev
+	{ grep '^#' requirements_lock.txt; \
+	  $(BIN)/python -m pip freeze --exclude-editable; } > requirements_lock.txt.new
+	mv requirements_lock.txt.new requirements_lock.txt
 
 # Lucid 0.3.10, the last with rl_util, pins an old numpy: it stays apart.
 LUCID_0310 := $(VENV)/lucid-0.3.10
 $(LUCID_0310): | $(STAMP)
 	$(BIN)/python -m pip install --quiet --no-deps --target $@ lucid==0.3.10
 
-bench: venv $(LUCID_0310)
+bench: dev $(LUCID_0310)
 	$(BIN)/python -m benchmarks.attribution
 	$(BIN)/python -m benchmarks.attribution_error
 	$(BIN)/python -m benchmarks.nmf
@@ -46,12 +75,12 @@ bench: venv $(LUCID_0310)
 	$(BIN)/python -m benchmarks.feature_visualization
 	$(BIN)/python -m benchmarks.tables
 
-lint: venv
+lint: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: venv
+format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
