@@ -14,7 +14,6 @@ from lucid_rl.checkpoints.parameter_checks import check_architecture, check_para
 from lucid_rl.errors import CheckpointError
 
 DEFAULT_ARGS: dict[str, Any] = {
-    "env_name": "coinrun",
     "env_kind": "procgen",
     "cnn": "clear",
     "use_lstm": 0,
@@ -37,7 +36,9 @@ DEFAULT_ARGS: dict[str, Any] = {
     "library": "baselines",
     "save_all": False,
 }
-"""What the article's training script used where a checkpoint does not say."""
+"""What the article's training script used where a checkpoint does not say. The game,
+`env_name`, has no default: a model is not to be analysed on a game that it never saw.
+"""
 
 
 BUNDLED = {
@@ -102,9 +103,10 @@ class Checkpoint:
         return sum(array.size for array in self.params.values())
 
     def __repr__(self) -> str:
+        game = self.args.get("env_name", "unknown game")
         return (
             f"Checkpoint({self.architecture}, {self.n_actions} actions, "
-            f"{self.n_parameters:,} parameters, {self.args['env_name']}, "
+            f"{self.n_parameters:,} parameters, {game}, "
             f"path={self.path!r})"
         )
 
@@ -146,7 +148,7 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
         FileFormatError: the file is missing, damaged or unsafe.
         CheckpointError: its parameters make no model that is known here.
     """
-    value = read_jd(path)
+    value = read_jd(path, required=("params",))
     if not isinstance(value, dict) or not isinstance(value.get("params"), dict):
         keys = sorted(map(str, value)) if isinstance(value, dict) else None
         found = f"a dict of {keys!s:.200}" if keys else f"a {type(value).__name__}"

@@ -28,8 +28,11 @@ from lucid_rl.games.coinrun_original_engine import (
     NOOP,
     OriginalEngine,
 )
-from lucid_rl.games.coinrun_original_files import NAME, engine_files
+from lucid_rl.games.coinrun_original_files import NAME, engine_files, library_version
 from lucid_rl.games.coinrun_original_levels import LevelSeeds
+from lucid_rl.games.engine import Engine, levels_text, velocity_text
+from lucid_rl.games.isolated_game import IsolatedGame
+from lucid_rl.games.model_args import COINRUN_ORIGINAL
 from lucid_rl.games.vector_game import (
     GameSettings,
     GameStep,
@@ -75,6 +78,8 @@ class OriginalCoinRun:
         SettingsError: the game has no such options.
         GameError: the engine's files are missing or wrong.
     """
+
+    has_completion = True
 
     def __init__(self, settings: GameSettings) -> None:
         check_settings(settings)
@@ -228,9 +233,10 @@ def check_settings(settings: GameSettings) -> None:
                 f"{name}={getattr(settings, name)!r} is an option of Procgen's; {NAME} "
                 "has none of that name"
             )
-    if settings.distribution_mode not in ("easy", "hard"):
+    if settings.distribution_mode not in ("mixed", "hard"):
         raise SettingsError(
-            f"{NAME} has no mode {settings.distribution_mode!r}: expected easy or hard"
+            f"{NAME} has no mode {settings.distribution_mode!r}: expected mixed "
+            "(difficulties 1 to 3) or hard (difficulty 3)"
         )
     if settings.n_actions not in (None, N_ENGINE_ACTIONS, len(ACTION_COMBOS)):
         raise SettingsError(
@@ -249,3 +255,20 @@ def check_settings(settings: GameSettings) -> None:
             f"{_LARGEST_TABLE} with start_level or level_set_seed"
         )
     check_objects(settings.invisible)
+
+
+def _describe(settings: GameSettings) -> list[str]:
+    mode = "hard" if settings.distribution_mode == "hard" else "difficulties 1 to 3"
+    return [mode, levels_text(settings), velocity_text(settings)]
+
+
+ENGINE = Engine(
+    "the article's engine",
+    (NAME,),
+    COINRUN_ORIGINAL,
+    check=check_settings,
+    make=lambda settings: IsolatedGame(OriginalCoinRun, settings),
+    version=lambda settings: library_version(),
+    n_actions=lambda settings: settings.n_actions or N_ENGINE_ACTIONS,
+    describe=_describe,
+)

@@ -17,6 +17,8 @@ from lucid_rl.errors import GameError, ProcessError
 from lucid_rl.games.shared_step import SharedStep
 from lucid_rl.games.vector_game import GameSettings, GameStep, VectorGame
 
+_ATTRIBUTES = ("n_actions", "action_combos", "chooses_levels", "has_completion")
+
 
 class IsolatedGame:
     """Any `VectorGame`, run in a child process.
@@ -30,6 +32,11 @@ class IsolatedGame:
         GameError: the child failed or ended unexpectedly; its last words are in
             the message. The package's other errors pass through as they are.
     """
+
+    n_actions: int
+    action_combos: list[tuple[str, ...]]
+    chooses_levels: bool
+    has_completion: bool
 
     def __init__(
         self, make: Callable[[GameSettings], VectorGame], settings: GameSettings
@@ -45,7 +52,8 @@ class IsolatedGame:
         )
         self._stepping = False
         try:
-            self.n_actions, self.action_combos, self.chooses_levels = self._answer()
+            for name, value in self._answer().items():
+                setattr(self, name, value)
         except BaseException:
             self.close()
             raise
@@ -134,7 +142,7 @@ def _serve(
     with make(settings) as game:
         memory = SharedStep(settings.n_envs, shared_file)
         memory.write(game)
-        connection.send((game.n_actions, game.action_combos, game.chooses_levels))
+        connection.send({name: getattr(game, name) for name in _ATTRIBUTES})
         while True:
             request, arguments = connection.recv()
             try:

@@ -30,6 +30,7 @@ MODES: dict[str, tuple[str, ...]] = {
     "starpilot": ("easy", "hard", "extreme"),
 }
 NAMES: tuple[str, ...] = tuple(MODES)
+N_ACTIONS = 15
 # Level seeds of an unlimited game lie in [0, N_LEVEL_SEEDS).
 N_LEVEL_SEEDS = 2**31 - 1
 
@@ -42,8 +43,7 @@ def check_settings(settings: GameSettings) -> None:
     """Raises `SettingsError` if Procgen has no such game or options."""
     if settings.name not in MODES:
         raise SettingsError(
-            f"unknown game {settings.name!r}: expected one of {', '.join(NAMES)}, "
-            "coinrun_original"
+            f"Procgen has no game {settings.name!r}: there are {', '.join(NAMES)}"
         )
     for option in ("level_set_seed", "n_actions"):
         if getattr(settings, option) is not None:

@@ -11,11 +11,22 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import GameError, InputError
-from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS, check_settings, make_engine
+from lucid_rl.games.engine import Engine, levels_text, velocity_text
+from lucid_rl.games.isolated_game import IsolatedGame
+from lucid_rl.games.model_args import PROCGEN
+from lucid_rl.games.procgen_engine import (
+    N_ACTIONS,
+    N_LEVEL_SEEDS,
+    NAMES,
+    check_settings,
+    installed_version,
+    make_engine,
+)
 from lucid_rl.games.vector_game import (
     FULL_RESOLUTION_SIZE,
     GameSettings,
     GameStep,
+    VectorGame,
     checked_actions,
     read_only,
 )
@@ -24,6 +35,17 @@ _FORCE_RESET = -1
 _STATE_END = struct.pack("<I", 0xCAFECAFE)
 # The engine ends the process if a state is longer.
 _MAX_STATE_BYTES = 2**20
+
+
+# Options of which only other values than these are worth a word.
+_USUAL = {
+    "center_agent": True,
+    "use_backgrounds": True,
+    "use_monochrome_assets": False,
+    "restrict_themes": False,
+    "use_generated_assets": False,
+    "debug_mode": 0,
+}
 
 
 class ProcgenGame:
@@ -40,6 +62,8 @@ class ProcgenGame:
         GameError: Procgen is not installed, or this process has drawn other
             objects invisible before.
     """
+
+    has_completion = True
 
     def __init__(self, settings: GameSettings) -> None:
         check_settings(settings)
@@ -244,6 +268,35 @@ class ProcgenGame:
     @staticmethod
     def _set_state(engine: Any, environment: int, state: bytes) -> None:
         engine.call_c_func("set_state", environment, state, len(state))
+
+
+def _make(settings: GameSettings) -> VectorGame:
+    if settings.isolated or settings.invisible:
+        return IsolatedGame(ProcgenGame, settings)
+    return ProcgenGame(settings)
+
+
+def _describe(settings: GameSettings) -> list[str]:
+    unusual = [
+        f"{name}={getattr(settings, name)}"
+        for name, usual in _USUAL.items()
+        if getattr(settings, name) != usual
+    ]
+    mode = settings.distribution_mode
+    return [mode, levels_text(settings), velocity_text(settings), *unusual]
+
+
+ENGINE = Engine(
+    "Procgen",
+    NAMES,
+    PROCGEN,
+    check=check_settings,
+    make=_make,
+    version=lambda settings: installed_version(),
+    n_actions=lambda settings: N_ACTIONS,
+    describe=_describe,
+    saves_states=lambda settings: not settings.use_generated_assets,
+)
 
 
 def _with_only_level(state: bytes, seed: int) -> bytes:

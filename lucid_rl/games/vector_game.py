@@ -8,7 +8,7 @@ episode ends starts the next one by itself: the reward of the last action and
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,7 +22,6 @@ FULL_RESOLUTION_SIZE = 512
 _INT32_MAX = 2**31 - 1
 # Settings that may be left to the game.
 _OPTIONAL = ("level_set_seed", "n_actions")
-_ORIGINAL_COINRUN = "coinrun_original"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +29,13 @@ class GameSettings:
     """Every option of a game.
 
     Attributes:
-        name: one of Procgen's 16 games, such as "coinrun" (`procgen_engine.NAMES`),
-            or "coinrun_original", the article's game (docs/original_coinrun.md).
+        name: one of Procgen's 16 games, such as "coinrun"; "coinrun_original", the
+            article's game; or "gymnasium:<id>" (docs/games.md).
         n_envs: number of environments that step together.
         seed: chooses the streams of levels; the same seed gives the same levels.
-        distribution_mode: "hard", "easy", or, for some games, "extreme",
-            "memory" or "exploration" (one fixed level).
+        distribution_mode: Procgen's "hard", "easy", or, for some games, "extreme",
+            "memory" or "exploration" (one fixed level); coinrun_original's "hard"
+            or "mixed" (difficulties 1 to 3).
         n_levels: levels to draw from; 0 means unlimited.
         start_level: the first of the `n_levels` level seeds.
         level_set_seed: draws the `n_levels` level seeds at random instead, if their
@@ -58,6 +58,7 @@ class GameSettings:
             the levels too, and states can be neither saved nor set.
         debug_mode: bits of the engine's own; CoinRun: 2 no pits, 4 no crates,
             8 flat.
+        frame_stack: frames in an observation, the newest last in the channels.
     """
 
     name: str = "coinrun"
@@ -79,6 +80,7 @@ class GameSettings:
     restrict_themes: bool = False
     use_generated_assets: bool = False
     debug_mode: int = 0
+    frame_stack: int = 1
 
     def __post_init__(self) -> None:
         # One order, so that equal sets of objects make equal settings.
@@ -92,6 +94,7 @@ class GameSettings:
             ("debug_mode", 0, _INT32_MAX),
             ("level_set_seed", 0, _INT32_MAX),
             ("n_actions", 1, _INT32_MAX),
+            ("frame_stack", 1, 64),
         ):
             value = getattr(self, field)
             if value is None and field in _OPTIONAL:
@@ -116,13 +119,8 @@ class GameSettings:
     def paints_velocity(self) -> bool:
         """Whether velocity is painted, with the default for None resolved."""
         if self.paint_vel_info is None:
-            return self.name in ("coinrun", _ORIGINAL_COINRUN)
+            return self.name.startswith("coinrun")
         return self.paint_vel_info
-
-    @property
-    def saves_states(self) -> bool:
-        """Whether `VectorGame.get_states` works."""
-        return self.name != _ORIGINAL_COINRUN and not self.use_generated_assets
 
     def replace(self, **changes: Any) -> "GameSettings":
         """A copy with some fields changed."""
@@ -149,48 +147,6 @@ class GameSettings:
         return {**dataclasses.asdict(self), "invisible": list(self.invisible)}
 
 
-# Names in a checkpoint's args, as the article's training script saves them.
-_ARG_NAMES = {
-    "env_name": "name",
-    "distribution_mode": "distribution_mode",
-    "paint_vel_info": "paint_vel_info",
-    "center_agent": "center_agent",
-    "use_backgrounds": "use_backgrounds",
-    "use_monochrome_assets": "use_monochrome_assets",
-    "restrict_themes": "restrict_themes",
-    "use_generated_assets": "use_generated_assets",
-}
-
-
-def settings_from_args(
-    args: Mapping[str, Any], n_logits: int | None = None, **changes: Any
-) -> GameSettings:
-    """The game a checkpoint was trained on.
-
-    Args:
-        args: a checkpoint's `args`; only the game's name and the options that
-            change what it shows are read. The levels trained on are not: give
-            `n_levels` and `start_level` to play these.
-        n_logits: the model's number of logits, for a game that leaves a choice.
-        **changes: fields of `GameSettings` that take precedence.
-
-    Returns:
-        The settings, with defaults for what `args` does not say.
-    """
-    known = {
-        field: args[arg]
-        for arg, field in _ARG_NAMES.items()
-        if args.get(arg) is not None
-    }
-    settings = {**known, **changes}
-    # The article's training script calls the original game "old".
-    if settings.get("name") == "coinrun_old":
-        settings["name"] = _ORIGINAL_COINRUN
-    if settings.get("name") == _ORIGINAL_COINRUN:
-        settings.setdefault("n_actions", n_logits)
-    return GameSettings(**settings)
-
-
 class GameStep(NamedTuple):
     """What all environments show at one moment.
 
@@ -199,7 +155,7 @@ class GameStep(NamedTuple):
 
     Attributes:
         rewards: f32 [n], of the action that led here.
-        observations: u8 [n, 64, 64, 3].
+        observations: u8 [n, height, width, channels].
         firsts: bool [n], whether this is the first observation of an episode.
     """
 
@@ -218,6 +174,8 @@ class VectorGame(Protocol):
     action_combos: list[tuple[str, ...]]
     # Whether `start_levels` works.
     chooses_levels: bool
+    # Whether an episode can be completed; otherwise its return says how it went.
+    has_completion: bool
 
     def observe(self) -> GameStep:
         """The present step; waits for a step in progress."""
@@ -305,55 +263,3 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def check_game(settings: GameSettings) -> None:
-    """Raises `SettingsError` if there is no such game or it lacks an option."""
-    if settings.name == _ORIGINAL_COINRUN:
-        from lucid_rl.games import coinrun_original
-
-        coinrun_original.check_settings(settings)
-    else:
-        from lucid_rl.games import procgen_engine
-
-        procgen_engine.check_settings(settings)
-
-
-def engine_version(settings: GameSettings) -> str:
-    """What plays a game, for a results file: its package and version, or its hash."""
-    if settings.name == _ORIGINAL_COINRUN:
-        from lucid_rl.games.coinrun_original_files import library_version
-
-        return library_version()
-    from lucid_rl.games.procgen_engine import installed_version
-
-    return installed_version()
-
-
-def make_game(settings: GameSettings) -> VectorGame:
-    """Makes a game.
-
-    Engines are imported when asked for, so that files can be analysed where no
-    game is installed.
-
-    Args:
-        settings: which game, and its options.
-
-    Returns:
-        The game; one of its own process if `settings` needs or asks for it.
-
-    Raises:
-        SettingsError: the settings do not fit the game.
-        GameError: the game is not installed or cannot be started.
-    """
-    from lucid_rl.games.isolated_game import IsolatedGame
-    from lucid_rl.games.procgen_game import ProcgenGame
-
-    check_game(settings)
-    if settings.name == _ORIGINAL_COINRUN:
-        from lucid_rl.games.coinrun_original import OriginalCoinRun
-
-        return IsolatedGame(OriginalCoinRun, settings)
-    if settings.isolated or settings.invisible:
-        return IsolatedGame(ProcgenGame, settings)
-    return ProcgenGame(settings)

@@ -14,7 +14,7 @@ from lucid_rl.checkpoints.checkpoint import (
 )
 from lucid_rl.errors import CheckpointError, SettingsError
 from lucid_rl.files import check_writable
-from lucid_rl.games.vector_game import make_game
+from lucid_rl.games.registry import make_game
 from lucid_rl.training.averages import ParameterAverages
 from lucid_rl.training.engine import Batch, Engine, Parameters, make_engine
 from lucid_rl.training.initialization import initial_parameters, sharpened

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lucid_rl.games.registry import saves_states
 from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.advantages import generalized_advantages
@@ -192,10 +193,10 @@ class Group:
     def get_state(self) -> dict[str, Any]:
         """Returns everything that further rollouts depend on.
 
-        Some games cannot tell their state (`GameSettings.saves_states`): they start
+        Some games cannot tell their state (`registry.saves_states`): they start
         anew when the run is resumed.
         """
-        saved = self.game.settings.saves_states
+        saved = saves_states(self.game.settings)
         return {
             "games": self.game.get_states() if saved else None,
             "ages": self._ages.copy(),

@@ -6,6 +6,7 @@ from typing import Any
 
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import SettingsError
+from lucid_rl.games.registry import saves_states
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.engine import LossSettings, frozen_layers
 from lucid_rl.training.guidance import GuidanceSettings
@@ -158,18 +159,18 @@ class TrainSettings:
                     "adversarial_epsilon changes what all layers see, but those before "
                     f"{self.first_trained_layer} are frozen: leave one of them off."
                 )
-        if self.restarts.share and not game.saves_states:
+        if self.restarts.share and not saves_states(game):
             raise SettingsError(
                 f"{game.name} cannot tell its states with these options, so that no "
                 "episode can begin at one: leave restarts off."
             )
         looks = self.guidance_used or self.hindsight.used
-        if looks and not (game.name == "coinrun" and game.saves_states):
+        if looks and not (game.name == "coinrun" and saves_states(game)):
             silent = ", which cannot tell its states with these options"
             raise SettingsError(
                 "risk_coefficient, imitation_coefficient and hindsight go by the rules "
                 f"and states of Procgen's coinrun, but the game is {game.name}"
-                f"{'' if game.saves_states else silent}: leave them off."
+                f"{'' if saves_states(game) else silent}: leave them off."
             )
 
     @property

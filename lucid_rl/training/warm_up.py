@@ -13,7 +13,8 @@ import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.files import check_writable
-from lucid_rl.games.vector_game import GameSettings, make_game
+from lucid_rl.games.registry import make_game
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.demonstrations import Demonstrations, FrameBuffer
 from lucid_rl.training.engine import Parameters, frozen_layers
 from lucid_rl.training.initialization import sharpened

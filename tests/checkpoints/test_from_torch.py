@@ -6,7 +6,7 @@ import pytest
 from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.from_torch import find_weights, import_torch, parameters
 from lucid_rl.checkpoints.torch_files import read_torch
-from lucid_rl.errors import CheckpointError, InputError
+from lucid_rl.errors import CheckpointError, InputError, SettingsError
 from lucid_rl.model.loading import load
 from tests.checkpoints.test_torch_files import NAMES, TORCH_FILES
 
@@ -198,7 +198,8 @@ def test_settings_of_the_checkpoint(monkeypatch):
     monkeypatch.setattr(from_torch, "read_torch", lambda path: impala_weights(9))
     found = import_torch("agent.pt")
     assert (found.architecture, found.n_actions) == ("impala_torch", 9)
-    assert game_settings(found.args).paint_vel_info is False
+    with pytest.raises(SettingsError, match="--game"):
+        game_settings(found.args)
     found = import_torch(
         "agent.pt",
         args={"env_name": "maze", "distribution_mode": "easy", "gamma": 0.99},

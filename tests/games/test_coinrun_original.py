@@ -8,7 +8,7 @@ from PIL import Image
 from lucid_rl.errors import GameError, InputError, SettingsError
 from lucid_rl.games import coinrun_original_files
 from lucid_rl.games.coinrun_original_levels import LevelSeeds, mersenne_twister
-from lucid_rl.games.registry import engine_version, game_settings, make_game
+from lucid_rl.games.registry import engine_version, make_game
 from lucid_rl.games.vector_game import GameSettings
 from tests.games.original_engine import compile_engine, make_assets, use_engine
 from tests.games.test_isolated_game import assert_gone
@@ -382,13 +382,6 @@ def test_its_options_are_not_procgens():
     for changes in ({"n_actions": 7}, {"n_levels": 3, "level_set_seed": 1}):
         with pytest.raises(SettingsError, match="option of coinrun_original"):
             make_game(GameSettings(**changes))
-
-
-def test_settings_of_a_checkpoint_of_the_articles():
-    settings = game_settings({"env_name": "coinrun_old"}, n_logits=9, n_envs=2)
-    assert settings == GameSettings(name="coinrun_original", n_actions=9, n_envs=2)
-    assert settings.paints_velocity and not settings.saves_states
-    assert game_settings({"env_name": "coinrun"}, n_logits=15).n_actions is None
 
 
 def test_results_name_the_library(log):

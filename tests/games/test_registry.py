@@ -107,7 +107,7 @@ def test_a_flag_comes_before_the_checkpoint_and_none_is_no_flag():
 
 @pytest.mark.parametrize("args", [{}, {"env_name": None}, {"env_kind": "procgen"}])
 def test_a_model_that_does_not_say_its_game_is_not_given_one(args):
-    with pytest.raises(SettingsError, match="--game.*coinrun.*coinrun_original"):
+    with pytest.raises(SettingsError, match=r"--game.*coinrun.*coinrun_original"):
         game_settings(args, 15)
     assert game_settings(args, 15, name="coinrun").name == "coinrun"
 

@@ -1,0 +1,55 @@
+"""What the registry has to know of an engine before one of its games is made."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from lucid_rl.games.model_args import Argument
+from lucid_rl.games.vector_game import GameSettings, VectorGame
+
+
+def levels_text(settings: GameSettings) -> str:
+    """Which levels are played, in words."""
+    if not settings.n_levels:
+        return "unlimited levels"
+    first = f" from {settings.start_level}" if settings.start_level else ""
+    return f"{settings.n_levels} levels{first}"
+
+
+def velocity_text(settings: GameSettings) -> str:
+    """Whether the velocity is painted, in words."""
+    return f"velocity {'' if settings.paints_velocity else 'not '}painted"
+
+
+@dataclasses.dataclass(frozen=True)
+class Engine:
+    """One way to run games.
+
+    Attributes:
+        title: for messages, such as "Procgen".
+        names: names of its games; examples of them where there is a `prefix`.
+        arguments: those that a checkpoint's args may hold, by name.
+        check: raises `SettingsError` if a game lacks an option.
+        make: starts a game of checked settings.
+        version: package and version, or hash, for a results file.
+        n_actions: number of actions of a game.
+        describe: what of the settings matters here, in words.
+        prefix: what all names begin with, where they cannot be listed.
+        saves_states: whether a game's `get_states` works.
+        has_completion: whether its episodes can be completed.
+    """
+
+    title: str
+    names: Sequence[str]
+    arguments: Mapping[str, Argument]
+    check: Callable[[GameSettings], None]
+    make: Callable[[GameSettings], VectorGame]
+    version: Callable[[GameSettings], str]
+    n_actions: Callable[[GameSettings], int]
+    describe: Callable[[GameSettings], Sequence[str]]
+    prefix: str | None = None
+    saves_states: Callable[[GameSettings], bool] = lambda settings: False
+    has_completion: bool = True
+
+    def has(self, name: str) -> bool:
+        """Whether it has a game of this name."""
+        return name.startswith(self.prefix) if self.prefix else name in self.names

@@ -1,0 +1,169 @@
+"""Which games there are, which one a model plays, and how to make it.
+
+`game_settings` decides which game and which of its options a model is analysed on.
+"""
+
+import difflib
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.games import coinrun_original, procgen_game
+from lucid_rl.games.engine import Engine
+from lucid_rl.games.model_args import fields_from_args, not_played
+from lucid_rl.games.vector_game import GameSettings, VectorGame
+
+ENGINES: tuple[Engine, ...] = (procgen_game.ENGINE, coinrun_original.ENGINE)
+
+# What the article's training script calls the game.
+_ALIASES = {"coinrun_old": coinrun_original.NAME}
+
+
+def game_settings(
+    args: Mapping[str, Any],
+    n_logits: int | None = None,
+    *,
+    training_levels: bool = False,
+    **overrides: Any,
+) -> GameSettings:
+    """The game that a model was trained on, and the options it saw.
+
+    What `overrides` say comes first, then what `args` say, then the engine's own
+    defaults (docs/games.md has the table).
+
+    Args:
+        args: a checkpoint's `args`.
+        n_logits: the model's number of logits; chooses between the original CoinRun's
+            7 and 9 actions, and is checked where the game's number is fixed.
+        training_levels: play the levels that the model was trained on. By default the
+            levels are unlimited.
+        **overrides: fields of `GameSettings`; those that are None are passed over.
+
+    Raises:
+        SettingsError: nothing says which game, there is none of that name, or it has
+            no such options.
+        InputError: the game has another number of actions than the model.
+    """
+    overrides = {name: value for name, value in overrides.items() if value is not None}
+    name = check_name(overrides.pop("name", None) or _name_from_args(args))
+    engine = engine_of(name)
+    fields = fields_from_args(args, engine.arguments, of_levels=training_levels)
+    if name == coinrun_original.NAME and n_logits == len(
+        coinrun_original.ACTION_COMBOS
+    ):
+        fields["n_actions"] = n_logits
+    if "n_levels" in overrides:
+        # Levels are chosen as a whole.
+        for field in ("start_level", "level_set_seed"):
+            fields.pop(field, None)
+    if unknown := not_played(args):
+        warnings.warn(
+            f"the model was trained with {unknown}, which {engine.title} does not have",
+            stacklevel=2,
+        )
+    settings = GameSettings(name=name, **{**fields, **overrides})
+    engine.check(settings)
+    if n_logits is not None:
+        check_actions(settings, n_logits)
+    return settings
+
+
+def describe(settings: GameSettings) -> str:
+    """One line on what is played, for a script to print."""
+    engine = engine_of(settings.name)
+    parts = list(engine.describe(settings))
+    if settings.frame_stack > 1:
+        parts.append(f"stack of {settings.frame_stack} frames")
+    if settings.invisible:
+        parts.append(f"invisible {', '.join(settings.invisible)}")
+    return f"plays {settings.name} ({engine.title}), {', '.join(parts)}"
+
+
+def check_actions(game: GameSettings | VectorGame, n_logits: int) -> None:
+    """Raises `InputError` unless the game has as many actions as a model has logits."""
+    if isinstance(game, GameSettings):
+        settings, n_actions = game, engine_of(game.name).n_actions(game)
+    else:
+        settings, n_actions = game.settings, game.n_actions
+    if n_actions != n_logits:
+        raise InputError(
+            f"the model chooses among {n_logits} actions, but {settings.name} has "
+            f"{n_actions}: name the game that it was trained on (--game, or game=)"
+        )
+
+
+def check_name(name: Any) -> str:
+    """The name of a game, with the article's names replaced by this package's.
+
+    Raises:
+        SettingsError: there is no such game; close matches are suggested.
+    """
+    if isinstance(name, str):
+        name = _ALIASES.get(name, name)
+        if any(engine.has(name) for engine in ENGINES):
+            return name
+    known = known_games()
+    close = difflib.get_close_matches(str(name), known, n=3)
+    advice = f"did you mean {' or '.join(close)}?" if close else "there are "
+    raise SettingsError(
+        f"unknown game {name!r}: {advice}{'' if close else ', '.join(known)}"
+    )
+
+
+def known_games() -> list[str]:
+    """Names of all games; those of an engine with a prefix by an example."""
+    return [name for engine in ENGINES for name in engine.names]
+
+
+def engine_of(name: str) -> Engine:
+    """The engine that a game runs on; `SettingsError` if there is none."""
+    name = check_name(name)
+    return next(engine for engine in ENGINES if engine.has(name))
+
+
+def check_game(settings: GameSettings) -> None:
+    """Raises `SettingsError` if there is no such game or it lacks an option."""
+    engine_of(settings.name).check(settings)
+
+
+def engine_version(settings: GameSettings) -> str:
+    """What plays a game, for a results file: its package and version, or its hash."""
+    return engine_of(settings.name).version(settings)
+
+
+def saves_states(settings: GameSettings) -> bool:
+    """Whether `VectorGame.get_states` works."""
+    return engine_of(settings.name).saves_states(settings)
+
+
+def has_completion(settings: GameSettings) -> bool:
+    """Whether a game's episodes can be completed; otherwise only returns count."""
+    return engine_of(settings.name).has_completion
+
+
+def make_game(settings: GameSettings) -> VectorGame:
+    """Makes a game, in a process of its own where its engine needs one.
+
+    Engines are imported when a game is made, so that files can be analysed where no
+    game is installed.
+
+    Args:
+        settings: which game, and its options.
+
+    Raises:
+        SettingsError: the settings do not fit the game.
+        GameError: the game is not installed or cannot be started.
+    """
+    check_game(settings)
+    return engine_of(settings.name).make(settings)
+
+
+def _name_from_args(args: Mapping[str, Any]) -> Any:
+    name = args.get("env_name")
+    if name is None:
+        raise SettingsError(
+            "the model's file does not say which game it plays: give it as --game (or "
+            f"game=), one of {', '.join(known_games())}"
+        )
+    return name
