@@ -3,16 +3,11 @@
 import contextlib
 import io
 import os
-import zlib
 from collections.abc import Iterator
 from pickle import UnpicklingError
 from typing import IO, Any
 
-MAX_EXPANSION = 100
-"""A compressed file may grow by this factor, and by `_FREE_BYTES` in any case."""
-
-_FREE_BYTES = 2**20
-_CHUNK_BYTES = 2**20
+from lucid_rl.bounded import MAX_EXPANSION, Inflater, output_limit
 
 _REFUSED_STARTS = {
     b"BZ": "compressed with bz2",
@@ -31,11 +26,18 @@ class ByteReader:
     Args:
         stream: what to read.
         size: how many bytes it has.
+        shortage: what it means that it has no more.
     """
 
-    def __init__(self, stream: IO[bytes], size: int) -> None:
+    def __init__(
+        self,
+        stream: IO[bytes],
+        size: int,
+        shortage: str = "it is truncated or damaged",
+    ) -> None:
         self._stream = stream
-        self.size = self.remaining = size
+        self.remaining = size
+        self.shortage = shortage
 
     def read(self, size: int) -> bytes:
         """Reads exactly `size` bytes; UnpicklingError where there are fewer."""
@@ -60,14 +62,14 @@ class ByteReader:
         if size > self.remaining:
             raise UnpicklingError(
                 f"it ends too early: {size} more bytes are needed, {self.remaining} "
-                "are left; it is truncated or damaged"
+                f"are left; {self.shortage}"
             )
         self.remaining -= size
 
     @staticmethod
     def _checked(data: Any, size: int) -> Any:
         if len(data) != size:
-            raise UnpicklingError("it was shortened while it was read")
+            raise UnpicklingError("it ends too early; it is truncated or damaged")
         return data
 
 
@@ -92,26 +94,10 @@ def open_bounded(path: str | os.PathLike) -> Iterator[ByteReader]:
                     "are read"
                 )
         if start.startswith((b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
-            data = _expand(stream, MAX_EXPANSION * size + _FREE_BYTES)
-            yield ByteReader(io.BytesIO(data), len(data))
+            limit = output_limit(size)
+            # What it expands to ends at the limit, if not before.
+            shortage = f"it expands to more than {MAX_EXPANSION} times its size"
+            inflated = io.BufferedReader(Inflater(stream, limit))
+            yield ByteReader(inflated, limit, shortage)
         else:
             yield ByteReader(stream, size)
-
-
-def _expand(stream: IO[bytes], limit: int) -> bytes:
-    """Decompresses a whole zlib or gzip stream to at most `limit` bytes."""
-    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    expanded = bytearray()
-    try:
-        while not decompressor.eof:
-            chunk = decompressor.unconsumed_tail or stream.read(_CHUNK_BYTES)
-            expanded += decompressor.decompress(chunk, _CHUNK_BYTES)
-            if not chunk:
-                raise UnpicklingError("its compressed data end early; it is truncated")
-            if len(expanded) > limit:
-                raise UnpicklingError(
-                    f"it expands to more than {MAX_EXPANSION} times its size"
-                )
-    except zlib.error as error:
-        raise UnpicklingError(f"its compressed data are damaged ({error})") from error
-    return bytes(expanded)

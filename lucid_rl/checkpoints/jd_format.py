@@ -6,51 +6,54 @@ article stored checkpoints, metadata, observations and trajectories. A plain
 """
 
 import os
+import warnings
+from collections.abc import Collection
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 
 from lucid_rl.checkpoints.byte_reader import open_bounded
-from lucid_rl.checkpoints.plain_values import NotPlainError, check_plain
+from lucid_rl.checkpoints.plain_values import NotPlainError, check_plain, plain_parts
 from lucid_rl.checkpoints.safe_unpickler import SafeUnpickler
-from lucid_rl.errors import FileFormatError, InputError
+from lucid_rl.errors import FileFormatError, InputError, some_of
 from lucid_rl.files import atomic_open
 
 _PROTOCOL = 3
 """The article's own; every Python 3 reads it."""
 
 
-def read_jd(path: str | os.PathLike) -> Any:
+def read_jd(path: str | os.PathLike, required: Collection[str] | None = None) -> Any:
     """Reads a `.jd` file of plain containers, numbers, text and numpy arrays.
 
     Files of any joblib since 0.10 and any numpy are read, plain or compressed by
-    joblib with zlib or gzip. Nothing in the file is executed, and memory stays
-    within a small multiple of the file's size (of the expanded size, which is
-    bounded, where it is compressed).
+    joblib with zlib or gzip. Nothing in the file is executed. Memory and time stay
+    within a multiple of the file's size. What a file names beyond plain data
+    (functions, classes, objects) is no part of the value.
 
     Args:
         path: the file.
+        required: keys of the dictionary in the file whose values must be plain data
+            throughout; what is not plain under other keys is left out, with one
+            warning that names it. By default everything must be plain.
 
     Returns:
         The value. Arrays have native byte order and are writable copies, not
         memory maps.
 
     Raises:
-        FileFormatError: the file is missing, unreadable, truncated, damaged, holds
-            anything else (objects, object arrays, memory maps, functions), or
-            expands beyond bounds.
+        FileFormatError: the file is missing, unreadable, truncated, damaged, expands
+            beyond bounds, or holds anything else than plain data where it must.
     """
     try:
         with open_bounded(path) as source:
             value = SafeUnpickler(source).load()
-        check_plain(value)
     except OSError as error:
         raise FileFormatError(
             f"cannot read {path}: {error.strerror or error}. Give the path of a .jd "
             "file, as the article's code or lucid_rl wrote it."
         ) from error
-    except (UnpicklingError, NotPlainError) as error:
+    except (UnpicklingError, FileFormatError) as error:
         raise FileFormatError(f"{path} is no sound .jd file: {error}.") from error
     # Whatever a broken operation raises is the file's fault.
     except Exception as error:
@@ -58,7 +61,21 @@ def read_jd(path: str | os.PathLike) -> Any:
             f"{path} is no sound .jd file: it is damaged ({type(error).__name__}: "
             f"{str(error)[:200]})."
         ) from error
-    return value
+    try:
+        if required is None or not isinstance(value, dict):
+            check_plain(value)
+            return value
+        check_plain({key: value[key] for key in required if key in value})
+    except NotPlainError as error:
+        raise FileFormatError(
+            f"{path} holds more than plain data: the {error}. Save what you need of it "
+            "as numbers, text and arrays, with code of your own that you trust."
+        ) from error
+    plain, left_out = plain_parts(value)
+    if left_out:
+        reasons = some_of(left_out.values())
+        warnings.warn(f"{path}: left out of the file: {reasons}", stacklevel=3)
+    return plain
 
 
 def write_jd(value: Any, path: str | os.PathLike) -> None:

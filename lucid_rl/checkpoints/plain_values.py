@@ -5,7 +5,6 @@ The same rule is checked on what is read and on what is written.
 
 import collections
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ MAX_DEPTH = 64
 MAX_ITEMS = 1_000_000
 """Most items a value may have in all; a shared container counts each time."""
 
-# Distinct integers below it have distinct hashes, so that no file can fill a
-# dictionary with colliding keys, which would take quadratic time.
+# Distinct integers below it have distinct hashes.
 _LARGEST_INTEGER_KEY = 2**61 - 2
 
 _KEY_TYPES = (str, bytes, float, bool, type(None))
@@ -25,20 +23,38 @@ _LEAF_TYPES = frozenset({*_KEY_TYPES, int, complex, bytearray})
 _MAPPINGS = frozenset({dict, collections.OrderedDict})
 _SEQUENCES = frozenset({list, tuple})
 _SETS = frozenset({set, frozenset})
+_MAX_REASONS = 10
 
 _DTYPE_CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c(8|16)|[SU][1-9]\d{0,8})")
 
 
-class NotPlainError(ValueError):
-    """A value holds something that a `.jd` file may not hold."""
+class Placeholder:
+    """Stands for what a file names and is no plain data: function, class or object.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.path: list[str] = []
+    Nothing is imported or called for it.
+
+    Attributes:
+        name: dotted name of the class or function.
+        arguments: what the file calls it with; None for the name itself.
+        state: what the file stores in the object; None if nothing.
+        items: what the file stores under keys, if the object is a mapping.
+    """
+
+    __slots__ = ("arguments", "items", "name", "state")
+
+    def __init__(self, name: str, arguments: Any = None) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.state: Any = None
+        self.items: dict[Any, Any] | None = None
 
     def __str__(self) -> str:
-        return f"value{''.join(reversed(self.path))} {self.reason}"
+        # As a repr: a stranger's text could control the terminal.
+        return repr(self.name[:160])
+
+
+class NotPlainError(ValueError):
+    """A value holds something that a `.jd` file may not hold."""
 
 
 def is_plain_dtype(code: str) -> bool:
@@ -60,60 +76,116 @@ def is_plain_key(key: Any) -> bool:
 def check_plain(value: Any) -> None:
     """Makes sure that a value holds nothing but what a `.jd` file may hold.
 
-    Takes time proportional to the number of distinct items, however often a
-    container is shared, and refuses values that contain themselves.
-
     Raises:
         NotPlainError: says where and why.
     """
-    _measure(value, 0, {})
+    reasons = plain_parts(value)[1]
+    if reasons:
+        raise NotPlainError(next(iter(reasons.values())))
 
 
-def _measure(
-    value: Any, depth: int, known: dict[int, tuple[int, int]]
-) -> tuple[int, int]:
-    """Height and number of items of `value`, remembered by identity in `known`."""
-    kind = type(value)
-    if kind in _LEAF_TYPES:
-        return 0, 1
-    if kind is np.ndarray or isinstance(value, (np.generic, np.memmap)):
-        if not is_plain_dtype(value.dtype.str):
-            raise NotPlainError(f"has dtype {value.dtype}, which cannot be stored")
-        return 0, 1
-    children: Iterable[tuple[Any, Any]]
-    if kind in _MAPPINGS:
-        children = value.items()
-    elif kind in _SEQUENCES:
-        children = enumerate(value)
-    elif kind in _SETS:
-        children = ()
-    else:
-        raise NotPlainError(f"is of type {kind.__qualname__}, which cannot be stored")
-    if kind not in _SEQUENCES:
-        for key in value:
-            if not is_plain_key(key):
-                raise NotPlainError(
-                    f"has a key of type {type(key).__qualname__}; keys must be text, "
-                    "bytes, numbers or None"
+def plain_parts(value: Any, name: str = "value") -> tuple[Any, dict[str, str]]:
+    """A copy of a value without what a `.jd` file may not hold.
+
+    Dictionaries lose the items that are not plain; lists and tuples with such an item,
+    whose places would shift, are left out whole. Takes time proportional to the number
+    of distinct items, however often a container is shared. Arrays are not copied.
+
+    Args:
+        value: anything.
+        name: what to call it.
+
+    Returns:
+        The copy (None where nothing is left), and why parts are missing, by where they
+        were, as in "value['args'][3]": the first ten.
+    """
+    plain = _Plain()
+    found = plain.part(value, (None, name), 0)
+    return (None if found is None else found[0]), plain.reasons
+
+
+_Path = tuple[Any, Any]
+_Measured = tuple[Any, int, int]  # a plain copy, its height, its number of items
+
+
+class _Plain:
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+        self._known: dict[int, _Measured | None] = {}
+
+    def part(self, value: Any, path: _Path, depth: int) -> _Measured | None:
+        """A plain copy of a part, or None where it is left out."""
+        kind = type(value)
+        if kind in _LEAF_TYPES:
+            return value, 0, 1
+        if isinstance(value, (np.generic, np.memmap)) or kind is np.ndarray:
+            if is_plain_dtype(value.dtype.str):
+                return value, 0, 1
+            return self._leave_out(path, f"has dtype {value.dtype}, which is not kept")
+        if isinstance(value, Placeholder):
+            return self._leave_out(
+                path, f"names {value}, which is no plain data; it was not run"
+            )
+        if kind not in _MAPPINGS | _SEQUENCES | _SETS:
+            return self._leave_out(
+                path, f"is of type {kind.__qualname__}, which cannot be stored"
+            )
+        if id(value) not in self._known:
+            self._known[id(value)] = None  # for what contains itself
+            if depth >= MAX_DEPTH:
+                return self._leave_out(
+                    path, f"is nested deeper than {MAX_DEPTH} containers"
                 )
-    if id(value) not in known:
-        if depth >= MAX_DEPTH:
-            raise NotPlainError(f"is nested deeper than {MAX_DEPTH} containers")
-        height, items = 0, 1 + len(value)
-        for key, child in children:
-            if type(child) in _LEAF_TYPES:
+            self._known[id(value)] = self._container(value, path, depth)
+        elif self._known[id(value)] is None:
+            return self._leave_out(path, "contains itself, or is left out elsewhere")
+        return self._known[id(value)]
+
+    def _container(self, value: Any, path: _Path, depth: int) -> _Measured | None:
+        kind = type(value)
+        keys = range(len(value)) if kind in _SEQUENCES else value
+        kept: list[Any] = []
+        height, n_items, whole = 0, 1 + len(value), True
+        for key, child in zip(keys, value, strict=True):
+            if kind not in _SEQUENCES and not is_plain_key(key):
+                what = key if isinstance(key, Placeholder) else type(key).__qualname__
+                self._leave_out(
+                    path, f"has {what} as a key; keys must be text, bytes or numbers"
+                )
+                whole = False
                 continue
-            try:
-                child_height, child_items = _measure(child, depth + 1, known)
-            except NotPlainError as error:
-                error.path.append(f"[{key!r:.80}]")
-                raise
-            height = max(height, child_height)
-            items += child_items - 1
-        known[id(value)] = 1 + height, items
-    height, items = known[id(value)]
-    if depth + height > MAX_DEPTH:
-        raise NotPlainError(f"is nested deeper than {MAX_DEPTH} containers")
-    if items > MAX_ITEMS:
-        raise NotPlainError(f"has more than {MAX_ITEMS} items")
-    return height, items
+            if kind in _MAPPINGS:
+                child = value[key]
+            if kind in _SETS or type(child) in _LEAF_TYPES:
+                kept.append((key, child) if kind in _MAPPINGS else child)
+                continue
+            found = self.part(child, (path, key), depth + 1)
+            if found is None:
+                whole = False
+                continue
+            kept.append((key, found[0]) if kind in _MAPPINGS else found[0])
+            height = max(height, found[1])
+            n_items += found[2] - 1
+        if height + 1 > MAX_DEPTH:
+            return self._leave_out(
+                path, f"is nested deeper than {MAX_DEPTH} containers"
+            )
+        if n_items > MAX_ITEMS:
+            return self._leave_out(path, f"has more than {MAX_ITEMS} items")
+        if not whole and kind not in _MAPPINGS:
+            return None
+        return kind(kept), height + 1, n_items
+
+    def _leave_out(self, path: _Path, reason: str) -> _Measured | None:
+        if len(self.reasons) >= _MAX_REASONS:
+            return None
+        keys: list[str] = []
+        inner: Any = path
+        while inner[0] is not None:
+            inner, key = inner
+            # Not the whole: shared text would be copied for each place.
+            short = key[:80] if isinstance(key, (str, bytes)) else key
+            keys.append(f"[{short!r}]")
+        where = "".join([inner[1], *reversed(keys)])
+        self.reasons.setdefault(where, f"{where} {reason}")
+        return None

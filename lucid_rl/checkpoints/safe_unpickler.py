@@ -1,15 +1,15 @@
 """A pickle reader that runs nothing.
 
-Python's own unpickler imports whatever a file names and calls it. This one turns
-names into inert symbols (see symbols.py): nothing is imported, no object of the
-file is ever called, and the operations that could do so otherwise are not
-admitted at all. Memory and time are bounded by what the file holds.
+Python's own unpickler imports whatever a file names and calls it. This one makes data
+of the names that it knows (see constructors.py) and inert placeholders of all others:
+nothing is imported, and no object of the file is ever called. Memory and time are
+bounded by what the file holds.
 """
 
 import collections
 import pickle
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pickle import UnpicklingError
 from typing import Any
 
@@ -17,13 +17,24 @@ import numpy as np
 
 from lucid_rl.checkpoints import pickled_arrays
 from lucid_rl.checkpoints.byte_reader import ByteReader
-from lucid_rl.checkpoints.symbols import Symbol, checked_key, construct, find_symbol
+from lucid_rl.checkpoints.constructors import (
+    CONSTRUCTORS,
+    as_key,
+    construct,
+    find_name,
+)
+from lucid_rl.checkpoints.plain_values import Placeholder
 
 MAX_OPERATIONS = 1_000_000
 """Most pickle operations of a file. A checkpoint takes about a thousand: the
 numbers of an array are no operations."""
 
 _MAX_DIGITS = 1000
+
+# Numbers can be chosen so that a dictionary of them takes quadratic time. Small whole
+# ones cannot, and of others, which cost this many operations, there are too few.
+_SMALL_KEY = 2**20
+_KEY_OPERATIONS = 100
 
 # joblib builds on the same class, the only one whose operations can be chosen.
 _Base: Any = pickle._Unpickler  # type: ignore[attr-defined]
@@ -49,8 +60,7 @@ class _Operations(dict):
         known = pickletools.code2op.get(chr(code))  # type: ignore[attr-defined]
         name = known.name if known else f"0x{code:02x}"
         raise UnpicklingError(
-            f"operation {name} is not admitted: it is damaged, no joblib file, or "
-            "meant to run code"
+            f"operation {name} is not admitted: it is damaged, or no such file at all"
         )
 
 
@@ -63,28 +73,39 @@ def _counted(step: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class SafeUnpickler(_Base):
-    """Reads one value of plain containers, scalars and numpy arrays.
+    """Reads one value of plain containers, scalars, numpy arrays and placeholders.
 
     `load` raises `pickle.UnpicklingError` with a reason for what is refused on
-    purpose; a damaged pickle raises whatever its broken operation raises. Its
-    result may still hold symbols: check it with `plain_values.check_plain`.
+    purpose; a damaged pickle raises whatever its broken operation raises.
 
     Args:
         source: the pickle, with joblib's raw arrays inside.
+        constructors: what makes data beside `CONSTRUCTORS`, by name.
+        persistent_load: what a persistent identifier stands for; without it, files
+            have none.
+        max_operations: how many operations there may be.
     """
 
-    def __init__(self, source: ByteReader) -> None:
+    def __init__(
+        self,
+        source: ByteReader,
+        constructors: Mapping[str, Callable[..., Any]] | None = None,
+        persistent_load: Callable[[Any], Any] | None = None,
+        max_operations: int = MAX_OPERATIONS,
+    ) -> None:
         # Latin-1 keeps every byte of what Python 2 called a string.
         super().__init__(source, encoding="latin1")
         self._source = source
-        self._operations_left = MAX_OPERATIONS
+        self._constructors = {**CONSTRUCTORS, **(constructors or {})}
+        self._persistent_load = persistent_load
+        self._operations_left = max_operations
         # Room for what constructors copy out of remembered values, which two
         # bytes can name again. Honest files copy each of their bytes at most twice.
-        self._copies_left = 4 * source.size + 1024
+        self._copies_left = 2 * source.remaining + 1024
 
-    def find_class(self, module: str, name: str) -> Symbol:
-        """The symbol of an admitted name; nothing is imported."""
-        return find_symbol(module, name)
+    def find_class(self, module: str, name: str) -> Placeholder:
+        """The placeholder of a name; nothing is imported."""
+        return find_name(module, name)
 
     def _spend(self, operations: int) -> None:
         self._operations_left -= operations
@@ -123,18 +144,21 @@ class SafeUnpickler(_Base):
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
     def _target(self, *kinds: type) -> Any:
-        if type(self.stack[-1]) not in kinds:
+        if type(self.stack[-1]) not in (*kinds, Placeholder):
             kind = type(self.stack[-1]).__name__
             raise UnpicklingError(f"it adds items to a {kind}; it is damaged")
         return self.stack[-1]
 
     def _load_append(self) -> None:
-        value = self.stack.pop()
-        self._target(list).append(value)
+        self._extend([self.stack.pop()])
 
     def _load_appends(self) -> None:
-        items = self.pop_mark()
-        self._target(list).extend(items)
+        self._extend(self.pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self._target(list)
+        if type(target) is list:
+            target.extend(items)
 
     def _load_dict(self) -> None:
         items = self.pop_mark()
@@ -150,21 +174,59 @@ class SafeUnpickler(_Base):
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._target(dict, collections.OrderedDict)
+        if type(target) is Placeholder:
+            target.items = {} if target.items is None else target.items
+            target = target.items
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[checked_key(key)] = value
+            target[self._key(key)] = value
 
     def _load_additems(self) -> None:
         items = self.pop_mark()
-        self._target(set).update(map(checked_key, items))
+        target = self._target(set)
+        if type(target) is set:
+            target.update(map(self._key, items))
 
     def _load_frozenset(self) -> None:
         items = self.pop_mark()
-        self.append(frozenset(map(checked_key, items)))
+        self.append(frozenset(map(self._key, items)))
+
+    def _key(self, key: Any) -> Any:
+        key = as_key(key)
+        is_small = type(key) is int and abs(key) < _SMALL_KEY
+        if isinstance(key, (int, float)) and not is_small:
+            self._spend(_KEY_OPERATIONS)
+        return key
 
     def _load_call(self) -> None:
-        arguments, symbol = self.stack.pop(), self.stack.pop()
+        arguments = self.stack.pop()
+        self._call(self.stack.pop(), arguments)
+
+    def _load_call_with_names(self) -> None:
+        self.stack.pop()  # arguments by name: only objects that are not known have them
+        self._load_call()
+
+    def _load_instance(self) -> None:
+        module, name = (self.readline()[:-1].decode("ascii") for _ in range(2))
+        self._call(find_name(module, name), tuple(self.pop_mark()))
+
+    def _load_object(self) -> None:
+        function, *arguments = self.pop_mark()
+        self._call(function, tuple(arguments))
+
+    def _call(self, function: Any, arguments: Any) -> None:
         self._pay_for(arguments)
-        self.append(construct(symbol, arguments))
+        self.append(construct(function, arguments, self._constructors))
+
+    def _load_persistent(self) -> None:
+        if self._persistent_load is None:
+            raise UnpicklingError("it refers to data outside of it")
+        self.append(self._persistent_load(self.stack.pop()))
+
+    def _read_pickle(self) -> None:
+        """Reads over a whole pickle that stands where joblib found objects."""
+        inner = SafeUnpickler(self._source, max_operations=self._operations_left)
+        inner.load()
+        self._operations_left = inner._operations_left
 
     def _load_build(self) -> None:
         state = self.stack.pop()
@@ -178,11 +240,17 @@ class SafeUnpickler(_Base):
             # In a dictionary the key lies just below the description.
             key = self.stack[-2] if len(self.stack) > 1 else None
             name = repr(key[:200]) if type(key) is str else "in the file"
-            array_types = (Symbol.ARRAY, Symbol.MEMORY_MAP)
             self.stack[-1] = pickled_arrays.read_described_array(
-                state, array_types, self._source, name
+                state, self._source, name, self._read_pickle
             )
-        else:
+        elif type(target) is Placeholder:
+            target.state = state
+        elif type(target) is dict and type(state) is dict:
+            # A namespace; every other dictionary is built by items.
+            self._spend(len(state))
+            target.update(state)
+        elif type(target) is not collections.OrderedDict:
+            # An ordered dictionary's own attributes are not among its items.
             kind = type(target).__name__
             raise UnpicklingError(f"it sets the state of a {kind}; it is damaged")
 
@@ -204,6 +272,10 @@ class SafeUnpickler(_Base):
                 (pickle.ADDITEMS, _load_additems),
                 (pickle.FROZENSET, _load_frozenset),
                 (pickle.NEWOBJ, _load_call),
+                (pickle.NEWOBJ_EX, _load_call_with_names),
+                (pickle.INST, _load_instance),
+                (pickle.OBJ, _load_object),
+                (pickle.BINPERSID, _load_persistent),
                 (pickle.REDUCE, _load_call),
                 (pickle.BUILD, _load_build),
             )

@@ -82,7 +82,7 @@ def test_calls_are_refused_and_never_made(
     else:
         data = pickle.dumps(value, protocol=protocol)
         data = zlib.compress(data) if dump == "compressed" else data
-    _refused(tmp_path, data, watched, "run code")
+    _refused(tmp_path, data, watched, "more than plain data")
     assert not (tmp_path / "executed").exists()
 
 
@@ -132,7 +132,6 @@ _PROTO4 = pickle.PROTO + b"\x04"
         b"\x85R.",
         "another codec": _named("_codecs", "encode") + _text("a") + _text("rot13")
         + b"\x86R.",
-        "setting a dict's state": b"}}" + _ARGUMENT + b"Nsb.",
         "setting a class's state": _named("numpy", "ndarray") + b"}b.",
         "setting a list's items": b"]K\x00Ns.",
         "appending to a dict": b"}Na.",
@@ -249,15 +248,16 @@ _HUGE = b"\x8a\x08" + (2**62).to_bytes(8, "little") + b"\x85"
 @pytest.mark.parametrize(
     ("data", "match"),
     {
-        "objects": (_described(_dtype("O8"), raw=pickle.dumps(1)), "objects"),
+        "objects": (_described(_dtype("O8"), raw=pickle.dumps(1)), "plain data"),
         "objects in numpy's way": (
-            _reconstructed(_array_state(_dtype("O8"), b"K\x01\x85", b"](Ne")), "objects"
+            _reconstructed(_array_state(_dtype("O8"), b"K\x01\x85", b"](Ne")),
+            "plain data",
         ),
-        "records": (_described(_dtype("V8"), raw=bytes(16)), "only numbers"),
-        "dates": (_described(_dtype("M8"), raw=bytes(16)), "only numbers"),
-        "long doubles": (_described(_dtype("f16"), raw=bytes(32)), "only numbers"),
-        "a list of types": (_described(_dtype("f4,O"), raw=bytes(32)), "only numbers"),
-        "empty text": (_described(_dtype("U0"), _HUGE), "only numbers"),
+        "records": (_described(_dtype("V8"), raw=bytes(16)), "plain data"),
+        "dates": (_described(_dtype("M8"), raw=bytes(16)), "plain data"),
+        "long doubles": (_described(_dtype("f16"), raw=bytes(32)), "plain data"),
+        "a list of types": (_described(_dtype("f4,O"), raw=bytes(32)), "malformed"),
+        "empty text": (_described(_dtype("U0"), _HUGE), "plain data"),
         "fields in the state": (
             _described(_dtype("f4", b"(K\x03" + _text("<") + b"N(Xa\x00\x00\x00t}tb")),
             None,
@@ -265,7 +265,7 @@ _HUGE = b"\x8a\x08" + (2**62).to_bytes(8, "little") + b"\x85"
         "a subarray in the state": (
             _described(_dtype("f4", b"(K\x03" + _text("<") + b"]NNtb")), "records"
         ),
-        "another subclass": (_described(subclass="matrix"), "could run code"),
+        "another subclass": (_described(subclass="matrix", raw=bytes(8)), "plain data"),
         "too many numbers": (_described(shape=b"J\x00\x00\x00\x40\x85"), "truncated"),
         "absurdly many": (_described(shape=_HUGE), "truncated"),
         "a negative shape": (_described(shape=b"J\xff\xff\xff\xff\x85"), "shape"),
@@ -311,7 +311,7 @@ def test_object_arrays_of_joblib_are_refused(tmp_path, monkeypatch, watched):
     hidden = np.array([_Call(os.system, _COMMAND), 1], dtype=object)
     joblib.dump({"params": hidden}, "stranger.jd")
     data = (tmp_path / "stranger.jd").read_bytes()
-    _refused(tmp_path, data, watched, "array of objects")
+    _refused(tmp_path, data, watched, "numpy.ndarray of numpy.dtype of O8")
     assert not (tmp_path / "executed").exists()
 
 
@@ -366,12 +366,12 @@ def test_operations_without_end_are_refused(tmp_path, watched):
 
 
 def test_compressed_files_may_not_grow_without_bound(tmp_path, watched):
-    array = np.zeros(2**26, np.uint8)
+    array = np.zeros(2**27, np.uint8)
     path = tmp_path / "bomb.jd"
     joblib.dump({"a": array}, path, compress=("zlib", 9))
-    assert path.stat().st_size < 2**17
+    assert path.stat().st_size < 2**18
     tracemalloc.start()
-    with watched(), pytest.raises(FileFormatError, match="100 times its size"):
+    with watched(), pytest.raises(FileFormatError, match="16 times its size"):
         read_jd(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -1,0 +1,237 @@
+"""Compressed data, zip archives and JSON from untrusted files, within limits.
+
+A compressed file of n bytes may expand to `output_limit(n)` bytes in all. Whatever is
+damaged, too large or of another format is a `FileFormatError`.
+"""
+
+import contextlib
+import io
+import json
+import math
+import os
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from lucid_rl.errors import FileFormatError
+
+MAX_EXPANSION = 16
+"""Bytes of output for each byte of compressed input..."""
+
+FREE_BYTES = 2**25
+"""...and beyond that in any case: small files may be almost all zeros."""
+
+_CHUNK_BYTES = 2**18
+_MAX_MEMBERS = 100_000
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NPY_HEADER = re.compile(
+    r"\{'descr': '([<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,8}))', "
+    r"'fortran_order': (True|False), 'shape': \(((?:\d{1,19}(?:, ?)?)*)\),? ?\}\s*"
+)
+
+
+def output_limit(n_bytes: int) -> int:
+    """Most bytes that `n_bytes` of compressed data may expand to."""
+    return MAX_EXPANSION * n_bytes + FREE_BYTES
+
+
+class Inflater(io.RawIOBase):
+    """A stream of what zlib or gzip compressed, expanded while it is read.
+
+    Args:
+        stream: the compressed data.
+        limit: most bytes of output.
+
+    Raises:
+        FileFormatError: while reading, where the data are damaged, end early or expand
+            beyond the limit.
+    """
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        self._stream = stream
+        self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        self._left = limit
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fills at most the whole buffer; 0 at the end."""
+        data = b""
+        while not data and len(buffer) and not self._inflate.eof:
+            chunk = self._inflate.unconsumed_tail or self._stream.read(_CHUNK_BYTES)
+            try:
+                data = self._inflate.decompress(chunk, len(buffer))
+            except zlib.error as error:
+                raise FileFormatError(
+                    f"the compressed data are damaged ({error})"
+                ) from error
+            if not (chunk or data):
+                raise FileFormatError("the compressed data end early: truncated")
+        self._left -= len(data)
+        if self._left < 0:
+            raise FileFormatError(
+                f"the data expand to more than {MAX_EXPANSION} times their size and "
+                f"{FREE_BYTES >> 20} MB"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def decompress(data: bytes, limit: int | None = None) -> bytes:
+    """Expands what zlib or gzip compressed.
+
+    Args:
+        data: the compressed bytes.
+        limit: most bytes of output; by default `output_limit` of the input's.
+
+    Raises:
+        FileFormatError: the data are damaged, truncated or expand too far.
+    """
+    limit = output_limit(len(data)) if limit is None else limit
+    return b"".join(iter(_chunks(Inflater(io.BytesIO(data), limit)), b""))
+
+
+def _chunks(stream: Inflater) -> Callable[[], bytes]:
+    return lambda: stream.read(_CHUNK_BYTES)
+
+
+class ZipReader:
+    """The members of a zip archive; together they stay within `output_limit`.
+
+    Args:
+        stream: the archive, seekable.
+
+    Raises:
+        FileFormatError: it is no zip archive.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        size = stream.seek(0, os.SEEK_END)
+        self._left = output_limit(size)
+        with _zip_errors():
+            self._archive = zipfile.ZipFile(stream)
+            self._members = {m.filename: m for m in self._archive.infolist()}
+        if len(self._members) > _MAX_MEMBERS:
+            raise FileFormatError(f"the archive has more than {_MAX_MEMBERS} members")
+        self.names = tuple(self._members)
+
+    def read(self, name: str) -> bytes:
+        """A member's bytes.
+
+        Raises:
+            FileFormatError: there is none, or it is damaged, encrypted, compressed
+                otherwise than by deflate, or too large.
+        """
+        if name not in self._members:
+            raise FileFormatError(f"the archive has no member {name!r:.200}")
+        member = self._members[name]
+        if member.compress_type not in _METHODS or member.flag_bits & 1:
+            raise FileFormatError(
+                f"the member {name!r:.200} is encrypted, or not compressed by deflate"
+            )
+        self._left -= member.file_size
+        if self._left < 0:
+            raise FileFormatError(
+                f"the archive expands to more than {MAX_EXPANSION} times its size and "
+                f"{FREE_BYTES >> 20} MB"
+            )
+        with _zip_errors(), self._archive.open(member) as stream:
+            data = stream.read(member.file_size)
+            if len(data) != member.file_size or stream.read(1):
+                raise FileFormatError(f"the member {name!r:.200} has another length")
+        return data
+
+
+@contextlib.contextmanager
+def _zip_errors() -> Iterator[None]:
+    try:
+        yield
+    except (
+        *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError),
+        *(NotImplementedError, RuntimeError, OverflowError, KeyError),
+    ) as error:
+        raise FileFormatError(f"the zip archive is damaged ({error})") from error
+
+
+def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a `.npz` file of numbers, booleans and fixed-width text.
+
+    Returns:
+        Arrays by name, writable.
+
+    Raises:
+        FileFormatError: the file is missing, damaged, too large or of another format.
+    """
+    try:
+        with open(path, "rb") as stream:
+            archive = ZipReader(stream)
+            return {
+                name.removesuffix(".npy"): _npy(archive.read(name), name)
+                for name in archive.names
+            }
+    except OSError as error:
+        raise FileFormatError(
+            f"cannot read {path}: {error.strerror or error}"
+        ) from error
+    except FileFormatError as error:
+        raise FileFormatError(f"{path} is no sound .npz file: {error}.") from error
+
+
+def _npy(data: bytes, name: str) -> np.ndarray:
+    """An array from the content of a `.npy` file."""
+    start = {b"\x01\x00": 10, b"\x02\x00": 12}.get(data[6:8])
+    if data[:6] != b"\x93NUMPY" or start is None:
+        raise FileFormatError(f"the member {name!r:.200} is no .npy file")
+    end = start + int.from_bytes(data[8:start], "little")
+    header = _NPY_HEADER.fullmatch(data[start : min(end, 10_000)].decode("latin1"))
+    if header is None:
+        raise FileFormatError(
+            f"the array {name!r:.200} is not of numbers, booleans or fixed-width text"
+        )
+    dtype = np.dtype(header[1])
+    shape = tuple(int(n) for n in header[3].replace(",", " ").split())
+    if len(shape) > 32 or math.prod(shape) * dtype.itemsize != len(data) - end:
+        raise FileFormatError(f"the array {name!r:.200} has another length")
+    order: Any = "F" if header[2] == "True" else "C"
+    if 0 in shape:
+        return np.empty([min(n, 2**31) for n in shape], dtype)
+    array = np.frombuffer(data, dtype, offset=end).reshape(shape, order=order)
+    return array.astype(dtype.newbyteorder("="), order="K", copy=True)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        FileFormatError: it is damaged, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise FileFormatError("the JSON is nested too deep") from error
+    except ValueError as error:
+        raise FileFormatError(f"the JSON is damaged ({str(error)[:200]})") from error
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        FileFormatError: it is missing, damaged, or nested too deep.
+    """
+    try:
+        with open(path, "rb") as stream:
+            return parse_json(stream.read())
+    except OSError as error:
+        raise FileFormatError(
+            f"cannot read {path}: {error.strerror or error}"
+        ) from error
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}.") from error
