@@ -107,14 +107,19 @@ class ZipReader:
 
     Args:
         stream: the archive, seekable.
+        limit: most bytes of output; by default `output_limit` of the archive's.
+
+    Attributes:
+        names: of the members.
+        left: bytes of output that may still be read.
 
     Raises:
         FileFormatError: it is no zip archive.
     """
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], limit: int | None = None) -> None:
         size = stream.seek(0, os.SEEK_END)
-        self._left = output_limit(size)
+        self.left = output_limit(size) if limit is None else limit
         with _zip_errors():
             self._archive = zipfile.ZipFile(stream)
             self._members = {m.filename: m for m in self._archive.infolist()}
@@ -136,8 +141,8 @@ class ZipReader:
             raise FileFormatError(
                 f"the member {name!r:.200} is encrypted, or not compressed by deflate"
             )
-        self._left -= member.file_size
-        if self._left < 0:
+        self.left -= member.file_size
+        if self.left < 0:
             raise FileFormatError(
                 f"the archive expands to more than {MAX_EXPANSION} times its size and "
                 f"{FREE_BYTES >> 20} MB"

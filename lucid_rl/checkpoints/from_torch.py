@@ -15,7 +15,8 @@ import numpy as np
 
 from lucid_rl.checkpoints.architectures import CONV_LAYERS, parameter_shapes
 from lucid_rl.checkpoints.checkpoint import Checkpoint
-from lucid_rl.checkpoints.torch_files import Foreign, read_torch
+from lucid_rl.checkpoints.plain_values import Placeholder
+from lucid_rl.checkpoints.torch_files import read_torch
 from lucid_rl.errors import CheckpointError, InputError, some_of
 from lucid_rl.files import PathLike
 
@@ -192,7 +193,7 @@ def _network(
 
 def _collect(value: Any, name: str, found: dict[str, Weights], depth: int) -> None:
     """Finds state dictionaries, by the keys that lead to them."""
-    if isinstance(value, Foreign):
+    if isinstance(value, Placeholder):
         value = _module_weights(value) or value.state
     if not isinstance(value, dict) or depth > _MAX_DEPTH:
         return
@@ -205,7 +206,7 @@ def _collect(value: Any, name: str, found: dict[str, Weights], depth: int) -> No
         _collect(inner, f"{name}/{key}" if name else str(key), found, depth + 1)
 
 
-def _module_weights(module: Foreign, depth: int = 0) -> Weights:
+def _module_weights(module: Placeholder, depth: int = 0) -> Weights:
     """What `state_dict()` of a module would be, from what it keeps in itself."""
     state = module.state if isinstance(module.state, dict) else {}
     weights: Weights = {}
@@ -216,7 +217,7 @@ def _module_weights(module: Foreign, depth: int = 0) -> Weights:
     modules = state.get("_modules")
     if isinstance(modules, dict) and depth <= _MAX_DEPTH:
         for key, inner in modules.items():
-            if isinstance(inner, Foreign):
+            if isinstance(inner, Placeholder):
                 for name, array in _module_weights(inner, depth + 1).items():
                     weights[f"{key}.{name}"] = array
     return weights

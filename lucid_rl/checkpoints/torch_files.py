@@ -1,242 +1,225 @@
 """Files that PyTorch saves, read without PyTorch and without running anything.
 
 A file is a pickle that describes tensors, and their numbers beside it: within a zip
-archive since PyTorch 1.6, one after the other before. A pickle may name anything to be
-imported and called. Here tensors and plain containers become arrays and containers, and
-whatever else is named becomes a `Foreign`, which remembers what was stored in it and
-does nothing.
+archive since PyTorch 1.6, one after the other before. Tensors become arrays, plain
+containers stay, and all else that the pickle names becomes a placeholder, as in `.jd`
+files.
 """
 
-import collections
+import io
 import math
 import os
-import pickle
-import struct
-import zipfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from pickle import UnpicklingError
+from typing import IO, Any
 
 import numpy as np
 
+from lucid_rl.bounded import ZipReader, output_limit
+from lucid_rl.checkpoints.byte_reader import ByteReader
+from lucid_rl.checkpoints.constructors import CONSTRUCTORS, construct
+from lucid_rl.checkpoints.plain_values import Placeholder
+from lucid_rl.checkpoints.safe_unpickler import SafeUnpickler
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-_BFLOAT16 = "BFloat16Storage"
+_BFLOAT16 = "torch.BFloat16Storage"
 _STORAGES: dict[str, np.dtype[Any]] = {
-    "DoubleStorage": np.dtype("<f8"),
-    "FloatStorage": np.dtype("<f4"),
-    "HalfStorage": np.dtype("<f2"),
+    "torch.DoubleStorage": np.dtype("<f8"),
+    "torch.FloatStorage": np.dtype("<f4"),
+    "torch.HalfStorage": np.dtype("<f2"),
     _BFLOAT16: np.dtype("<u2"),
-    "LongStorage": np.dtype("<i8"),
-    "IntStorage": np.dtype("<i4"),
-    "ShortStorage": np.dtype("<i2"),
-    "CharStorage": np.dtype("<i1"),
-    "ByteStorage": np.dtype("<u1"),
-    "BoolStorage": np.dtype("?"),
+    "torch.LongStorage": np.dtype("<i8"),
+    "torch.IntStorage": np.dtype("<i4"),
+    "torch.ShortStorage": np.dtype("<i2"),
+    "torch.CharStorage": np.dtype("<i1"),
+    "torch.ByteStorage": np.dtype("<u1"),
+    "torch.BoolStorage": np.dtype("?"),
 }
-# Bytes of arrays for each of the file's: shared parameters are listed several times.
-_MAX_REPEATED = 16
+_MAX_DIMENSIONS = 32
 # What Stable-Baselines3 calls the parameters within its own archive.
 _NESTED = "policy.pth"
 
-
-class Foreign:
-    """Stands for an object of a class that is not known here, such as a module.
-
-    Attributes:
-        state: what the file stores in it; None if nothing.
-    """
-
-    state: Any = None
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Takes whatever the object was made of, and keeps nothing of it."""
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Takes what a mapping of a foreign class would hold."""
-
-    def append(self, value: Any) -> None:
-        """Takes what a list of a foreign class would hold."""
-
-
-class _Tensor(NamedTuple):
-    """A tensor as it is described: a view of a storage's numbers."""
-
-    key: str
-    storage: str
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
+_EXPORT = "Load it with the library that wrote it and export it to ONNX"
+_OTHER_ARCHIVES = (
+    ("constants.pkl", f"a TorchScript program. {_EXPORT}, or save its state_dict()"),
+    ("model.weights.h5", f"a Keras model. {_EXPORT}"),
+    ("parameter_list", f"an archive of Stable Baselines 2. {_EXPORT}"),
+    ("version.pkl", f"an archive of another library. {_EXPORT}"),
+)
+_OTHER_STARTS = (
+    (b"\x89HDF", f"an HDF5 file, as of Keras. {_EXPORT}"),
+    (b"\x93NUMPY", "a .npy file. Save all arrays of the state dictionary by name"),
+    (b"\x1f\x8b", "compressed by gzip. Expand it first"),
+    (b"Rar!", "a RAR archive. Expand it first"),
+    (b"7z\xbc", "a 7z archive. Expand it first"),
+)
 
 
 def read_torch(path: PathLike) -> Any:
     """Reads what `torch.save` wrote, or the parameters that Stable-Baselines3 saved.
 
+    Memory and time stay within a multiple of the file's size.
+
     Args:
         path: a `.pt`, `.pth` or `.zip` file.
 
     Returns:
-        The value, with arrays in place of tensors (bfloat16 as float32) and `Foreign`
-        in place of objects. Nothing that the file names is imported or called.
+        The value, with read-only arrays in place of tensors (bfloat16 as float32) and
+        `Placeholder` in place of objects. Nothing that the file names is imported or
+        called.
 
     Raises:
-        FileFormatError: the file is missing, damaged or of another format.
+        FileFormatError: the file is missing, damaged, too large once expanded, or of
+            another format; says what would help.
     """
     try:
+        if os.path.isdir(path):
+            raise FileFormatError(
+                f"it is a folder, as TensorFlow's SavedModel. {_EXPORT}"
+            )
         with open(path, "rb") as stream:
-            arrays = _Arrays(_MAX_REPEATED * os.fstat(stream.fileno()).st_size)
-            if zipfile.is_zipfile(stream):
-                return _read_archive(stream, arrays)
-            stream.seek(0)
-            return _read_legacy(stream, arrays)
+            start = stream.read(8)
+            for magic, found in _OTHER_STARTS:
+                if start.startswith(magic):
+                    raise FileFormatError(f"it is {found}")
+            if start.startswith(b"PK"):
+                return _read_archive(ZipReader(stream))
+            return _read_legacy(stream)
     except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-    except (
-        *(pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError),
-        *(IndexError, AttributeError, OverflowError, MemoryError),
-        *(zipfile.BadZipFile, RuntimeError, struct.error),
-    ) as error:
         raise FileFormatError(
-            f"{path} holds no weights that can be read: {error!r}. Expected a file of "
-            "torch.save, or one that Stable-Baselines3 saved."
+            f"cannot read {path}: {error.strerror or error}"
+        ) from error
+    # Whatever a broken operation raises is the file's fault.
+    except Exception as error:
+        is_told = isinstance(error, (FileFormatError, UnpicklingError))
+        reason = error if is_told else f"damaged ({type(error).__name__}: {error})"
+        raise FileFormatError(
+            f"{path} holds no weights that can be read: {reason!s:.500}. Expected a "
+            "file of torch.save, or one that Stable-Baselines3 saved."
         ) from error
 
 
-class _Unpickler(pickle.Unpickler):
-    """Reads descriptions of tensors; calls nothing but what is defined here."""
+class _Tensors:
+    """Arrays of tensors from the numbers of their storages.
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _described
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _parameter
-        if module == "torch" and name.endswith("Storage"):
-            return name
-        return Foreign
-
-    def persistent_load(self, pid: Any) -> tuple[str, str]:
-        _, storage, key, *_ = pid
-        if storage not in _STORAGES:
-            raise pickle.UnpicklingError(f"it holds numbers of type {storage}")
-        return str(key), storage
-
-
-def _described(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    key, kind = storage
-    return _Tensor(key, kind, int(offset), tuple(shape), tuple(strides))
-
-
-def _parameter(data: Any, *_: Any) -> Any:
-    return data
-
-
-class _Arrays:
-    """Makes arrays, as many as a file's size accounts for.
-
-    Tensors may be views of the same numbers; a small file could name many of many.
+    Args:
+        read: the bytes of a storage, by its key.
+        limit: most bytes of arrays; tensors may be views of the same numbers.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._bytes_left = max_bytes
+    def __init__(self, read: Callable[[str], bytes], limit: int) -> None:
+        self._read = read
+        self._left = limit
+        self._storages: dict[tuple[str, str], np.ndarray] = {}
+        self.constructors: dict[str, Callable[..., Any]] = {
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+            "torch._utils._rebuild_tensor": self._tensor,
+            "torch._utils._rebuild_parameter": lambda data, *_: data,
+            "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
+            "torch._tensor._rebuild_from_type_v2": self._of_type,
+        }
 
-    def make(self, tensor: _Tensor, data: bytes) -> np.ndarray:
-        """The numbers of a tensor, an array of its own."""
-        values = np.frombuffer(data, _STORAGES[tensor.storage])
-        offset, shape, strides = tensor.offset, tensor.shape, tensor.strides
+    def load(self, source: ByteReader) -> Any:
+        """The value of a pickle."""
+        return SafeUnpickler(source, self.constructors, self._storage).load()
+
+    def _storage(self, pid: Any) -> np.ndarray:
+        key, kind = _storage_key(pid)
+        if (key, kind) not in self._storages:
+            values = np.frombuffer(self._read(key), _STORAGES[kind])
+            if kind == _BFLOAT16:
+                values = (values.astype(np.uint32) << 16).view(np.float32)
+            self._storages[key, kind] = values
+        return self._storages[key, kind]
+
+    def _tensor(
+        self, values: Any, offset: Any, shape: Any, strides: Any, *_: Any
+    ) -> Any:
+        are_counts = type(shape) is type(strides) is tuple and all(
+            type(n) is int and 0 <= n < 2**63 for n in (offset, *shape, *strides)
+        )
+        if not are_counts or not isinstance(values, np.ndarray):
+            raise UnpicklingError("a tensor has a malformed description")
+        if len(shape) > _MAX_DIMENSIONS:
+            raise UnpicklingError(
+                f"a tensor has more than {_MAX_DIMENSIONS} dimensions"
+            )
+        if 0 in shape:
+            return np.empty([min(n, 2**31) for n in shape], values.dtype)
         last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        outside = min((offset, *strides, *shape)) < 0 or last >= len(values)
-        if outside and 0 not in shape:
-            raise ValueError("an array reaches beyond its values")
-        self._bytes_left -= math.prod(shape) * values.itemsize
-        if self._bytes_left < 0:
-            raise ValueError("its arrays repeat its numbers again and again")
-        in_bytes = tuple(stride * values.itemsize for stride in strides)
-        view = np.lib.stride_tricks.as_strided(values[offset:], shape, in_bytes)
-        if tensor.storage == _BFLOAT16:
-            return (view.astype(np.uint32) << 16).view(np.float32)
-        return view.copy()
+        if last >= len(values):
+            raise UnpicklingError("a tensor reaches beyond its numbers")
+        self._left -= math.prod(shape) * values.itemsize
+        if self._left < 0:
+            raise UnpicklingError("its tensors repeat its numbers again and again")
+        in_bytes = [stride * values.itemsize for stride in strides]
+        return np.lib.stride_tricks.as_strided(
+            values[offset:], shape, in_bytes, writeable=False
+        )
+
+    def _of_type(self, function: Any, _: Any, arguments: Any, *__: Any) -> Any:
+        return construct(function, arguments, {**CONSTRUCTORS, **self.constructors})
 
 
-def _read_archive(stream: BinaryIO, arrays: _Arrays) -> Any:
-    with zipfile.ZipFile(stream) as archive:
-        names = archive.namelist()
-        if _NESTED in names:
-            with archive.open(_plain(archive, _NESTED)) as nested:
-                return _read_archive(nested, arrays)  # type: ignore[arg-type]
-        pickles = [name for name in names if name.split("/")[-1] == "data.pkl"]
-        if len(pickles) != 1:
-            raise ValueError(f"its archive holds {len(pickles)} files data.pkl")
-        root = pickles[0].removesuffix("data.pkl")
-        order = f"{root}byteorder"
-        if order in names and archive.read(_plain(archive, order)) != b"little":
-            raise ValueError("its numbers are not little-endian")
-        with archive.open(_plain(archive, pickles[0])) as described:
-            value = _Unpickler(described).load()
-        storages: dict[str, bytes] = {}
-
-        def array(tensor: _Tensor) -> np.ndarray:
-            if tensor.key not in storages:
-                member = _plain(archive, f"{root}data/{tensor.key}")
-                storages[tensor.key] = archive.read(member)
-            return arrays.make(tensor, storages[tensor.key])
-
-        return _replaced(value, array, {})
+def _storage_key(pid: Any) -> tuple[str, str]:
+    """Key and type of a storage from its persistent identifier."""
+    if type(pid) is not tuple or len(pid) < 3 or not isinstance(pid[1], Placeholder):
+        raise UnpicklingError("it refers to data in a way that PyTorch does not")
+    if pid[1].name not in _STORAGES:
+        raise UnpicklingError(f"it holds numbers of type {pid[1]}")
+    if type(pid[2]) is not str or len(pid[2]) > 200:
+        raise UnpicklingError("a storage has a malformed key")
+    return pid[2], pid[1].name
 
 
-def _plain(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """A member of an archive that is stored as it is, as PyTorch stores them.
+def _read_archive(archive: ZipReader) -> Any:
+    leaves = {name.split("/")[-1] for name in archive.names}
+    if _NESTED in archive.names:
+        data = archive.read(_NESTED)
+        return _read_archive(ZipReader(io.BytesIO(data), archive.left))
+    for leaf, found in _OTHER_ARCHIVES:
+        if leaf in leaves:
+            raise FileFormatError(f"it is {found}")
+    pickles = [name for name in archive.names if name.split("/")[-1] == "data.pkl"]
+    if len(pickles) != 1:
+        raise FileFormatError(f"its archive holds {len(pickles)} files data.pkl")
+    root = pickles[0].removesuffix("data.pkl")
+    order = f"{root}byteorder"
+    if order in archive.names and archive.read(order) != b"little":
+        raise FileFormatError("its numbers are not little-endian")
+    described = archive.read(pickles[0])
+    tensors = _Tensors(lambda key: archive.read(f"{root}data/{key}"), archive.left)
+    return tensors.load(ByteReader(io.BytesIO(described), len(described)))
 
-    Compressed ones could be a million times as large as the file.
-    """
-    member = archive.getinfo(name)
-    if member.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is compressed")
-    return member
 
-
-def _read_legacy(stream: BinaryIO, arrays: _Arrays) -> Any:
-    if _Unpickler(stream).load() != _MAGIC:
-        raise pickle.UnpicklingError("it does not begin as files of PyTorch do")
-    _Unpickler(stream).load()  # the format's version
-    _Unpickler(stream).load()  # the writing machine
-    value = _Unpickler(stream).load()
-    keys = _Unpickler(stream).load()
+def _read_legacy(stream: IO[bytes]) -> Any:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    source = ByteReader(stream, size)
+    magic = SafeUnpickler(source).load()
+    if type(magic) is not int or magic != _MAGIC:
+        kind = type(magic).__name__ if not isinstance(magic, Placeholder) else magic
+        raise FileFormatError(
+            f"it is a pickle of another library (of a {kind}), not of PyTorch. If it "
+            "holds a model's arrays, save them by name with torch.save; a .jd file is "
+            "loaded as it is"
+        )
+    for _ in range(2):  # the format's version, and the writing machine
+        SafeUnpickler(source).load()
+    begin = size - source.remaining
+    # The numbers come behind the pickle that describes them; read twice, it needs
+    # nothing that is filled in later.
     kinds: dict[str, str] = {}
-    _replaced(value, lambda tensor: kinds.setdefault(tensor.key, tensor.storage), {})
-    storages = {}
+    SafeUnpickler(
+        source, persistent_load=lambda pid: kinds.setdefault(*_storage_key(pid))
+    ).load()
+    keys = SafeUnpickler(source).load()
+    storages: dict[str, bytes] = {}
     for key in keys:
-        size = int.from_bytes(stream.read(8), "little") * _STORAGES[kinds[key]].itemsize
-        storages[key] = stream.read(size)
-        if len(storages[key]) < size:
-            raise EOFError("it ends early")
-    return _replaced(
-        value, lambda tensor: arrays.make(tensor, storages[tensor.key]), {}
-    )
-
-
-def _replaced(
-    value: Any, change: Callable[[_Tensor], Any], made: dict[int, Any]
-) -> Any:
-    """A value with each tensor in it changed; what is shared stays shared."""
-    if isinstance(value, _Tensor):
-        return change(value)
-    if not isinstance(value, dict | list | tuple | Foreign):
-        return value
-    if id(value) not in made:
-        made[id(value)] = None  # for what contains itself
-        found: Any
-        if isinstance(value, dict):
-            found = {key: _replaced(v, change, made) for key, v in value.items()}
-        elif isinstance(value, Foreign):
-            found = Foreign()
-            found.state = _replaced(value.state, change, made)
-        else:
-            found = type(value)(_replaced(v, change, made) for v in value)
-        made[id(value)] = found
-    return made[id(value)]
+        n_items = int.from_bytes(source.read(8), "little")
+        storages[key] = source.read(n_items * _STORAGES[kinds[key]].itemsize)
+    stream.seek(begin)
+    tensors = _Tensors(lambda key: storages[key], output_limit(size))
+    return tensors.load(ByteReader(stream, size - begin))
