@@ -23,9 +23,14 @@ Previous = Callable[[Tensor], Tensor]
 
 _ELEMENTWISE = frozenset(
     {
+        "Abs",
         "Elu",
+        "Erf",
         "Exp",
         "LeakyRelu",
+        "Log",
+        "Maximum",
+        "Minimum",
         "Pow",
         "Relu6",
         "Rsqrt",
@@ -117,7 +122,9 @@ def _partials(operation, varying, gradient, previous):
     """What is passed back to each of an operation's varying inputs."""
     kind = operation.type
     x, y = operation.inputs[0], operation.outputs[0]
-    if kind in LINEAR_OPS and not (kind in ("Mul", "RealDiv") and len(varying) > 1):
+    if (kind in LINEAR_OPS or kind == "PadV2") and not (
+        kind in ("Mul", "RealDiv") and len(varying) > 1
+    ):
         return tf.gradients(y, varying, gradient, stop_gradients=varying)
     if kind == "Relu":
         # relu(x) + relu(x0) over |x| + |x0|, for |x| = 2 relu(x) - x.
@@ -130,8 +137,10 @@ def _partials(operation, varying, gradient, previous):
         return [tf.math.divide_no_nan(gradient, y + previous(y))]
     if kind == "MaxPool":
         return [_max_pool(operation, gradient, previous)]
-    if kind in _ELEMENTWISE:
-        return [gradient * _elementwise(x, y, previous)]
+    if kind in _ELEMENTWISE and len(varying) == 1:
+        return [gradient * _elementwise(varying[0], y, previous)]
+    if kind in ("Mul", "RealDiv") and len(varying) == 2:
+        return _product(operation, varying, gradient, previous)
     raise ModelError(
         f"no difference quotient is known for the operation {kind} "
         f"({operation.name}): use the rule 'midpoint' for this network."
@@ -149,6 +158,32 @@ def _elementwise(x, y, previous):
     far = tf.abs(change) > _MIN_CHANGE * size
     quotient = (y - previous(y)) / tf.where(far, change, tf.ones_like(change))
     return tf.where(far, quotient, derivative)
+
+
+def _product(operation, varying, gradient, previous):
+    """The change of x * y: that of x times the mean of y, and the reverse.
+
+    A quotient is the product with the reciprocal, whose difference quotient is
+    -1 / (y * y0).
+    """
+    x, y = operation.inputs
+    mean_x = 0.5 * (x + previous(x))
+    if operation.type == "Mul":
+        factors = {x.ref(): 0.5 * (y + previous(y)), y.ref(): mean_x}
+    else:
+        factors = {
+            x.ref(): 0.5 * (1 / y + 1 / previous(y)),
+            y.ref(): -mean_x / (y * previous(y)),
+        }
+    return [_summed_to(gradient * factors[tensor.ref()], tensor) for tensor in varying]
+
+
+def _summed_to(gradient, tensor):
+    """Sums over the axes along which a tensor was broadcast."""
+    _, axes = tf.raw_ops.BroadcastGradientArgs(
+        s0=tf.shape(gradient), s1=tf.shape(tensor)
+    )
+    return tf.reshape(tf.reduce_sum(gradient, axes), tf.shape(tensor))
 
 
 def _max_pool(operation, gradient, previous):

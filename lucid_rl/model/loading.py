@@ -18,8 +18,10 @@ from lucid_rl.checkpoints.released import (
 from lucid_rl.errors import CheckpointError, FileFormatError
 from lucid_rl.model.lucid_model import read_model_pb
 from lucid_rl.model.model import Model
+from lucid_rl.model.onnx_graph import LOGITS_NAME, VALUE_NAME, read_onnx
 
 PB_SUFFIX = ".model.pb"
+ONNX_SUFFIX = ".onnx"
 TORCH_SUFFIXES = (".pt", ".pth", ".zip", ".ckpt")
 
 
@@ -34,12 +36,13 @@ def load(
 
     Args:
         spec: "bundled" or "bundled:100_levels"; "released:<name>"; the path of
-            a `.jd`, a Lucid `.model.pb`, or a file of PyTorch's; a `Checkpoint`;
-            or a `Model`, which is returned as it is.
+            a `.jd`, a Lucid `.model.pb`, an `.onnx`, or a file of PyTorch's; a
+            `Checkpoint`; or a `Model`, which is returned as it is.
         game: what the model plays, where its file does not say so.
         samples: fetch a released model's own observations and trajectories, too.
         **options: `bfloat16=True` convolves in bfloat16; `logits_name` and
-            `value_name` name the outputs of a graph.
+            `value_name` name the outputs of a graph; `input_range=(0, 255)` says which
+            pixels an ONNX network expects, where the file does not show it.
 
     Returns:
         The model.
@@ -61,6 +64,8 @@ def load(
     if text.endswith(TORCH_SUFFIXES):
         args = {"env_name": game} if game else None
         return Model.from_checkpoint(import_torch(text, args=args), **options)
+    if text.endswith(ONNX_SUFFIX):
+        return _load_onnx(text, game, options)
     if text.startswith(RELEASED_PREFIX):
         kinds = FILES if samples else ("checkpoint", "metadata")
         files = fetch_released(text.removeprefix(RELEASED_PREFIX), kinds)
@@ -88,6 +93,21 @@ def load(
             return Model.from_checkpoint(checkpoint, **options)
     assert files.model_pb is not None
     return Model(read_model_pb(files.model_pb), **options)
+
+
+def _load_onnx(path: str, game: str | None, options: dict[str, Any]) -> Model:
+    reading = ("logits_name", "value_name", "input_range")
+    chosen = {key: options.pop(key) for key in reading if key in options}
+    network = read_onnx(path, **chosen)
+    return Model(
+        network.graph_def,
+        logits_name=LOGITS_NAME,
+        value_name=VALUE_NAME,
+        name=pathlib.Path(path).stem,
+        metadata={"env_name": game} if game else {},
+        onnx=network,
+        **options,
+    )
 
 
 def _files_beside_graph(path: pathlib.Path) -> ReleasedModel:

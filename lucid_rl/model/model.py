@@ -22,7 +22,8 @@ from lucid_rl.model import architectures, layers, lucid_model, observations
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.compute_graph import compute_graph
 from lucid_rl.model.kernels import reading_kernels
-from lucid_rl.model.layer_function import LayerFunction, Target
+from lucid_rl.model.layer_function import LayerFunction, ScoreTensor
+from lucid_rl.model.onnx_graph import OnnxNetwork
 from lucid_rl.model.projection import orthonormal_basis, project_out
 
 INPUT = "input"
@@ -64,6 +65,7 @@ class Model:
         checkpoint: Checkpoint | None = None,
         metadata: Mapping[str, Any] | None = None,
         files: ReleasedModel | None = None,
+        onnx: OnnxNetwork | None = None,
     ):
         """Makes a model of a frozen graph.
 
@@ -77,6 +79,7 @@ class Model:
             checkpoint: parameters and settings that the graph was made of.
             metadata: what the article's metadata file says.
             files: paths of the files that came with the model.
+            onnx: the ONNX file that the graph was made of.
 
         Raises:
             ModelError: the graph lacks one of the nodes.
@@ -85,6 +88,7 @@ class Model:
         self.checkpoint = checkpoint
         self.metadata = dict(metadata or {})
         self.files = files or ReleasedModel(name)
+        self.onnx = onnx
         index = layers.GraphIndex(graph_def)
         inputs = [n.name for n in graph_def.node if n.op == "Placeholder"]
         if len(inputs) != 1:
@@ -145,7 +149,7 @@ class Model:
         outputs["value_name"] = self._named["value"]
         kept = {
             key: getattr(self, key)
-            for key in ("bfloat16", "name", "checkpoint", "metadata", "files")
+            for key in ("bfloat16", "name", "checkpoint", "metadata", "files", "onnx")
         }
         graph = self._graph_def.SerializeToString()
         return _rebuild, (graph, {**outputs, **kept})
@@ -336,6 +340,7 @@ class Model:
             name=f"{self.name}-edited",
             checkpoint=checkpoint,
             metadata=self.metadata,
+            onnx=self.onnx,
         )
 
     def kernels_reading(self, layer: str) -> list[str]:
@@ -347,21 +352,30 @@ class Model:
         return reading_kernels(self._graph_def, self.node_name(layer))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the model, atomically: a `.model.pb` by its ending, or a `.jd`.
+        """Writes the model, atomically.
+
+        Args:
+            path: ends in ".pb" for a Lucid `.model.pb`, in ".onnx" for a model that
+                was loaded from such a file; else a `.jd` checkpoint is written.
 
         Raises:
-            InputError: the parameters are not known, as a `.jd` needs them.
+            InputError: the model does not have what the file needs.
             SaveError: the file cannot be written.
         """
         if os.fspath(path).endswith(".pb"):
             metadata = lucid_model.Metadata(self._named[INPUT], self.image_shape)
             lucid_model.write_model_pb(self._graph_def, path, metadata)
-        elif self.checkpoint is not None:
+        elif os.fspath(path).endswith(".onnx") and self.onnx is not None:
+            self.onnx.save(self._graph_def, path)
+        elif self.checkpoint is not None and not os.fspath(path).endswith(".onnx"):
             save_checkpoint(self.checkpoint, path)
         else:
+            endings = ["'.model.pb'"]
+            endings += ["'.onnx'"] if self.onnx else []
+            endings += ["'.jd'"] if self.checkpoint else []
             raise InputError(
-                f"{self.name!r} is a graph without a checkpoint: save it as .model.pb, "
-                f"not as {os.fspath(path)!r}."
+                f"{self.name!r} cannot be saved as {os.fspath(path)!r}: expected a "
+                f"path that ends in {' or '.join(endings)}."
             )
 
     def graph_def(self) -> tf.GraphDef:
@@ -370,7 +384,9 @@ class Model:
         copy.CopyFrom(self._graph_def)
         return copy
 
-    def layer_function(self, layer: str, targets: Sequence[Target]) -> LayerFunction:
+    def layer_function(
+        self, layer: str, targets: Sequence[ScoreTensor]
+    ) -> LayerFunction:
         """The network from a layer onward to given targets, built once."""
         key = (self.node_name(layer), tuple(targets))
         if key not in self._functions:
