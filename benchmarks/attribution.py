@@ -47,7 +47,7 @@ from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.model.straight_rays import multiplications
 
-ARTICLE = AttributionSettings(rule="right_riemann", n_nodes=10)
+ARTICLE = AttributionSettings(method="integrated_gradients", n_steps=10)
 _CHUNK = 64  # observations whose attributions are in memory at once
 _MANY = 4096
 _FEWER = (256, 1024)
@@ -56,7 +56,7 @@ VARIANTS = ("equal nodes", "equal accuracy", "with bfloat16")
 
 
 def errors(
-    observations: np.ndarray, layers: list[str], n_nodes: int
+    observations: np.ndarray, layers: list[str], n_steps: int
 ) -> dict[str, dict[str, Any]]:
     """Error of the article's rule and the cells of ours that are no worse."""
     model, rounded = (
@@ -69,15 +69,15 @@ def errors(
 
     results: dict[str, dict[str, Any]] = {}
     for layer in layers:
-        reference = integral(model, observations, layer, n_nodes)
+        reference = integral(model, observations, layer, n_steps)
         article = error(model, ARTICLE)
         results[layer] = {"article": article}
         for name, own in (("float32", model), ("bfloat16", rounded)):
-            for n_cells in range(1, 11):
-                own_error = error(own, AttributionSettings(n_nodes=n_cells))
+            for n_steps in range(1, 11):
+                own_error = error(own, AttributionSettings(n_steps=n_steps))
                 if own_error <= article:
                     break
-            results[layer][name] = {"n_cells": n_cells, "error": own_error}
+            results[layer][name] = {"n_steps": n_steps, "error": own_error}
         exact = attribute(model, observations, layer, settings=ARTICLE).values
         same = attribute(rounded, observations, layer, settings=ARTICLE).values
         results[layer]["of_bfloat16_alone"] = distance(same, exact)
@@ -86,10 +86,10 @@ def errors(
 
 def multiplications_of_article(model: Model, layer: str) -> int:
     """Of convolutions and matrix products, for one observation."""
-    function = model.layer_function(layer, [value().target])
+    function = model.layer_function(layer, [value().tensor])
     before = multiplications(model.index, model.graph, (), (function.layer,))
     # Forward to the layer, along the ray, and once more for F(a).
-    along = function.rays.multiplications(ARTICLE.n_nodes)
+    along = function.rays.multiplications(ARTICLE.n_steps)
     return before + along + function.multiplications // 2
 
 
@@ -198,10 +198,10 @@ class Contest:
 
 def variants(found_errors: dict, layers: list[str], n: int) -> dict[str, Any]:
     """Our tasks beside the original's."""
-    article = {"rule": ARTICLE.rule, "n_nodes": ARTICLE.n_nodes}
+    article = {"rule": ARTICLE.method, "n_steps": ARTICLE.n_steps}
     cells = {
         precision: {
-            k: {"n_nodes": found_errors[k][precision]["n_cells"]} for k in layers
+            k: {"n_steps": found_errors[k][precision]["n_steps"]} for k in layers
         }
         for precision in ("float32", "bfloat16")
     }
@@ -341,9 +341,9 @@ def print_results(result: dict[str, Any]) -> None:
             [
                 layer,
                 found["article"],
-                found["float32"]["n_cells"],
+                found["float32"]["n_steps"],
                 found["float32"]["error"],
-                found["bfloat16"]["n_cells"],
+                found["bfloat16"]["n_steps"],
                 found["bfloat16"]["error"],
                 found["of_bfloat16_alone"],
             ]

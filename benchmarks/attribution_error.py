@@ -2,7 +2,7 @@
 
     python -m benchmarks.attribution_error --observations=32
 
-(1) Quadrature: for each layer, rule and number of nodes, four errors of value
+(1) Quadrature: for each layer, rule and number of steps, four errors of value
 attributions against an integral by 512 midpoints, computed from the layer's own
 gradients with no short cut:
 
@@ -28,42 +28,43 @@ from benchmarks.measuring import print_table, sampled_observations, write_result
 from lucid_rl import bundled_checkpoint_path
 from lucid_rl.interpret.accuracy import total_error
 from lucid_rl.interpret.attribution import (
-    RULES,
     Attribution,
     AttributionSettings,
     attribute,
     value,
 )
-from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.multi_path import MultiPathSettings, attribute_along_paths
+from lucid_rl.interpret.nmf import NMF
+from lucid_rl.interpret.quadrature import RULES as QUADRATURES
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 
-NODES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
-MORE_NODES = (*NODES, 40, 80)
+RULES = ("difference_quotients", *QUADRATURES)
+STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
+MORE_STEPS = (*STEPS, 40, 80)
 """For the rules that converge slowly."""
-STATED_ERROR = 0.01
+ERROR_TOLERANCE = 0.01
 """Of mean |F(a) - F(0)|: of a feature's total, and of the gap."""
 OCCLUSIONS = ("zero", "mean")
 
 
 def integral(
-    model: Model, observations: np.ndarray, layer: str, n_nodes: int
+    model: Model, observations: np.ndarray, layer: str, n_steps: int
 ) -> np.ndarray:
     """Value attributions from gradients at many midpoints, with no short cut."""
-    function = model.layer_function(layer, [value().target])
+    function = model.layer_function(layer, [value().tensor])
     points = model.activations(observations, [layer])[layer]
     floats = model.float_observations(observations)
     found = np.empty_like(points)
     for i in range(len(points)):
         total = np.zeros(points.shape[1:], np.float64)
-        for alphas in np.array_split((np.arange(n_nodes) + 0.5) / n_nodes, 16):
+        for alphas in np.array_split((np.arange(n_steps) + 0.5) / n_steps, 16):
             along = points[i] * alphas[:, None, None, None].astype(np.float32)
             seeds = [np.ones(len(alphas), np.float32)]
             seen = np.repeat(floats[i : i + 1], len(alphas), axis=0)
             total += function.gradients(along, seeds, seen)[0].sum(axis=0)
-        found[i] = points[i] * (total / n_nodes)
+        found[i] = points[i] * (total / n_steps)
     return found
 
 
@@ -73,16 +74,16 @@ def distance(found: np.ndarray, reference: np.ndarray) -> float:
 
 
 def errors(
-    found: Attribution, reference: np.ndarray, features: Factorization
+    found: Attribution, reference: np.ndarray, features: NMF
 ) -> dict[str, float]:
     """The four errors of the module's docstring."""
-    assert found.gap is not None
+    assert found.completeness_gap is not None
     change = np.abs(found.totals).mean()
     return {
         "attribution": distance(found.values, reference),
         "channel": total_error(found.values, reference, found.totals),
         "feature": total_error(found.values, reference, found.totals, features),
-        "gap": float(np.abs(found.gap).mean() / change),
+        "gap": float(np.abs(found.completeness_gap).mean() / change),
     }
 
 
@@ -91,43 +92,51 @@ def quadratures(
     observations: np.ndarray,
     layer: str,
     reference: np.ndarray,
-    features: Factorization,
+    features: NMF,
 ) -> list[dict[str, Any]]:
-    """A row for each rule and number of nodes."""
-    function = model.layer_function(layer, [value().target])
+    """A row for each rule and number of steps."""
+    function = model.layer_function(layer, [value().tensor])
     rows = []
     for rule in RULES:
-        way = function.quotients if rule == "secant" else function.rays
-        for n_nodes in NODES if rule == "secant" else MORE_NODES:
-            settings = AttributionSettings(rule=rule, n_nodes=n_nodes)
+        way = function.quotients if rule == "difference_quotients" else function.rays
+        for n_steps in STEPS if rule == "difference_quotients" else MORE_STEPS:
+            settings = _settings(rule, n_steps)
             found = attribute(model, observations, layer, settings=settings)
-            cost = way.multiplications(n_nodes) / function.multiplications
-            row = {"rule": rule, "n_nodes": n_nodes, "cost": cost}
+            cost = way.multiplications(n_steps) / function.multiplications
+            row = {"rule": rule, "n_steps": n_steps, "cost": cost}
             rows.append({**row, **errors(found, reference, features)})
     return rows
 
 
+def _settings(rule: str, n_steps: int) -> AttributionSettings:
+    if rule == "difference_quotients":
+        return AttributionSettings(rule, n_steps)
+    return AttributionSettings("integrated_gradients", n_steps, rule)
+
+
 def cheapest(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any] | None]:
-    """For each rule, and of all, the cheapest row that meets the stated error."""
+    """For each rule, and of all, the cheapest row that meets the error tolerance."""
     found: dict[str, dict[str, Any] | None] = {}
     for rule in (*RULES, "any"):
         good = [
             row
             for row in rows
             if rule in (row["rule"], "any")
-            and max(row["feature"], row["gap"]) <= STATED_ERROR
+            and max(row["feature"], row["gap"]) <= ERROR_TOLERANCE
         ]
         found[rule] = min(good, key=lambda row: row["cost"], default=None)
     return found
 
 
 def methods(
-    model: Model, observations: np.ndarray, layer: str, features: Factorization
+    model: Model, observations: np.ndarray, layer: str, features: NMF
 ) -> dict[str, np.ndarray]:
     """Attributions by each method, f32 [N, H, W, C]."""
     settings = {
         "integrated gradients": AttributionSettings(),
-        "the article's 10 nodes": AttributionSettings(rule="right_riemann", n_nodes=10),
+        "the article's 10 steps": AttributionSettings(
+            method="integrated_gradients", n_steps=10
+        ),
         "gradient x activation": AttributionSettings(method="gradient_x_activation"),
         "gradient": AttributionSettings(method="gradient"),
     }
@@ -166,7 +175,7 @@ def agreement(found: np.ndarray, lost: np.ndarray) -> dict[str, float]:
 
 
 def trust(
-    model: Model, observations: np.ndarray, layer: str, features: Factorization
+    model: Model, observations: np.ndarray, layer: str, features: NMF
 ) -> list[dict[str, Any]]:
     """A row for each method and thing that is taken away."""
     found = methods(model, observations, layer, features)
@@ -178,11 +187,7 @@ def trust(
                 model, observations, layer, settings=settings, features=directions
             ).by_channel()
             for name, values in found.items():
-                reduced = (
-                    values
-                    if directions is None
-                    else directions.reduce_attribution(values)[0]
-                )
+                reduced = values if directions is None else directions.reduce(values)[0]
                 row = {"method": name, "taken": taken, "replaced_by": occlude_with}
                 rows.append({**row, **agreement(reduced.sum(axis=(1, 2)), lost)})
     return rows
@@ -193,16 +198,16 @@ def print_results(result: dict[str, Any]) -> None:
     print_table(
         ["quadrature", "nodes", *keys],
         [
-            [f"{layer} {row['rule']}", row["n_nodes"], *(row[key] for key in keys)]
+            [f"{layer} {row['rule']}", row["n_steps"], *(row[key] for key in keys)]
             for layer, rows in result["quadrature"].items()
             for row in rows
         ],
     )
     print()
     print_table(
-        ["cheapest within the stated error", "nodes", *keys],
+        ["cheapest within the error tolerance", "nodes", *keys],
         [
-            [f"{layer} {rule}", row["n_nodes"], *(row[key] for key in keys)]
+            [f"{layer} {rule}", row["n_steps"], *(row[key] for key in keys)]
             for layer, found in result["cheapest"].items()
             for rule, row in found.items()
             if row is not None
@@ -236,7 +241,7 @@ def main() -> None:
     observations = sampled_observations(
         max(chosen.observations, chosen.trust_observations)
     )
-    result: dict[str, Any] = {**vars(chosen), "stated_error": STATED_ERROR}
+    result: dict[str, Any] = {**vars(chosen), "error_tolerance": ERROR_TOLERANCE}
     result |= {"quadrature": {}, "cheapest": {}, "trust": {}}
     for layer in chosen.layers.split(","):
         few = observations[: chosen.observations]

@@ -36,7 +36,7 @@ from lucid_rl import bundled_checkpoint_path
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.dataset_examples import spatial_examples
 from lucid_rl.interpret.features import fit_features
-from lucid_rl.interpret.nmf import Factorization, NMFSettings, fit_nmf
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.interpret.patches import render_examples
 from lucid_rl.model.loading import load
 
@@ -53,7 +53,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return similarities[scipy.optimize.linear_sum_assignment(-similarities)]
 
 
-def explained(factorization: Factorization, rows: np.ndarray) -> float:
+def explained(factorization: NMF, rows: np.ndarray) -> float:
     rest = rows - factorization.inverse_transform(factorization.transform(rows))
     return 1 - float(np.square(rest).sum() / np.square(rows).sum())
 
@@ -61,9 +61,9 @@ def explained(factorization: Factorization, rows: np.ndarray) -> float:
 def our_features(model_path: str, observations: np.ndarray, layer: str) -> dict:
     """The same as `original.features`, with the article's quadrature."""
     model = load(model_path)
-    article = AttributionSettings(rule="right_riemann", n_nodes=10)
+    article = AttributionSettings(method="integrated_gradients", n_steps=10)
 
-    def fit() -> tuple[Factorization, np.ndarray]:
+    def fit() -> tuple[NMF, np.ndarray]:
         fitted = fit_features(model, observations, layer, attribution=article)
         chunks = np.array_split(observations, -(-len(observations) // 64))
         return fitted, np.concatenate(
@@ -154,7 +154,9 @@ def fits(values: np.ndarray) -> dict[str, Any]:
     rows = rows[rows.any(axis=1)]
     estimator = sklearn.decomposition.NMF(8, init="nndsvd", random_state=0)
     _, reference_time = timed(lambda: estimator.fit(rows))
-    fitted, our_time = timed(lambda: fit_nmf(rows, NMFSettings(max_rows=len(rows))))
+    fitted, our_time = timed(
+        lambda: NMF(settings=NMFSettings(max_rows=len(rows))).fit(rows)
+    )
     result = {
         "rows": len(rows),
         "scikit_learn": {**reference_time, "iterations": estimator.n_iter_},
@@ -165,7 +167,7 @@ def fits(values: np.ndarray) -> dict[str, Any]:
     return result
 
 
-def transforms(fitted: Factorization, rows: np.ndarray) -> dict[str, float]:
+def transforms(fitted: NMF, rows: np.ndarray) -> dict[str, float]:
     """Microseconds per row of three ways to find the weights."""
     estimator = sklearn.decomposition.NMF(fitted.n_features)
     estimator.components_ = fitted.directions
@@ -196,9 +198,9 @@ def samples(
         n_reference: rows that the others are held against; None for all.
     """
 
-    def fit(max_rows: int, seed: int) -> Factorization:
+    def fit(max_rows: int, seed: int) -> NMF:
         chunks = (values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK))
-        return fit_nmf(chunks, NMFSettings(max_rows=max_rows, seed=seed))
+        return NMF(settings=NMFSettings(max_rows=max_rows, seed=seed)).fit(chunks)
 
     whole = fit(n_reference or 2 * values.size, seed=3)
     rng = np.random.default_rng(1)

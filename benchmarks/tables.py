@@ -14,7 +14,7 @@ from benchmarks.measuring import RESULTS, ROOT
 from lucid_rl.files import atomic_open
 
 DOCUMENT = ROOT / "docs" / "attribution.md"
-_NODES = (1, 2, 3, 4, 6, 8, 10, 20)
+_STEPS = (1, 2, 3, 4, 6, 8, 10, 20)
 _COLOUR_STEPS = ("colour", "smooth", "opacity")
 _VARIANTS = {
     "equal nodes": "equal nodes",
@@ -51,17 +51,17 @@ def times(ratio: float) -> str:
 
 
 def quadrature(key: str) -> str:
-    """One kind of error of every rule and number of nodes."""
+    """One kind of error of every rule and number of steps."""
     result = load("attribution_error")
     rows = []
     for layer, found in result["quadrature"].items():
-        errors = {(r["rule"], r["n_nodes"]): r for r in found}
+        errors = {(r["rule"], r["n_steps"]): r for r in found}
         for rule in dict.fromkeys(r["rule"] for r in found):
-            if key == "gap" and rule == "secant":
+            if key == "gap" and rule == "difference_quotients":
                 continue
-            cells = [percent(errors[rule, n][key]) for n in _NODES]
+            cells = [percent(errors[rule, n][key]) for n in _STEPS]
             rows.append([f"{layer} `{rule}`", *cells])
-    return markdown(["cells or nodes", *map(str, _NODES)], rows)
+    return markdown(["steps", *map(str, _STEPS)], rows)
 
 
 def costs() -> str:
@@ -69,28 +69,42 @@ def costs() -> str:
     result = load("attribution_error")
     rows = []
     for layer, found in result["quadrature"].items():
-        cost = {(r["rule"], r["n_nodes"]): r["cost"] for r in found}
-        for rule, name in (("secant", "`secant`"), ("midpoint", "the others")):
-            rows.append([f"{layer} {name}", *(f"{cost[rule, n]:.1f}" for n in _NODES)])
-    return markdown(["cells or nodes", *map(str, _NODES)], rows)
+        cost = {(r["rule"], r["n_steps"]): r["cost"] for r in found}
+        for rule, name in (
+            ("difference_quotients", "difference quotients"),
+            ("midpoint", "the others"),
+        ):
+            rows.append([f"{layer} {name}", *(f"{cost[rule, n]:.1f}" for n in _STEPS)])
+    return markdown(["steps", *map(str, _STEPS)], rows)
 
 
 def cheapest() -> str:
-    """The cheapest of each rule within the stated error."""
+    """The cheapest of each rule within the error tolerance."""
     result = load("attribution_error")
     rows = []
     for layer, found in result["cheapest"].items():
         rows.append([layer])
-        for rule in ("secant", "midpoint", "gauss_legendre", "right_riemann"):
+        for rule in (
+            "difference_quotients",
+            "midpoint",
+            "gauss_legendre",
+            "right_riemann",
+        ):
             row = found[rule]
             tried = [r for r in result["quadrature"][layer] if r["rule"] == rule]
             rows[-1].append(
-                f"{row['n_nodes']} ({row['cost']:.1f})"
+                f"{row['n_steps']} ({row['cost']:.1f})"
                 if row
-                else f"over {max(r['n_nodes'] for r in tried)}"
+                else f"over {max(r['n_steps'] for r in tried)}"
             )
     return markdown(
-        ["layer", "`secant`", "`midpoint`", "`gauss_legendre`", "`right_riemann`"],
+        [
+            "layer",
+            "difference quotients",
+            "`midpoint`",
+            "`gauss_legendre`",
+            "`right_riemann`",
+        ],
         rows,
     )
 
@@ -132,8 +146,8 @@ def bfloat16() -> str:
         [
             layer,
             percent(found["article"]),
-            f"{found['float32']['n_cells']}: {percent(found['float32']['error'])}",
-            f"{found['bfloat16']['n_cells']}: {percent(found['bfloat16']['error'])}",
+            f"{found['float32']['n_steps']}: {percent(found['float32']['error'])}",
+            f"{found['bfloat16']['n_steps']}: {percent(found['bfloat16']['error'])}",
             percent(found["of_bfloat16_alone"]),
         ]
         for layer, found in result.items()

@@ -29,13 +29,8 @@ from lucid_rl.editing.feature_naming import (
 from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES
 from lucid_rl.games.registry import describe, game_settings
-from lucid_rl.interpret.factorization import (
-    Factorization,
-    load_factorization,
-    save_factorization,
-)
 from lucid_rl.interpret.features import fit_features
-from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, ObservationSettings
@@ -146,16 +141,16 @@ def _sampled(model: Model) -> Observations:
     return sample_labelled_observations(model, game, settings, _SEED.value)
 
 
-def _kept_features(chosen: list[int]) -> Factorization | None:
+def _kept_features(chosen: list[int]) -> NMF | None:
     if not _FACTORIZATION.value:
         return None
-    kept = load_factorization(_FACTORIZATION.value)
+    kept = NMF.load(_FACTORIZATION.value)
     # Whether the file fits shows before anything is sampled.
     feature_directions(kept, chosen or [0], _LAYER.value)
     return kept
 
 
-def _fitted(model: Model, sampled: Observations | None) -> Factorization:
+def _fitted(model: Model, sampled: Observations | None) -> NMF:
     assert sampled is not None  # The caller samples where there is no file.
     factorization = fit_features(
         model,
@@ -165,7 +160,7 @@ def _fitted(model: Model, sampled: Observations | None) -> Factorization:
         model_name=str(_MODEL.value),
     )
     if _SAVE_FACTORIZATION.value:
-        save_factorization(factorization, _SAVE_FACTORIZATION.value)
+        factorization.save(_SAVE_FACTORIZATION.value)
     return factorization
 
 

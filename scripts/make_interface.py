@@ -67,18 +67,18 @@ _OBSERVATION_INTERVAL = flags.DEFINE_integer(
     "Steps between two observations of one environment.",
     lower_bound=1,
 )
-_STATED_ERROR = flags.DEFINE_float(
-    "stated_error",
-    _DEFAULT.stated_error,
+_ERROR_TOLERANCE = flags.DEFINE_float(
+    "error_tolerance",
+    _DEFAULT.error_tolerance,
     "Error of features' totals, relative to the output's mean change, that each "
-    "layer's attributions take as many cells as they need for.",
+    "layer's attributions take as many steps as they need for.",
     lower_bound=0.0,
     upper_bound=1.0,
 )
-_N_NODES = flags.DEFINE_integer(
-    "n_nodes",
+_ATTRIBUTION_STEPS = flags.DEFINE_integer(
+    "attribution_steps",
     None,
-    "Cells of the quadrature at every layer, whatever their error.",
+    "Steps of the attributions at every layer, whatever their error.",
     lower_bound=1,
 )
 _GAME = flags.DEFINE_string(
@@ -157,9 +157,9 @@ def _settings() -> InterfaceSettings:
         ),
         attribution=dataclasses.replace(
             _DEFAULT.attribution,
-            n_nodes=_N_NODES.value or _DEFAULT.attribution.n_nodes,
+            n_steps=_ATTRIBUTION_STEPS.value or _DEFAULT.attribution.n_steps,
         ),
-        stated_error=0 if _N_NODES.value else _STATED_ERROR.value,
+        error_tolerance=0 if _ATTRIBUTION_STEPS.value else _ERROR_TOLERANCE.value,
         nmf=dataclasses.replace(
             _DEFAULT.nmf, n_features=_N_FEATURES.value, seed=_SEED.value
         ),

@@ -95,7 +95,7 @@ class Run:
         return start[0].T, start[1], end.weights.T, end.directions
 
     def small_transform(self, n=None):
-        fitted = nmf.Factorization(self.g["nmfsmall_H"])
+        fitted = nmf.NMF.from_directions(self.g["nmfsmall_H"])
         return fitted.transform(self.g["nmfsmall_X"][:n])
 
     @functools.cached_property
@@ -111,7 +111,7 @@ class Run:
 
     @functools.cached_property
     def reduced(self):
-        return self.layer_nmf("2b").reducer.reduce_attribution(self.value_attr)
+        return self.layer_nmf("2b").reducer.reduce(self.value_attr)
 
     def multi_path(self, name, target, layer, max_paths=None, steps=10, **options):
         np.random.seed(0)
@@ -579,10 +579,10 @@ def test_scalars(run):
 
 def test_fits_end_alike(run):
     rows = run.g["nmfsmall_X"]
-    small = nmf.fit_nmf(rows, nmf.NMFSettings(n_features=4))
-    assert abs(small.fit["n_iterations"] - run.meta["nmfsmall_n_iter"]) <= 1
+    small = nmf.NMF(n_features=4).fit(rows)
+    assert abs(small.fit_info["n_iterations"] - run.meta["nmfsmall_n_iter"]) <= 1
     error = np.sqrt((1 - small.explained) * np.square(rows).sum())
     np.testing.assert_allclose(error, run.meta["nmfsmall_err"], rtol=1e-4)
     for layer in ("2b", "3a", "4a"):
-        fit = run.layer_nmf(layer).reducer.fit
+        fit = run.layer_nmf(layer).reducer.fit_info
         assert abs(fit["n_iterations"] - run.meta[f"nmf{layer}_attr_n_iter"]) <= 1

@@ -89,7 +89,10 @@ def test_attributions_show_where_they_are_and_their_error(model_a, golden):
     html = found._repr_html_()
     assert len(images(html)) == 4
     assert "of value" in html and "of logit_3" in html
-    assert f"total {found.totals[1, 1]:+.3f}, gap {found.gap[1, 1]:+.1e}" in html
+    assert (
+        f"total {found.totals[1, 1]:+.3f}, gap {found.completeness_gap[1, 1]:+.1e}"
+        in html
+    )
     # Blue where attribution is positive, orange where it is negative.
     positions = found.values[0, 0].sum(axis=-1)
     picture = np.asarray(images(html)[0]).astype(int)

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import InputError, SettingsError
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.kernels import reading_kernels
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
@@ -39,7 +39,7 @@ class EditSettings:
 
 
 def feature_directions(
-    factorization: Factorization, features: Sequence[int], layer: str
+    factorization: NMF, features: Sequence[int], layer: str
 ) -> np.ndarray:
     """Chooses features' directions from a factorization that was fitted at `layer`.
 

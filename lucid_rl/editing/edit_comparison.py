@@ -15,7 +15,7 @@ import numpy as np
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint
 from lucid_rl.errors import InputError, ModelError
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.kernels import reading_kernels
 from lucid_rl.model.loading import load
 from lucid_rl.model.projection import project_out
@@ -163,7 +163,7 @@ def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
 
 
 def match_edit(
-    found: FoundEdit, original: Checkpoint, edited: Checkpoint, features: Factorization
+    found: FoundEdit, original: Checkpoint, edited: Checkpoint, features: NMF
 ) -> MatchedEdit:
     """Makes the same edit with the feature that comes closest, and compares kernels.
 

@@ -9,7 +9,8 @@ from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.registry import check_actions, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.feature_set import feature_responses
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import (
     Observations,
@@ -58,7 +59,7 @@ def sample_labelled_observations(
 
 
 def measure_features(
-    model: Model, factorization: Factorization, sampled: Observations
+    model: Model, factorization: NMF, sampled: Observations
 ) -> FeatureObjects:
     """Compares features' responses with where objects are.
 
@@ -73,10 +74,6 @@ def measure_features(
     """
     if sampled.states is None:
         raise InputError("the observations come without states; sample with states")
-    responses = []
-    for start in range(0, len(sampled), _BATCH):
-        batch = sampled.observations[start : start + _BATCH]
-        activations = model.activations(batch, [factorization.layer])
-        responses.append(factorization.transform(activations[factorization.layer]))
+    responses = feature_responses(model, sampled.observations, factorization)
     maps = batch_object_maps(sampled.states, _MAP_SIZE)
-    return compare_with_objects(np.concatenate(responses), maps, OBJECT_CLASSES)
+    return compare_with_objects(responses, maps, OBJECT_CLASSES)

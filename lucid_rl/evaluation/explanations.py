@@ -9,7 +9,7 @@ import numpy as np
 from lucid_rl.editing.counterfactual import values_without
 from lucid_rl.evaluation.moments import Moment
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.model import Model
 
 
@@ -88,7 +88,7 @@ def explain(
     model: Model,
     moments: Sequence[Moment],
     observations: np.ndarray,
-    factorization: Factorization,
+    factorization: NMF,
     settings: AttributionSettings | None = None,
 ) -> list[Explanation]:
     """Finds which features changed at moments, and what is left without them.
@@ -110,7 +110,7 @@ def explain(
     flat = observations.reshape(-1, *observations.shape[2:])
     layer = factorization.layer
     # [M, 2, K] and [M, 2], the moment first.
-    features, residuals = factorization.reduce_attribution(
+    features, residuals = factorization.reduce(
         attribute(model, flat, layer, settings=settings).values
     )
     totals = features.sum(axis=(1, 2), dtype=np.float64).reshape(len(moments), 2, -1)

@@ -27,14 +27,10 @@ from lucid_rl.evaluation.verdicts import ROWS
 from lucid_rl.files import atomic_open
 from lucid_rl.games.registry import engine_version, make_game, saves_states
 from lucid_rl.interpret.attribution import attribute
-from lucid_rl.interpret.factorization import (
-    Factorization,
-    load_factorization,
-    save_factorization,
-)
 from lucid_rl.interpret.feature_sheet import feature_sheet
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import one_hotness, top_share
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, sample_observations
@@ -56,7 +52,7 @@ class Removed:
             that is.
     """
 
-    features: Factorization
+    features: NMF
     choice: Choice | GivenChoice
 
     def edit(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -133,7 +129,7 @@ def search_features(
         _keep(found, folder, identity)
     given = {
         row: Removed(
-            load_factorization(_features_path(folder, chosen.layer)),
+            NMF.load(_features_path(folder, chosen.layer)),
             GivenChoice(str(ROWS[row].object_class), chosen.features),
         )
         for row, chosen in settings.remove.items()
@@ -154,14 +150,14 @@ def _search(
         for layer in settings.layers
     ]
     for found in features:
-        save_factorization(found, _features_path(folder, found.layer))
+        found.save(_features_path(folder, found.layer))
         _draw(model, found, sampled, folder)
     measured = []
     if saves_states(settings.game):
         measured = [_measure(model, found, sampled, folder) for found in features]
     first = features[0]
     attributions = attribute(model, sampled.observations[:_N_SPARSITY], first.layer)
-    reduced, _ = first.reduce_attribution(attributions.values)
+    reduced, _ = first.reduce(attributions.values)
     return FeatureSearch(
         removed={
             row: _choose(features, measured, object_class, settings.seed)
@@ -196,7 +192,7 @@ def _objects(settings: ComparisonSettings) -> dict[str, str]:
 
 def _draw(
     model: Model,
-    features: Factorization,
+    features: NMF,
     sampled: Observations,
     folder: pathlib.Path,
 ) -> None:
@@ -212,7 +208,7 @@ def _features_path(folder: pathlib.Path, layer: str) -> pathlib.Path:
 
 def _measure(
     model: Model,
-    features: Factorization,
+    features: NMF,
     sampled: Observations,
     folder: pathlib.Path,
 ) -> FeatureObjects:
@@ -223,7 +219,7 @@ def _measure(
 
 
 def _choose(
-    features: Sequence[Factorization],
+    features: Sequence[NMF],
     measured: Sequence[FeatureObjects],
     object_class: str,
     seed: int,
@@ -273,7 +269,7 @@ def _read_kept(folder: pathlib.Path, identity: dict) -> FeatureSearch | None:
         return FeatureSearch(
             removed={
                 row: Removed(
-                    load_factorization(_features_path(folder, removed["layer"])),
+                    NMF.load(_features_path(folder, removed["layer"])),
                     Choice.from_dict(removed["choice"]),
                 )
                 for row, removed in content["features_removed"].items()

@@ -22,10 +22,9 @@ from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.evaluation.article import article_numbers
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import attribute
-from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import matched_cosines, one_hotness, top_share
-from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import read_observations
@@ -141,7 +140,7 @@ def measure_layer(
     layer: str,
     n_sparsity: int,
     nmf: NMFSettings,
-) -> tuple[dict[str, float], Factorization]:
+) -> tuple[dict[str, float], NMF]:
     """Measures a layer's features on a model's observations.
 
     Args:
@@ -158,7 +157,7 @@ def measure_layer(
     parts = [observations, observations[0::2], observations[1::2]]
     whole, first, second = (fit_features(model, part, layer, nmf=nmf) for part in parts)
     shown = observations[:n_sparsity]
-    reduced, _ = whole.reduce_attribution(attribute(model, shown, layer).values)
+    reduced, _ = whole.reduce(attribute(model, shown, layer).values)
     cosines = matched_cosines(first.directions, second.directions)
     measures = {
         "consistency": float(np.mean(cosines)),

@@ -24,9 +24,9 @@ from scipy.special import softmax
 from lucid_rl.editing.feature_naming import measure_features
 from lucid_rl.editing.feature_objects import FeatureObjects
 from lucid_rl.errors import InputError, SettingsError
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.interpret.visualization.receptive_field import receptive_window
-from lucid_rl.model.layer_function import Target
+from lucid_rl.model.layer_function import ScoreTensor
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations
 
@@ -98,7 +98,7 @@ class Hallucination:
 def find_hallucinations(
     model: Model,
     sampled: Observations,
-    factorization: Factorization,
+    factorization: NMF,
     detectors: Mapping[int, str],
     usual: FeatureObjects,
     settings: HallucinationSettings | None = None,
@@ -254,7 +254,7 @@ def _within(
 def _worth(
     model: Model,
     observations: np.ndarray,
-    factorization: Factorization,
+    factorization: NMF,
     grid: tuple[int, ...],
     places: list[tuple[int, int, tuple[int, int], float]],
 ) -> list[tuple[float, float]]:
@@ -264,7 +264,9 @@ def _worth(
     those beside it.
     """
     layer = factorization.layer
-    function = model.layer_function(layer, (Target("value"), Target("logits")))
+    function = model.layer_function(
+        layer, (ScoreTensor("value"), ScoreTensor("logits"))
+    )
     found = []
     for start in range(0, len(places), _BATCH):
         batch = places[start : start + _BATCH]

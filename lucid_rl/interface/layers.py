@@ -11,12 +11,12 @@ from lucid_rl.interface.quantization import LEVELS, frame_scales, quantize
 from lucid_rl.interface.settings import INPUT_LAYER, ExampleSettings
 from lucid_rl.interpret.attribution import (
     AttributionSettings,
-    Output,
+    Target,
     attribute,
     logit,
     value,
 )
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
@@ -35,7 +35,7 @@ def layer_part(
     lengths: Sequence[int],
     settings: AttributionSettings,
     *,
-    factorization: Factorization | None,
+    factorization: NMF | None,
     error: float | None = None,
     n_actions: int | None = None,
     examples: tuple[np.ndarray, ExampleSettings] | None = None,
@@ -110,8 +110,8 @@ def layer_part(
         arrays["completeness"] = completeness[0] if n_actions is None else completeness
         gaps = np.abs(completeness[..., 0] - completeness[..., 1])
         meta["quadrature"] = {
-            "rule": settings.rule,
-            "n_nodes": settings.n_nodes,
+            "rule": settings.method,
+            "n_nodes": settings.n_steps,
             "error": error,
             "mean_gap": float(gaps.mean()),
             "mean_total": float(np.abs(completeness[..., 1]).mean()),
@@ -132,26 +132,26 @@ def _attributions(
     model: Model,
     layer: str,
     frames: np.ndarray,
-    outputs: list[Output],
+    outputs: list[Target],
     settings: AttributionSettings,
-    factorization: Factorization,
+    factorization: NMF,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maps f32 [O, K + 1, n, H, W] and completeness f32 [O, n, 2]."""
-    found = attribute(model, frames, layer, outputs, settings)
+    found = attribute(model, frames, layer, outputs, settings=settings)
     shape = found.values.shape  # [O, n, H, W, C]
     maps = np.empty((shape[0], factorization.n_features + 1, *shape[1:4]), np.float32)
     for i, values in enumerate(found.values):
-        features, maps[i, -1] = factorization.reduce_attribution(values)
+        features, maps[i, -1] = factorization.reduce(values)
         maps[i, :-1] = np.moveaxis(features, -1, 0)
-    sums = found.totals + found.gap
+    sums = found.totals + found.completeness_gap
     return maps, np.stack([sums, found.totals], axis=-1)
 
 
 def _gradients(
-    model: Model, layer: str, frames: np.ndarray, outputs: list[Output]
+    model: Model, layer: str, frames: np.ndarray, outputs: list[Target]
 ) -> np.ndarray:
     """Gradients by channel, f32 [O, C, n, H, W], of observations in [0, 1]."""
-    function = model.layer_function(layer, [output.target for output in outputs])
+    function = model.layer_function(layer, [target.tensor for target in outputs])
     shapes = function.target_shapes()
     frames = model.check_observations(frames)
     height, width, channels = model.layer_shape(layer)

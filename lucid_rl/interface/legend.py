@@ -10,19 +10,17 @@ from lucid_rl.interpret.dataset_examples import (
     diverse_examples,
     spatial_examples,
 )
-from lucid_rl.interpret.nmf import Factorization
+from lucid_rl.interpret.feature_set import feature_responses
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.interpret.patches import rescale_opacity
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
-
-# Observations whose activations are held at once.
-_CHUNK_OBSERVATIONS = 64
 
 
 def legend_arrays(
     model: Model,
     layer: str,
-    factorization: Factorization,
+    factorization: NMF,
     observations: np.ndarray,
     settings: ExampleSettings,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -38,7 +36,9 @@ def legend_arrays(
     Returns:
         Meta and arrays for the layer's part (docs/bundle_format.md).
     """
-    responses = _responses(model, layer, factorization, observations)
+    responses = np.moveaxis(
+        feature_responses(model, observations, factorization), -1, 0
+    )
     side = min(settings.thumbnail_side, int(np.sqrt(len(observations))))
     sizes = {
         multiple: tuple(int(n * multiple + 0.5) for n in responses.shape[2:])
@@ -63,6 +63,12 @@ def legend_arrays(
         arrays[f"map{multiple:g}_weight"] = np.stack(
             [_opacity(grid, max_scale=10.0) for grid in grids]
         )
+        largest = np.array([grid.weights.max() or 1 for grid in grids], np.float32)
+        weights = np.stack([grid.weights for grid in grids])
+        arrays[f"map{multiple:g}_largest"] = largest
+        arrays[f"map{multiple:g}_value"] = np.rint(
+            65_535 * np.clip(weights / largest[:, None, None], 0, 1)
+        ).astype(np.uint16)
     meta = {
         "thumbnail": {"rows": side, "columns": side},
         "maps": [
@@ -93,21 +99,3 @@ def _opacity(grid: ExampleGrid, max_scale: float) -> np.ndarray:
     image[..., 3] = grid.weights / largest
     opacity = rescale_opacity(image, max_scale=max_scale, keep_zeros=True)[..., 3]
     return np.rint(opacity * 255).astype(np.uint8)
-
-
-def _responses(
-    model: Model,
-    layer: str,
-    factorization: Factorization,
-    observations: np.ndarray,
-) -> np.ndarray:
-    """How strongly each feature responds, f32 [K, N, H, W]."""
-    height, width, _ = model.layer_shape(layer)
-    shape = (factorization.n_features, len(observations), height, width)
-    responses = np.empty(shape, np.float32)
-    starts = range(0, len(observations), _CHUNK_OBSERVATIONS)
-    for start in progress(starts, f"{layer}: responses to the dataset"):
-        rows = slice(start, start + _CHUNK_OBSERVATIONS)
-        activations = model.activations(observations[rows], [layer])[layer]
-        responses[:, rows] = np.moveaxis(factorization.transform(activations), -1, 0)
-    return responses

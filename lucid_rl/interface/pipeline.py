@@ -23,8 +23,8 @@ from lucid_rl.interface.settings import INPUT_LAYER, InterfaceSettings
 from lucid_rl.interface.stages import StageCache
 from lucid_rl.interpret.accuracy import settings_within
 from lucid_rl.interpret.attribution import AttributionSettings
-from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.features import fit_features
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 
@@ -187,7 +187,7 @@ class _Job:
         inputs = {"model": source.digest, "frames": self.samples.frames_digest}
         return self.cache.get(f"policy/{key}", inputs, make)
 
-    def _features(self, source: Model, layer: str) -> Factorization:
+    def _features(self, source: Model, layer: str) -> NMF:
         settings = self.settings
         n_channels = source.layer_shape(layer)[-1]
         n_features = min(settings.nmf.n_features, n_channels)
@@ -209,25 +209,20 @@ class _Job:
                 attribution=settings.attribution,
                 positions=settings.fit_positions,
             )
-            meta = {"explained": found.explained, "fit": found.fit}
+            meta = {"explained": found.explained, "fit": found.fit_info}
             return Part.encode(
                 f"features/{layer}", meta, {"directions": found.directions}
             )
 
         part = self.cache.get(f"features/{source.digest[:8]}/{layer}", inputs, make)
-        return Factorization(
-            part.array("directions"),
-            layer=layer,
-            explained=part.meta["explained"],
-            fit=part.meta["fit"],
-        )
+        return NMF.from_directions(part.array("directions"), layer=layer)
 
     def _quadrature(
-        self, key: str, source: Model, factorization: Factorization
+        self, key: str, source: Model, factorization: NMF
     ) -> tuple[AttributionSettings, float | None]:
         """How a layer's attributions are computed, and their error if it is known."""
         settings = self.settings
-        if not settings.stated_error:
+        if not settings.error_tolerance:
             return settings.attribution, None
         layer = factorization.layer
         inputs = {
@@ -235,7 +230,7 @@ class _Job:
             "frames": self.samples.frames_digest,
             "directions": factorization.directions.tolist(),
             "attribution": settings.attribution,
-            "stated_error": settings.stated_error,
+            "error_tolerance": settings.error_tolerance,
         }
         name = f"quadrature/{key}/{layer}"
 
@@ -243,17 +238,17 @@ class _Job:
             n = min(_JUDGED_FRAMES, len(self.frames))
             rows = np.linspace(0, len(self.frames) - 1, n).round().astype(int)
             found, error = settings_within(
-                settings.stated_error,
+                settings.error_tolerance,
                 source,
                 self.frames[rows],
                 layer,
                 settings=settings.attribution,
                 features=factorization,
             )
-            return Part.encode(name, {"n_nodes": found.n_nodes, "error": error}, {})
+            return Part.encode(name, {"n_steps": found.n_steps, "error": error}, {})
 
         found = self.cache.get(name, inputs, make).meta
-        chosen = dataclasses.replace(settings.attribution, n_nodes=found["n_nodes"])
+        chosen = dataclasses.replace(settings.attribution, n_steps=found["n_steps"])
         return chosen, found["error"]
 
     def _layer(

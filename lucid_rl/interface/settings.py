@@ -70,9 +70,9 @@ class InterfaceSettings:
         observations: how observations for features and examples are sampled.
         trajectories: how trajectories are sampled.
         attribution: how attributions are computed.
-        stated_error: error of features' totals, relative to the output's mean change,
-            that each layer's attributions take as many cells as they need for; 0:
-            `attribution.n_nodes` cells.
+        error_tolerance: of features' totals, relative to the target's mean change,
+            that each layer's attributions take as many steps as they need for; 0:
+            `attribution.n_steps` steps.
         nmf: how features are found.
         fit_positions: positions whose attributions features are fitted to, at most;
             NMF itself samples `nmf.max_rows` of them.
@@ -110,9 +110,9 @@ class InterfaceSettings:
         default_factory=TrajectorySettings
     )
     attribution: AttributionSettings = dataclasses.field(
-        default_factory=AttributionSettings
+        default_factory=lambda: AttributionSettings(n_steps=4)
     )
-    stated_error: float = 0.01
+    error_tolerance: float = 0.01
     nmf: NMFSettings = dataclasses.field(
         default_factory=lambda: NMFSettings(order="share")
     )
@@ -125,9 +125,9 @@ class InterfaceSettings:
             raise SettingsError(
                 f"encoding is one of {ENCODINGS}, not {self.encoding!r}"
             )
-        if not 0 <= self.stated_error < 1:
+        if not 0 <= self.error_tolerance < 1:
             raise SettingsError(
-                f"stated_error={self.stated_error}: expected a share of 0 to 1"
+                f"error_tolerance={self.error_tolerance}: expected a share of 0 to 1"
             )
         if self.fit_positions < 1:
             raise SettingsError(
@@ -171,7 +171,7 @@ class InterfaceSettings:
                 self.observations, n_envs=16, n_per_env=16, interval=32
             ),
             trajectories=dataclasses.replace(self.trajectories, n_envs=2, n_steps=64),
-            attribution=dataclasses.replace(self.attribution, n_nodes=2),
-            stated_error=0,
+            attribution=dataclasses.replace(self.attribution, n_steps=2),
+            error_tolerance=0,
             fit_positions=100_000,
         )

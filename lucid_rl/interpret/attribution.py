@@ -1,57 +1,59 @@
-"""Attribution of the network's outputs to the activations of a layer.
+"""Attribution of the network's value or policy to the activations of a layer.
 
-Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365) on hidden layers,
-from 0 to the activation a, as in the article: attr = a * integral over alpha in
-[0, 1] of dF/da at alpha * a. The attributions of one observation should sum to
-F(a) - F(0); by how much they miss it is the completeness gap. Gradients, gradient
-times activation and occlusion go through the same call, for comparison.
+Along the straight-line path from 0 to the activation a, as in the article: integrated
+gradients (Sundararajan et al. 2017, arXiv 1703.01365), attr = a * integral over alpha
+in [0, 1] of dF/da at alpha * a. The attributions of one observation should sum to
+F(a) - F(0), which is called completeness; by how much they miss it is the completeness
+gap. Gradients, gradient times activation and occlusion are there for comparison.
 """
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
 from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
-from lucid_rl.interpret.occlusion import FeatureSet, Occluder
-from lucid_rl.interpret.outputs import (
-    Output,
+from lucid_rl.interpret.feature_set import FeatureSet
+from lucid_rl.interpret.occlusion import Occluder
+from lucid_rl.interpret.quadrature import RULES, quadrature
+from lucid_rl.interpret.targets import (
+    Target,
     custom,
     direction,
     logit,
-    logit_group,
-    output_list,
+    logits,
+    target_list,
     value,
 )
-from lucid_rl.interpret.quadrature import RULES as NODE_RULES
-from lucid_rl.interpret.quadrature import quadrature
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.layer_function import LayerFunction
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
+from lucid_rl.validation import at_least, check_fields, none, one_of
 
 __all__ = [
     "METHODS",
-    "RULES",
     "Attribution",
     "AttributionSettings",
-    "Output",
+    "Target",
     "attribute",
-    "attribute_layers",
     "custom",
     "direction",
     "logit",
-    "logit_group",
+    "logits",
     "value",
 ]
 
-METHODS = (
+Method = Literal[
+    "difference_quotients",
     "integrated_gradients",
     "gradient_x_activation",
     "gradient",
     "occlusion",
-)
-RULES = ("secant", *NODE_RULES)
+]
+METHODS: tuple[str, ...] = get_args(Method)
+_COMPLETE = ("difference_quotients", "integrated_gradients", "gradient_x_activation")
 _N_SHOWN = 6  # observations of an attribution in a notebook
 
 
@@ -60,67 +62,64 @@ class AttributionSettings:
     """How attributions are computed.
 
     Attributes:
-        method: one of `METHODS`.
-        rule: how integrated gradients are integrated, one of `RULES`. "secant" takes
-            difference quotients over n_nodes equal cells of the ray, cut finer in the
-            later parts of the network; it leaves no completeness gap and comes
-            closest to the integral for its cost. The others take gradients at
-            n_nodes points of the ray; the article's is "right_riemann" with 10.
-        n_nodes: cells or points.
+        method: "difference_quotients" integrates along the straight-line path from 0
+            to the activation by difference quotients over n_steps equal segments:
+            DeepLIFT's rescale rule (arXiv 1704.02685) on each segment, with the
+            segment's start as reference. Its completeness gap is rounding error, and
+            of the methods here it comes closest to the integral for its cost.
+            "integrated_gradients" takes gradients at n_steps points of the path; with
+            the default quadrature and 10 steps it is the article's. The others do not
+            integrate: "gradient_x_activation", "gradient", and "occlusion" (the loss
+            of the target without a channel or feature).
+        n_steps: segments, or points, of the path.
+        quadrature: of "integrated_gradients": "right_riemann" (the article's),
+            "midpoint" or "gauss_legendre".
         occlude_with: "zero" or "mean" (over the observations given): what occlusion
             puts in place of a channel or feature.
-        memory_bytes: bound of the arrays of one pass, results and the network aside.
+        memory_bytes: limit of the arrays of one pass, results and the network aside.
         batch_size: observations per pass; None takes what memory_bytes allows.
     """
 
-    method: str = "integrated_gradients"
-    rule: str = "secant"
-    n_nodes: int = 4
-    occlude_with: str = "zero"
+    method: Method = "difference_quotients"
+    n_steps: int = 10
+    quadrature: Literal["right_riemann", "midpoint", "gauss_legendre"] = "right_riemann"
+    occlude_with: Literal["zero", "mean"] = "zero"
     memory_bytes: int = BATCH_BYTES
     batch_size: int | None = None
 
     def __post_init__(self):
         """Raises SettingsError where a setting is out of range."""
-        for name, allowed in (
-            ("method", METHODS),
-            ("rule", RULES),
-            ("occlude_with", ("zero", "mean")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise SettingsError(
-                    f"{name} is {getattr(self, name)!r}: expected one of "
-                    f"{', '.join(allowed)}."
-                )
-        for name in ("n_nodes", "memory_bytes", "batch_size"):
-            number = getattr(self, name)
-            whole = isinstance(number, int | np.integer) and number >= 1
-            if number is not None and not whole:
-                raise SettingsError(
-                    f"{name} is {number!r}: expected a whole number of at least 1."
-                )
+        check_fields(
+            self,
+            method=one_of(METHODS),
+            n_steps=at_least(1),
+            quadrature=one_of(RULES),
+            occlude_with=one_of(("zero", "mean")),
+            memory_bytes=at_least(1),
+            batch_size=none() | at_least(1),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class Attribution:
-    """Attributions with their error.
+    """Attributions with their completeness gap.
 
     Attributes:
         layer: what is attributed to, as it was asked for.
-        outputs: names of what is attributed.
-        values: f32 [N, *layer shape], or [O, N, *layer shape] where several outputs
-            were asked for; the fields below then have the same leading O. Occlusion
-            has one value for each channel or feature, [N, 1, 1, C].
+        targets: names of what is attributed.
+        values: f32 [N, *layer shape], or [T, N, *layer shape] for a list of targets;
+            the fields below then have the same leading T. Occlusion has one value for
+            each channel or feature, [N, 1, 1, C].
         totals: f32 [N], F(a) - F(0).
-        gap: f32 [N], the sum of values less totals; None for the methods whose values
-            are not meant to add up.
+        completeness_gap: f32 [N], the sum of values less totals (captum's convergence
+            delta); None for the methods whose values are not meant to add up.
     """
 
     layer: str
-    outputs: tuple[str, ...]
+    targets: tuple[str, ...]
     values: np.ndarray
     totals: np.ndarray
-    gap: np.ndarray | None
+    completeness_gap: np.ndarray | None
 
     def by_channel(self) -> np.ndarray:
         """Sums over positions, f32 [..., N, C]."""
@@ -128,17 +127,18 @@ class Attribution:
         return self.values.sum(axis=positions)
 
     def relative_gap(self) -> np.ndarray:
-        """Mean |gap| over mean |total|, for each output; f32 scalar or [O].
+        """Mean |completeness gap| over mean |total| for each target; f32 scalar or [T].
 
-        For the rule "secant" it is rounding error at any number of cells, and no
+        For difference quotients it is rounding error at any number of steps, and no
         measure of how close to the integral the values are.
 
         Raises:
             SettingsError: the method's values are not meant to add up.
         """
-        if self.gap is None:
+        if self.completeness_gap is None:
             raise SettingsError("only attributions that add up have a gap.")
-        return np.abs(self.gap).mean(axis=-1) / np.abs(self.totals).mean(axis=-1)
+        gap = np.abs(self.completeness_gap).mean(axis=-1)
+        return gap / np.abs(self.totals).mean(axis=-1)
 
     def __repr__(self) -> str:
         return notebook.summary(self)
@@ -147,11 +147,12 @@ class Attribution:
         several = self.totals.ndim == 2
         values = self.values if several else self.values[None]
         totals = np.atleast_2d(self.totals)
-        gaps = None if self.gap is None else np.atleast_2d(self.gap)
+        gap = self.completeness_gap
+        gaps = None if gap is None else np.atleast_2d(gap)
         parts = [
             notebook.text(f"Attribution to layer {self.layer}, {values.shape[1:]}")
         ]
-        for i, name in enumerate(self.outputs):
+        for i, name in enumerate(self.targets):
             figures = []
             for n, total in enumerate(totals[i, :_N_SHOWN]):
                 caption = f"observation {n}\ntotal {total:+.3f}"
@@ -166,80 +167,113 @@ class Attribution:
         return "".join(parts)
 
 
+@overload
 def attribute(
-    model: Model,
+    model: Any,
     observations: np.ndarray,
     layer: str,
-    outputs: Output | Sequence[Output] | None = None,
-    settings: AttributionSettings | None = None,
-    features: FeatureSet | None = None,
-) -> Attribution:
-    """Attributes outputs of the network to a layer's activations.
+    target: Target | Sequence[Target] | None = ...,
+    *,
+    method: Method | None = ...,
+    n_steps: int | None = ...,
+    settings: AttributionSettings | None = ...,
+    features: FeatureSet | None = ...,
+) -> Attribution: ...
+
+
+@overload
+def attribute(
+    model: Any,
+    observations: np.ndarray,
+    layer: Sequence[str],
+    target: Target | Sequence[Target] | None = ...,
+    *,
+    method: Method | None = ...,
+    n_steps: int | None = ...,
+    settings: AttributionSettings | None = ...,
+    features: FeatureSet | None = ...,
+) -> dict[str, Attribution]: ...
+
+
+def attribute(
+    model,
+    observations,
+    layer,
+    target=None,
+    *,
+    method=None,
+    n_steps=None,
+    settings=None,
+    features=None,
+):
+    """Attributes targets, such as the value function, to a layer's activations.
 
     Args:
-        model: the network.
-        observations: uint8 or floats in [0, 1], [N, H, W, 3].
-        layer: name of the layer, "input" for the observations themselves.
-        outputs: one output, or several, which share forward passes; the value
-            function by default.
-        settings: method, rule and memory.
+        model: a `Model`, or what `load` takes.
+        observations: uint8, or floats in [0, 1], [N, H, W, C].
+        layer: name of the layer, "input" for the observations themselves; or several,
+            which share one forward pass.
+        target: `value()`, `logit(i)`, `logits(actions)`, `direction(...)` or
+            `custom(...)`, or several of these; the value function by default.
+        method: in place of `settings.method`; "difference_quotients" by default.
+        n_steps: in place of `settings.n_steps`; 10 by default.
+        settings: method, steps, memory; `AttributionSettings()` by default.
         features: for occlusion, features to take away in place of channels.
 
     Returns:
-        The attributions, with the completeness gap of each observation.
+        The attributions, with the completeness gap of each observation; for several
+        layers a dict of them by name.
 
     Raises:
-        InputError: the observations or outputs do not fit the model.
-        ModelError: the layer or an output does not exist.
+        InputError: the observations or targets do not fit the model.
+        ModelError: the layer or a target does not exist.
+        SettingsError: a setting is out of range.
+
+    Example:
+        attribution = attribute(model, observations, "2b", logit(3), n_steps=20)
+        attribution.values, attribution.completeness_gap
     """
-    found = attribute_layers(
-        model, observations, (layer,), outputs, settings, features=features
+    changes = {"method": method, "n_steps": n_steps}
+    settings = dataclasses.replace(
+        settings or AttributionSettings(),
+        **{name: given for name, given in changes.items() if given is not None},
     )
-    return found[layer]
-
-
-def attribute_layers(
-    model: Model,
-    observations: np.ndarray,
-    layers: Sequence[str],
-    outputs: Output | Sequence[Output] | None = None,
-    settings: AttributionSettings | None = None,
-    features: FeatureSet | None = None,
-) -> dict[str, Attribution]:
-    """Attributes to several layers, which share one forward pass.
-
-    Args:
-        model: as in `attribute`.
-        observations: as in `attribute`.
-        layers: names of layers.
-        outputs: as in `attribute`.
-        settings: as in `attribute`.
-        features: as in `attribute`.
-
-    Returns:
-        For each layer what `attribute` returns.
-
-    Raises:
-        InputError: as in `attribute`.
-        ModelError: as in `attribute`.
-    """
-    settings = settings or AttributionSettings()
-    chosen = output_list(outputs)
-    single = outputs is None or isinstance(outputs, Output)
+    chosen = target_list(target)
+    layers = [layer] if isinstance(layer, str) else list(layer)
     if not layers:
         raise InputError("there is no layer to attribute to: expected one or more.")
-    targets = [output.target for output in chosen]
-    functions = {layer: model.layer_function(layer, targets) for layer in layers}
+    model = load(model)
     observations = model.check_observations(observations)
-    n = len(observations)
+    tensors = [entry.tensor for entry in chosen]
     methods = {
-        layer: _method(function, settings, features, observations)
-        for layer, function in functions.items()
+        name: _method(model.layer_function(name, tensors), settings, features)
+        for name in layers
     }
+    if settings.method == "occlusion":
+        for occluder in methods.values():
+            occluder.set_reference(observations)
+    found = _in_batches(model, observations, methods, chosen, settings)
+    single = target is None or isinstance(target, Target)
+    names = tuple(entry.name for entry in chosen)
+    results = {}
+    for name, (values, totals) in found.items():
+        gap = None
+        if settings.method in _COMPLETE:
+            gap = values.sum(axis=tuple(range(2, values.ndim))) - totals
+        if single:
+            values, totals = values[0], totals[0]
+            gap = None if gap is None else gap[0]
+        results[name] = Attribution(name, names, values, totals, gap)
+    return results[layer] if isinstance(layer, str) else results
+
+
+def _in_batches(model, observations, methods, targets, settings):
+    """For each layer, values f32 [T, N, ...] and totals f32 [T, N]."""
+    n = len(observations)
     results = {
         layer: (
-            np.empty((len(chosen), n, *method.result_shape), np.float32),
-            np.empty((len(chosen), n), np.float32),
+            np.empty((len(targets), n, *method.result_shape), np.float32),
+            np.empty((len(targets), n), np.float32),
         )
         for layer, method in methods.items()
     }
@@ -247,101 +281,92 @@ def attribute_layers(
         rows_within(settings.memory_bytes, method.bytes_per_observation)
         for method in methods.values()
     )
+    functions = [method.function for method in methods.values()]
     for rows in batch_slices(n, batch_size):
         batch = model.float_observations(observations[rows], first=rows.start)
-        activations = model.run([f.activation for f in functions.values()], batch)
-        for layer, points in zip(functions, activations, strict=True):
-            shapes = functions[layer].target_shapes()
-            seeds = [o.seeds(rows, s) for o, s in zip(chosen, shapes, strict=True)]
+        activations = model.run([f.activation for f in functions], batch)
+        for layer, points in zip(methods, activations, strict=True):
+            shapes = methods[layer].function.target_shapes()
+            seeds = [t.seeds(rows, s) for t, s in zip(targets, shapes, strict=True)]
             values, totals = methods[layer](points, seeds, batch)
-            for i in range(len(chosen)):
+            for i in range(len(targets)):
                 results[layer][0][i, rows] = values[i]
                 results[layer][1][i, rows] = totals[i]
-    names = tuple(output.name for output in chosen)
-    adds_up = settings.method in ("integrated_gradients", "gradient_x_activation")
-    found = {}
-    for layer, (values, totals) in results.items():
-        gap = None
-        if adds_up:
-            gap = values.sum(axis=tuple(range(2, values.ndim))) - totals
-        if single:
-            values, totals = values[0], totals[0]
-            gap = None if gap is None else gap[0]
-        found[layer] = Attribution(layer, names, values, totals, gap)
-    return found
+    return results
 
 
 class _Gradients:
     """Gradients at the activation, or these times the activation."""
 
     def __init__(self, function: LayerFunction, times_activation: bool):
-        self._function = function
+        self.function = function
         self._times_activation = times_activation
         self.result_shape = function.shape
         self.bytes_per_observation = 2 * function.model.forward_bytes
 
     def __call__(self, points, seeds, batch):
-        gradients = self._function.gradients(points, seeds, batch)
+        gradients = self.function.gradients(points, seeds, batch)
         if self._times_activation:
             gradients = [points * gradient for gradient in gradients]
-        ends = self._function.values(points, batch)
-        starts = self._function.starts(points, batch)
+        ends = self.function.values(points, batch)
+        starts = self.function.starts(points, batch)
         return gradients, _changes(seeds, starts, ends)
 
 
-class _NodeSums:
-    """Integrated gradients by a rule with nodes and weights."""
+class _IntegratedGradients:
+    """Weighted sums of gradients at points of the path."""
 
     def __init__(self, function: LayerFunction, settings: AttributionSettings):
-        self._function = function
-        self._nodes, self._weights = quadrature(settings.rule, settings.n_nodes)
+        self.function = function
+        self._alphas, self._weights = quadrature(settings.quadrature, settings.n_steps)
         self.result_shape = function.shape
-        # More nodes than fit are taken in turns.
+        # More points than fit are taken in turns.
         self._turn = rows_within(settings.memory_bytes, function.rays.bytes_per_node)
         self.bytes_per_observation = function.rays.bytes_per_node * min(
-            self._turn, settings.n_nodes
+            self._turn, settings.n_steps
         )
 
     def __call__(self, points, seeds, batch):
         sums: list = [0] * len(seeds)
-        for turn in batch_slices(len(self._nodes), self._turn):
-            part = self._function.rays(
-                points, self._nodes[turn], self._weights[turn], seeds, batch
+        for turn in batch_slices(len(self._alphas), self._turn):
+            part = self.function.rays(
+                points, self._alphas[turn], self._weights[turn], seeds, batch
             )
             sums = [s + p for s, p in zip(sums, part, strict=True)]
-        ends = self._function.values(points, batch)
-        starts = self._function.starts(points, batch)
+        ends = self.function.values(points, batch)
+        starts = self.function.starts(points, batch)
         return [points * s for s in sums], _changes(seeds, starts, ends)
 
 
-class _Quotients:
-    """Integrated gradients by difference quotients."""
+class _DifferenceQuotients:
+    """Mean difference quotients over segments of the path."""
 
     def __init__(self, function: LayerFunction, settings: AttributionSettings):
-        self._function = function
-        self._n_cells = settings.n_nodes
+        self.function = function
+        self._n_steps = settings.n_steps
         self.result_shape = function.shape
-        self.bytes_per_observation = function.quotients.bytes_per_ray(self._n_cells)
+        self.bytes_per_observation = function.quotients.bytes_per_ray(self._n_steps)
 
     def __call__(self, points, seeds, batch):
-        quotients, starts, ends = self._function.quotients(
-            points, self._n_cells, seeds, batch
+        quotients, starts, ends = self.function.quotients(
+            points, self._n_steps, seeds, batch
         )
         return [points * q for q in quotients], _changes(seeds, starts, ends)
 
 
-def _method(function, settings, features, observations):
+def _method(function, settings, features):
     if features is not None and settings.method != "occlusion":
         raise SettingsError(
             f"features are for the method 'occlusion', not {settings.method!r}; "
-            "reduce the attributions by the factorization instead."
+            "reduce the attributions with NMF.reduce instead."
         )
     if settings.method == "occlusion":
-        return Occluder(function, settings, features, observations)
-    if settings.method != "integrated_gradients":
-        return _Gradients(function, settings.method == "gradient_x_activation")
-    rule = _Quotients if settings.rule == "secant" else _NodeSums
-    return rule(function, settings)
+        return Occluder(function, settings, features)
+    if settings.method == "difference_quotients":
+        return _DifferenceQuotients(function, settings)
+    if settings.method == "integrated_gradients":
+        return _IntegratedGradients(function, settings)
+    return _Gradients(function, settings.method == "gradient_x_activation")
 
 
 def _two_colours(positions: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from lucid_rl.interpret.colour import (
     feature_colours,
     html_codes,
 )
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.interpret.smoothing import smooth
 
 # The observation below attributions: grey, and this much of it, around a middle tone.
@@ -85,7 +85,7 @@ class AttributionSheet:
 def attribution_sheet(
     observations: np.ndarray,
     attribution: Attribution,
-    factorization: Factorization | None = None,
+    features: NMF | None = None,
     *,
     captions: Sequence[str] = (),
     names: Sequence[str] = (),
@@ -95,8 +95,8 @@ def attribution_sheet(
 
     Args:
         observations: uint8 or floats in [0, 1], [N, H, W, 3].
-        attribution: of one output, at a layer with positions, for these observations.
-        factorization: features of that layer; without them all attribution has one
+        attribution: of one target, at a layer with positions, for these observations.
+        features: features of that layer; without them all attribution has one
             colour.
         captions: a line for each observation; by default its number and total.
         names: names of the features; by default their numbers.
@@ -110,10 +110,10 @@ def attribution_sheet(
     if values.ndim != 4 or len(values) != len(observations):
         raise InputError(
             f"attribution of shape {values.shape} for observations of shape "
-            f"{observations.shape}: expected [N, h, w, C] of one output, at a layer "
+            f"{observations.shape}: expected [N, h, w, C] of one target, at a layer "
             "with positions, for N observations"
         )
-    n_features = 0 if factorization is None else factorization.n_features
+    n_features = 0 if features is None else features.n_features
     names = tuple(names) or tuple(f"feature {k}" for k in range(n_features))
     captions = tuple(captions) or tuple(
         f"observation {n}, total {total:+.3f}"
@@ -124,12 +124,12 @@ def attribution_sheet(
             f"{len(names)} names and {len(captions)} captions: expected {n_features} "
             f"and {len(observations)}"
         )
-    if factorization is None:
-        features = np.empty((*values.shape[:3], 0), np.float32)
+    if features is None:
+        reduced = np.empty((*values.shape[:3], 0), np.float32)
         residual = values.sum(axis=-1)
     else:
-        features, residual = factorization.reduce_attribution(values)
-    maps = np.concatenate([features, residual[..., None]], axis=-1)
+        reduced, residual = features.reduce(values)
+    maps = np.concatenate([reduced, residual[..., None]], axis=-1)
     colours = feature_colours(n_features)
     signs = [smooth(np.maximum(sign * maps, 0), kernel) for sign in (1, -1)]
     scale = _OPAQUE * attribution_scale(np.concatenate(signs, axis=-1))
@@ -144,7 +144,7 @@ def attribution_sheet(
         observations,
         positive,
         negative,
-        features.sum(axis=(1, 2)),
+        reduced.sum(axis=(1, 2)),
         residual.sum(axis=(1, 2)),
         captions,
         tuple(html_codes(colours, brightest=True)) if n_features else (),

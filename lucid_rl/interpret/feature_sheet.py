@@ -13,12 +13,10 @@ from lucid_rl import notebook
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.colour import feature_colours, html_codes
 from lucid_rl.interpret.dataset_examples import diverse_examples, spatial_examples
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.feature_set import FeatureSet, feature_responses
 from lucid_rl.interpret.patches import render_examples, rescale_opacity
 from lucid_rl.model.model import Model
-from lucid_rl.progress import progress
 
-_CHUNK = 256  # observations whose activations are in memory at once
 _WIDTH = 160
 
 
@@ -27,7 +25,7 @@ class FeatureSheet:
     """What each feature looks for, as pictures.
 
     Attributes:
-        factorization: the features.
+        features: the features.
         images: f32 RGBA [K, H, W, 4] in [0, 1]; the weaker a response, the more
             transparent its patch.
         responses: f32 [N, h, w, K], how strongly each position of the observations
@@ -35,7 +33,7 @@ class FeatureSheet:
         names: K names.
     """
 
-    factorization: Factorization
+    features: FeatureSet
     images: np.ndarray
     responses: np.ndarray
     names: tuple[str, ...]
@@ -44,8 +42,8 @@ class FeatureSheet:
         return notebook.summary(self)
 
     def _repr_html_(self) -> str:
-        found = self.factorization
-        colours = html_codes(feature_colours(found.n_features), brightest=True)
+        found = self.features
+        colours = html_codes(feature_colours(len(found.directions)), brightest=True)
         figures = []
         for k, image in enumerate(self.images):
             caption = _caption(found, k)
@@ -53,14 +51,14 @@ class FeatureSheet:
             figures.append(
                 f"<div>{label}{notebook.picture(image, caption, _WIDTH)}</div>"
             )
-        title = f"{found.n_features} features of layer {found.layer}"
+        title = f"{len(found.directions)} features of layer {found.layer}"
         return notebook.row(figures, title)
 
 
 def feature_sheet(
     model: Model,
     observations: np.ndarray,
-    factorization: Factorization,
+    features: FeatureSet,
     *,
     names: Sequence[str] = (),
     side: int = 4,
@@ -72,7 +70,7 @@ def feature_sheet(
     Args:
         model: the network.
         observations: u8 [N, H, W, 3], sampled infrequently.
-        factorization: features of one of its layers.
+        features: features of one of its layers.
         names: names of the features; by default their numbers.
         side: examples along each side of a picture, if there are observations enough.
         patch_positions: side of a patch, in positions of the layer.
@@ -81,14 +79,14 @@ def feature_sheet(
 
     Raises:
         InputError: observations or names that do not fit.
-        ModelError: the factorization's layer does not exist.
+        ModelError: the features's layer does not exist.
     """
     names = tuple(names) or tuple(
-        f"feature {k}" for k in range(factorization.n_features)
+        f"feature {k}" for k in range(len(features.directions))
     )
-    if len(names) != factorization.n_features:
-        raise InputError(f"{len(names)} names for {factorization.n_features} features")
-    responses = feature_responses(model, observations, factorization)
+    if len(names) != len(features.directions):
+        raise InputError(f"{len(names)} names for {len(features.directions)} features")
+    responses = feature_responses(model, observations, features)
     pixels = np.array(observations.shape[1:3]) / responses.shape[1:3]
     side = min(side, int(len(observations) ** 0.5))
     # Patches of a map have half a cell for each position, and tile it.
@@ -101,36 +99,11 @@ def feature_sheet(
             else diverse_examples(weights, side)
         )
         images.append(render_examples(grid, observations, tuple(np.maximum(size, 1))))
-    return FeatureSheet(
-        factorization, rescale_opacity(np.stack(images)), responses, names
-    )
+    return FeatureSheet(features, rescale_opacity(np.stack(images)), responses, names)
 
 
-def feature_responses(
-    model: Model, observations: np.ndarray, factorization: Factorization
-) -> np.ndarray:
-    """How strongly each position responds to each feature.
-
-    Args:
-        model: the network.
-        observations: uint8 or floats in [0, 1], [N, H, W, 3].
-        factorization: features of one of its layers.
-
-    Returns:
-        f32 [N, h, w, K] >= 0: the layer's activations in terms of the features.
-    """
-    layer = factorization.layer
-    found = []
-    starts = range(0, len(observations), _CHUNK)
-    for start in progress(starts, f"{layer}: responses to observations"):
-        batch = observations[start : start + _CHUNK]
-        activations = model.activations(batch, [layer])[layer]
-        found.append(factorization.transform(activations))
-    return np.concatenate(found)
-
-
-def _caption(factorization: Factorization, k: int) -> str:
-    direction = factorization.directions[k]
+def _caption(features: FeatureSet, k: int) -> str:
+    direction = features.directions[k]
     length = float(np.linalg.norm(direction))
     if not length:
         return "empty"

@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
-from lucid_rl.interpret.factorization import Factorization
-from lucid_rl.interpret.nmf import NMFSettings, fit_nmf
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
+_FIT_STEPS = 4  # directions do not change with more
 _CHUNK = 64  # observations whose values are in memory at once
 
 
@@ -27,18 +27,18 @@ def fit_features(
     attribution: AttributionSettings | None = None,
     model_name: str = "",
     positions: int | None = None,
-) -> Factorization:
+) -> NMF:
     """Finds feature directions of a layer from sampled observations.
 
     Args:
         model: the network.
-        observations: uint8 or floats in [0, 1], [N, H, W, 3]; the article takes a
+        observations: uint8 or floats in [0, 1], [N, H, W, C]; the article takes a
             few thousand, sampled infrequently.
         layer: name of the layer.
         of: "attribution" of the value function (the article's interface), or
             "activation" (its dataset examples).
-        nmf: number of features, seed and the fit's bounds.
-        attribution: quadrature of the attributions.
+        nmf: number of features, seed and the fit's limits.
+        attribution: how attributions are computed; by default in 4 steps.
         model_name: noted in the result.
         positions: use only as many observations, spread evenly, as hold this many
             positions of the layer; NMF fits a sample of positions anyhow.
@@ -56,13 +56,15 @@ def fit_features(
         chosen = np.linspace(0, len(observations) - 1, wanted).round().astype(int)
         observations = observations[chosen]
 
+    settings = attribution or AttributionSettings(n_steps=_FIT_STEPS)
+
     def chunks() -> Iterator[np.ndarray]:
         starts = range(0, len(observations), _CHUNK)
         for start in progress(starts, f"{of}s of layer {layer}"):
             batch = observations[start : start + _CHUNK]
             if of == "attribution":
-                yield attribute(model, batch, layer, settings=attribution).values
+                yield attribute(model, batch, layer, settings=settings).values
             else:
-                yield model.activations(batch, [layer])[layer]
+                yield model.activations(batch, layer)
 
-    return fit_nmf(chunks(), nmf, layer=layer, model=model_name)
+    return NMF(settings=nmf, layer=layer, model=model_name).fit(chunks())

@@ -1,4 +1,4 @@
-"""Integrated gradients along bent paths, averaged (article, appendix on attribution).
+"""Integrated gradients along several curved paths, averaged (article, appendix).
 
 On a straight path all features of a layer grow together. Here one half of the
 features runs ahead of the other: the leading half moves as 1 - (1 - alpha)^2, the
@@ -9,17 +9,19 @@ averaged over ways to choose the half, each together with its complement.
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.interpret.attribution import Attribution
-from lucid_rl.interpret.occlusion import FeatureSet
-from lucid_rl.interpret.outputs import Output, output_list
+from lucid_rl.interpret.feature_set import FeatureSet
+from lucid_rl.interpret.targets import Target, target_list
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.model import Model
+from lucid_rl.validation import at_least, check_fields, none, one_of
 
-RULES = ("secant", "right_riemann")
+METHODS = ("difference_quotients", "integrated_gradients")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,26 +29,30 @@ class MultiPathSettings:
     """How attributions along several paths are computed.
 
     Attributes:
-        rule: "secant" takes difference quotients between successive points of a path,
-            "right_riemann" gradients at them, as the article's code does.
+        method: "difference_quotients" between successive points of a path, or
+            "integrated_gradients": gradients at the later point of each segment, as
+            the article's code does.
         n_steps: steps of each path.
         max_paths: this many paths at most, drawn at random; None for all.
-        memory_bytes: bound of the arrays of one pass, results aside.
+        memory_bytes: limit of the arrays of one pass, results aside.
     """
 
-    rule: str = "secant"
+    method: Literal["difference_quotients", "integrated_gradients"] = (
+        "difference_quotients"
+    )
     n_steps: int = 10
     max_paths: int | None = 50
     memory_bytes: int = BATCH_BYTES
 
     def __post_init__(self):
         """Raises SettingsError where a setting is out of range."""
-        if self.rule not in RULES:
-            raise SettingsError(f"rule is {self.rule!r}: expected one of {RULES}.")
-        for name in ("n_steps", "max_paths", "memory_bytes"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise SettingsError(f"{name} is {number}: expected at least 1.")
+        check_fields(
+            self,
+            method=one_of(METHODS),
+            n_steps=at_least(1),
+            max_paths=none() | at_least(1),
+            memory_bytes=at_least(1),
+        )
 
 
 def leading_halves(
@@ -89,35 +95,40 @@ def attribute_along_paths(
     layer: str,
     features: FeatureSet,
     rng: np.random.Generator,
-    outputs: Output | Sequence[Output] | None = None,
+    target: Target | Sequence[Target] | None = None,
     settings: MultiPathSettings | None = None,
 ) -> Attribution:
-    """Attributes outputs to a layer along several paths from 0 to its activation.
+    """Attributes targets to a layer along several paths from 0 to its activation.
 
     Args:
         model: the network.
         observations: uint8 or floats in [0, 1], [N, H, W, 3].
         layer: name of the layer.
-        features: the layer's features, such as a Factorization.
+        features: the layer's features, such as an `NMF`.
         rng: draws the paths where there are more than settings allow.
-        outputs: one output or several; the value function by default.
-        settings: rule, steps, paths and memory.
+        target: one or several, as in `attribute`; the value function by default.
+        settings: method, steps, paths and memory.
 
     Returns:
-        The mean over paths. Its gap is rounding error for the rule "secant".
+        The mean over paths, whose completeness gap is rounding error for difference
+        quotients.
 
     Raises:
         InputError: the observations do not fit the model.
-        ModelError: the layer or an output does not exist.
+        ModelError: the layer or a target does not exist.
         SettingsError: there are fewer than two features.
     """
     settings = settings or MultiPathSettings()
-    chosen = output_list(outputs)
-    single = outputs is None or isinstance(outputs, Output)
-    function = model.layer_function(layer, [output.target for output in chosen])
+    chosen = target_list(target)
+    single = target is None or isinstance(target, Target)
+    function = model.layer_function(layer, [entry.tensor for entry in chosen])
     observations = model.check_observations(observations)
     leads = leading_halves(len(features.directions), settings.max_paths, rng)
-    along = _quotients_along if settings.rule == "secant" else _gradients_along
+    along = (
+        _quotients_along
+        if settings.method == "difference_quotients"
+        else _gradients_along
+    )
     n = len(observations)
     values = np.zeros((len(chosen), n, *function.shape), np.float32)
     totals = np.empty((len(chosen), n), np.float32)
@@ -139,7 +150,7 @@ def attribute_along_paths(
     gap = values.sum(axis=tuple(range(2, values.ndim))) - totals
     if single:
         values, totals, gap = values[0], totals[0], gap[0]
-    names = tuple(output.name for output in chosen)
+    names = tuple(entry.name for entry in chosen)
     return Attribution(layer, names, values, totals, gap)
 
 

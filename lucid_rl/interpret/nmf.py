@@ -1,35 +1,35 @@
 """Non-negative matrix factorization of a layer's values into feature directions.
 
-Article section "Dataset example-based feature visualization" and, for attribution,
+Article, sections "Dataset example-based feature visualization" and, for attribution,
 "Attribution": values are flattened to rows of channels, positive and negative parts
 are concatenated along the batch, and rows are explained by few directions.
 """
 
 import dataclasses
+import json
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import FileFormatError, InputError
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.interpret.attribution import Attribution
 from lucid_rl.interpret.coordinate_descent import coordinate_descent, nndsvd
-from lucid_rl.interpret.factorization import (
-    Factorization,
-    load_factorization,
-    save_factorization,
-)
+from lucid_rl.interpret.feature_sheet import FeatureSheet, feature_sheet
+from lucid_rl.interpret.nnls import solve_nonnegative
 from lucid_rl.interpret.row_sample import RowSample
+from lucid_rl.model.model import Model
+from lucid_rl.validation import at_least, check_fields, one_of
 
-__all__ = [
-    "Factorization",
-    "NMFSettings",
-    "fit_nmf",
-    "load_factorization",
-    "save_factorization",
-]
-
+_FORMAT = "lucid_rl factorization"
+_VERSION = 1
 # Rows handled at once when values come in.
 _CHUNK_ROWS = 1 << 18
+# Values reduced at once, so that float64 copies stay small.
+_BLOCK_ROWS = 1 << 16
+
+Values = np.ndarray | Attribution | Iterable[np.ndarray | Attribution]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,101 +57,342 @@ class NMFSettings:
     """Order of the features: as fitted (the article's), or largest share first."""
 
     def __post_init__(self) -> None:
-        if self.n_features < 1:
-            raise SettingsError(f"n_features must be at least 1, got {self.n_features}")
-        if self.max_rows < self.n_features:
-            raise SettingsError(
-                f"max_rows must be at least n_features, got {self.max_rows} for "
-                f"{self.n_features} features"
-            )
-        if self.tolerance < 0 or self.max_iterations < 1:
-            raise SettingsError(
-                "tolerance must not be negative and max_iterations at least 1, got "
-                f"{self.tolerance} and {self.max_iterations}"
-            )
-        if self.order not in ("fit", "share"):
-            raise SettingsError(f'order is "fit" or "share", got {self.order!r}')
+        check_fields(
+            self,
+            n_features=at_least(1),
+            max_rows=at_least(int(self.n_features)),
+            tolerance=at_least(0.0),
+            max_iterations=at_least(1),
+            order=one_of(("fit", "share")),
+        )
 
 
-def fit_nmf(
-    values: np.ndarray | Iterable[np.ndarray],
-    settings: NMFSettings | None = None,
-    *,
-    layer: str = "",
-    model: str = "",
-) -> Factorization:
-    """Finds the directions that explain the values best.
+class NMF:
+    """Non-negative directions in a layer's channels, one for each feature.
 
     Minimises ||X - W H||² over W, H >= 0, where the rows of X are the positive and
-    the negative parts of the values at each position.
+    the negative parts of a layer's values at each position. Conventions are
+    scikit-learn's: `fit` returns the object, `transform` gives weights.
 
-    Args:
-        values: activations or attributions f32 [..., C], or chunks of them in
-            turn, so that all of them need never be in memory at once. How they are
-            cut into chunks does not change the result.
-        settings: by default `NMFSettings()`.
-        layer: noted in the result.
-        model: noted in the result.
+    Attributes:
+        settings: how directions are fitted.
+        layer: short name of the layer, "" if unknown.
+        model: which model the values came from, "" if unknown.
+        explained: fraction of the fitted values' sum of squares that is explained.
+        feature_shares: f32 [K], sum of squares of each feature's own part of the
+            reconstruction, as a fraction of that of the fitted values; None if unknown.
+        fit_info: settings, rows and iterations of the fit; plain values.
 
-    Returns:
-        The directions and how well they explain the values.
-
-    Raises:
-        InputError: values are not finite, all zero, of differing channels, or
-            have fewer channels than features are asked for.
+    Example:
+        nmf = NMF(n_features=8).fit(attribute(model, observations, "2b"))
+        weights = nmf.transform(model.activations(observations, "2b"))
+        features, residual = nmf.reduce(attribute(model, frames, "2b"))
     """
-    settings = settings or NMFSettings()
-    sample = RowSample(settings.max_rows, np.random.default_rng(settings.seed))
-    for chunk in _checked_chunks(values, settings):
-        sample.add_signed(chunk)
-    rows = sample.rows()
-    if not len(rows):
-        raise InputError("the values to factorize are all zero: nothing to find")
-    start = nndsvd(rows, settings.n_features)
-    descent = coordinate_descent(
-        rows, *start, settings.tolerance, settings.max_iterations
-    )
-    directions, shares = descent.directions, descent.shares
-    if settings.order == "share":
-        order = np.argsort(-shares, kind="stable")
-        directions, shares = directions[order], shares[order]
-    return Factorization(
-        directions=directions,
-        layer=layer,
-        model=model,
-        explained=descent.explained,
-        feature_shares=shares,
-        fit={
+
+    def __init__(
+        self,
+        n_features: int | None = None,
+        *,
+        settings: NMFSettings | None = None,
+        layer: str = "",
+        model: str = "",
+    ):
+        """Makes an object that `fit` fills.
+
+        Args:
+            n_features: in place of `settings.n_features`; 8 by default.
+            settings: by default `NMFSettings()`.
+            layer: noted; an `Attribution` that is fitted brings its own.
+            model: noted.
+
+        Raises:
+            SettingsError: a setting is out of range.
+        """
+        self.settings = settings or NMFSettings()
+        if n_features is not None:
+            self.settings = dataclasses.replace(self.settings, n_features=n_features)
+        self.layer = layer
+        self.model = model
+        self.explained = float("nan")
+        self.feature_shares: np.ndarray | None = None
+        self.fit_info: dict[str, Any] = {}
+        self._directions: np.ndarray | None = None
+
+    @classmethod
+    def from_directions(
+        cls, directions: np.ndarray, *, layer: str = "", model: str = ""
+    ) -> "NMF":
+        """Makes an NMF of directions that are known.
+
+        Args:
+            directions: [K, C], finite and not negative.
+            layer: short name of the layer.
+            model: noted.
+
+        Raises:
+            InputError: directions of another shape, negative or not finite.
+        """
+        directions = np.ascontiguousarray(directions, np.float32)
+        if directions.ndim != 2 or 0 in directions.shape:
+            raise InputError(
+                f"directions must be [features, channels], got {directions.shape}"
+            )
+        if not np.isfinite(directions).all() or (directions < 0).any():
+            raise InputError("directions must be finite and not negative")
+        settings = NMFSettings(
+            len(directions), max_rows=max(len(directions), NMFSettings.max_rows)
+        )
+        made = cls(settings=settings, layer=layer, model=model)
+        made._directions = directions
+        return made
+
+    def fit(self, values: Values) -> "NMF":
+        """Finds the directions that explain values best; memory is bounded.
+
+        Args:
+            values: activations or attributions f32 [..., C], an `Attribution`, or an
+                iterable of chunks of these, so that all of them need never be in
+                memory at once. How they are cut into chunks does not change the
+                result.
+
+        Returns:
+            This object.
+
+        Raises:
+            InputError: values are not finite, all zero, of differing channels, or
+                have fewer channels than features are asked for.
+        """
+        settings = self.settings
+        sample = RowSample(settings.max_rows, np.random.default_rng(settings.seed))
+        for chunk in self._checked_chunks(values):
+            sample.add_signed(chunk)
+        rows = sample.rows()
+        if not len(rows):
+            raise InputError("the values to factorize are all zero: nothing to find")
+        start = nndsvd(rows, settings.n_features)
+        descent = coordinate_descent(
+            rows, *start, settings.tolerance, settings.max_iterations
+        )
+        directions, shares = descent.directions, descent.shares
+        if settings.order == "share":
+            order = np.argsort(-shares, kind="stable")
+            directions, shares = directions[order], shares[order]
+        self._directions = directions
+        self.explained = descent.explained
+        self.feature_shares = shares
+        self.fit_info = {
             **dataclasses.asdict(settings),
             "n_iterations": descent.n_iterations,
             "violation": descent.violation,
             "n_rows": sample.n_seen,
             "n_rows_fitted": len(rows),
-        },
-    )
+        }
+        return self
 
+    @property
+    def directions(self) -> np.ndarray:
+        """f32 [K, C] >= 0; a direction is zero where fewer than K are independent.
 
-def _checked_chunks(
-    values: np.ndarray | Iterable[np.ndarray], settings: NMFSettings
-) -> Iterator[np.ndarray]:
-    n_channels = None
-    for array in [values] if isinstance(values, np.ndarray) else values:
-        if array.ndim < 2:
-            raise InputError(f"expected values [..., C], got shape {array.shape}")
-        if n_channels not in (None, array.shape[-1]):
+        Raises:
+            InputError: nothing was fitted yet.
+        """
+        if self._directions is None:
+            raise InputError("this NMF has no directions yet: call fit(values) first")
+        return self._directions
+
+    @property
+    def n_features(self) -> int:
+        """K, the number of features."""
+        return len(self.directions)
+
+    @property
+    def n_channels(self) -> int:
+        """C, the number of channels of the layer."""
+        return self.directions.shape[1]
+
+    @property
+    def norms(self) -> np.ndarray:
+        """f32 [K]: the sum over channels that one unit of each feature stands for."""
+        return self.directions.sum(axis=1)
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        """Computes the non-negative weights that explain values best, exactly.
+
+        Args:
+            values: f32 [..., C], of any sign.
+
+        Returns:
+            w f32 [..., K] >= 0 that minimises ||values - w @ directions||² at
+            each position.
+
+        Raises:
+            InputError: the last axis is not the layer's channels, or a value is
+                not finite.
+        """
+        rows = self._rows(values)
+        directions = self.directions.astype(np.float64)
+        gram = directions @ directions.T
+        weights = np.empty((len(rows), self.n_features), np.float32)
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            weights[block] = solve_nonnegative(gram, rows[block] @ directions.T)
+        return weights.reshape(*np.shape(values)[:-1], self.n_features)
+
+    def inverse_transform(self, weights: np.ndarray) -> np.ndarray:
+        """Feature weights f32 [..., K], of any sign, to channels f32 [..., C]."""
+        weights = np.asarray(weights, np.float32)
+        if weights.shape[-1:] != (self.n_features,):
             raise InputError(
-                f"chunks have {n_channels} and {array.shape[-1]} channels; all must "
-                "come from one layer"
+                f"expected weights of {self.n_features} features on the last axis, "
+                f"got shape {weights.shape}"
             )
-        n_channels = array.shape[-1]
-        if settings.n_features > n_channels:
+        return weights @ self.directions
+
+    def transform_signed(self, values: np.ndarray) -> np.ndarray:
+        """Weights f32 [..., K] of signed values: each sign is explained by itself.
+
+        transform(max(x, 0)) - transform(max(-x, 0)), as the article treats
+        attributions.
+        """
+        values = np.asarray(values, np.float32)
+        return self.transform(np.maximum(values, 0)) - self.transform(
+            np.maximum(-values, 0)
+        )
+
+    def reduce(self, attribution: np.ndarray | Attribution) -> tuple[Any, Any]:
+        """Splits attribution among the features and a residual.
+
+        Args:
+            attribution: f32 [..., C], or an `Attribution`.
+
+        Returns:
+            Attribution of each feature f32 [..., K] (signed weights times `norms`)
+            and the residual f32 [...]; together they sum to the attribution's sum
+            over channels.
+        """
+        if isinstance(attribution, Attribution):
+            attribution = attribution.values
+        values = np.asarray(attribution, np.float32)
+        features = self.transform_signed(values) * self.norms
+        residual = values.sum(axis=-1, dtype=np.float64) - features.sum(
+            axis=-1, dtype=np.float64
+        )
+        return features, residual.astype(np.float32)
+
+    def plot(
+        self, model: Model, observations: np.ndarray, **options: Any
+    ) -> FeatureSheet:
+        """Draws dataset examples of each feature; see `feature_sheet` for options.
+
+        Args:
+            model: the network.
+            observations: uint8 [N, H, W, C], sampled infrequently.
+            **options: `names`, `side`, `patch_positions`, `spatial`.
+        """
+        return feature_sheet(model, observations, self, **options)
+
+    def save(self, path: PathLike) -> None:
+        """Writes an `.npz` without pickles (numpy's own loader reads it, too)."""
+        shares = self.feature_shares
+        metadata = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "layer": self.layer,
+            "model": self.model,
+            "explained": self.explained,
+            "fit": self.fit_info,
+        }
+        directions = self.directions
+        with atomic_open(path) as stream:
+            np.savez(
+                stream,
+                directions=directions,
+                feature_shares=np.zeros(0, np.float32) if shares is None else shares,
+                metadata=np.array(json.dumps(metadata)),
+            )
+
+    @classmethod
+    def load(cls, path: PathLike) -> "NMF":
+        """Reads what `save` wrote; an untrusted file runs no code.
+
+        Raises:
+            FileFormatError: the file is missing, damaged or something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                metadata = json.loads(str(arrays["metadata"]))
+                directions, shares = arrays["directions"], arrays["feature_shares"]
+            if metadata["format"] != _FORMAT or metadata["version"] > _VERSION:
+                raise FileFormatError(
+                    f"{path} holds {metadata['format']} of version "
+                    f"{metadata['version']}; expected {_FORMAT} of version {_VERSION} "
+                    "or older"
+                )
+            loaded = cls.from_directions(
+                directions,
+                layer=str(metadata["layer"]),
+                model=str(metadata["model"]),
+            )
+            loaded.explained = float(metadata["explained"])
+            loaded.feature_shares = shares if len(shares) else None
+            loaded.fit_info = dict(metadata["fit"])
+            return loaded
+        except FileFormatError:
+            raise
+        except FileNotFoundError as error:
+            raise FileFormatError(f"there is no factorization at {path}") from error
+        # Whatever a damaged archive raises is the file's fault.
+        except Exception as error:
+            raise FileFormatError(
+                f"{path} is no factorization written by NMF.save, or damaged: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def __repr__(self) -> str:
+        if self._directions is None:
+            return f"NMF(n_features={self.settings.n_features})"
+        where = f" of layer {self.layer}" if self.layer else ""
+        return (
+            f"NMF({self.n_features} features{where}, "
+            f"explained {self.explained:.1%} of the squares)"
+        )
+
+    def _rows(self, values: np.ndarray) -> np.ndarray:
+        values = np.asarray(values)
+        if values.shape[-1:] != (self.n_channels,):
             raise InputError(
-                f"{settings.n_features} features asked of {n_channels} channels; ask "
-                f"for {n_channels} at most"
+                f"expected {self.n_channels} channels"
+                + (f" of layer {self.layer}" if self.layer else "")
+                + f" on the last axis, got shape {values.shape}"
             )
-        rows = array.reshape(-1, n_channels)
-        for start in range(0, len(rows), _CHUNK_ROWS):
-            chunk = np.asarray(rows[start : start + _CHUNK_ROWS], np.float32)
-            if not np.isfinite(chunk).all():
-                raise InputError("the values to factorize hold NaN or infinity")
-            yield chunk
+        return values.reshape(-1, self.n_channels)
+
+    def _checked_chunks(self, values: Values) -> Iterator[np.ndarray]:
+        n_features = self.settings.n_features
+        n_channels = None
+        single = isinstance(values, np.ndarray | Attribution)
+        chunks: Iterable[Any] = [values] if single else values  # type: ignore
+        for entry in chunks:
+            if isinstance(entry, Attribution):
+                self.layer = self.layer or entry.layer
+                entry = entry.values
+            array = np.asarray(entry)
+            if array.ndim < 2:
+                raise InputError(f"expected values [..., C], got shape {array.shape}")
+            if n_channels not in (None, array.shape[-1]):
+                raise InputError(
+                    f"chunks have {n_channels} and {array.shape[-1]} channels; all "
+                    "must come from one layer"
+                )
+            n_channels = array.shape[-1]
+            if n_features > n_channels:
+                raise InputError(
+                    f"{n_features} features asked of {n_channels} channels; ask for "
+                    f"{n_channels} at most"
+                )
+            rows = array.reshape(-1, n_channels)
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                chunk = np.asarray(rows[start : start + _CHUNK_ROWS], np.float32)
+                if not np.isfinite(chunk).all():
+                    raise InputError("the values to factorize hold NaN or infinity")
+                yield chunk

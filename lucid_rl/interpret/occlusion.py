@@ -1,29 +1,20 @@
 """Occlusion: what the outputs lose when a channel or feature is taken away."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from lucid_rl.errors import InputError
+from lucid_rl.interpret.feature_set import FeatureSet
 from lucid_rl.model.batching import batch_slices, rows_within
 from lucid_rl.model.layer_function import LayerFunction
-
-
-class FeatureSet(Protocol):
-    """Directions of a layer's channels that activations are sums of."""
-
-    @property
-    def directions(self) -> np.ndarray:
-        """f32 [K, C]."""
-
-    def transform(self, activations: np.ndarray) -> np.ndarray:
-        """How much of each feature there is, f32 [..., K]."""
 
 
 class Occluder:
     """F(a) - F(a without a channel or feature), for each of them.
 
     Attributes:
+        function: the network from the layer onward.
         result_shape: (1, ..., 1, C), C channels or features.
         bytes_per_observation: about how much memory one observation takes.
     """
@@ -33,7 +24,6 @@ class Occluder:
         function: LayerFunction,
         settings: Any,
         features: FeatureSet | None,
-        observations: np.ndarray,
     ):
         """Prepares occlusion in one layer.
 
@@ -41,7 +31,6 @@ class Occluder:
             function: the network from the layer onward.
             settings: AttributionSettings.
             features: what to take away; None for single channels.
-            observations: what a mean is taken over where settings ask for one.
 
         Raises:
             InputError: the features are of another number of channels.
@@ -52,7 +41,7 @@ class Occluder:
                 f"the features are directions of {features.directions.shape[-1]} "
                 f"channels: layer {function.layer} has {n_channels}."
             )
-        self._function = function
+        self.function = function
         self._features = features
         self._directions = (
             np.eye(n_channels, dtype=np.float32)
@@ -60,8 +49,7 @@ class Occluder:
             else np.asarray(features.directions, np.float32)
         )
         self._reference = np.zeros(len(self._directions), np.float32)
-        if settings.occlude_with == "mean":
-            self._reference = self._mean(observations)
+        self._mean_replaces = settings.occlude_with == "mean"
         self.result_shape = (*(1,) * (len(function.shape) - 1), len(self._directions))
         self._turn = rows_within(
             settings.memory_bytes, 2 * function.model.forward_bytes
@@ -69,6 +57,15 @@ class Occluder:
         self.bytes_per_observation = (
             min(self._turn, len(self._directions)) * 2 * function.model.forward_bytes
         )
+
+    def set_reference(self, observations: np.ndarray) -> None:
+        """Takes the mean over observations to occlude with, where settings ask for it.
+
+        Args:
+            observations: as `Model.check_observations` returns them.
+        """
+        if self._mean_replaces:
+            self._reference = self._mean(observations)
 
     def __call__(self, points, seeds, batch):
         """Values [B, *result_shape] and F(a) - F(0) [B] for each output."""
@@ -99,18 +96,18 @@ class Occluder:
         return self._features.transform(points)
 
     def _mean(self, observations):
-        model = self._function.model
+        model = self.function.model
         sums = np.zeros(len(self._directions))
         size = rows_within(2**26, model.forward_bytes)
         for rows in batch_slices(len(observations), size):
             batch = model.float_observations(observations[rows], first=rows.start)
-            (points,) = model.run([self._function.activation], batch)
+            (points,) = model.run([self.function.activation], batch)
             amounts = self._amounts(points)
             sums += amounts.mean(axis=tuple(range(1, amounts.ndim - 1))).sum(axis=0)
         return (sums / max(1, len(observations))).astype(np.float32)
 
     def _scores(self, points, seeds, batch):
-        values = self._function.values(points, batch)
+        values = self.function.values(points, batch)
         return [
             (seed * v).reshape(len(v), -1).sum(axis=1)
             for seed, v in zip(seeds, values, strict=True)

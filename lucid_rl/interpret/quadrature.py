@@ -7,26 +7,26 @@ from lucid_rl.errors import SettingsError
 RULES = ("right_riemann", "midpoint", "gauss_legendre")
 
 
-def quadrature(rule: str, n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of a rule on [0, 1].
+def quadrature(rule: str, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights of a rule on [0, 1].
 
     Args:
         rule: one of `RULES`. "right_riemann" is the article's: k / n for k = 1..n.
-        n_nodes: number of nodes.
+        n_steps: number of points.
 
     Returns:
-        (nodes, weights), float64 arrays of n_nodes; the weights sum to 1.
+        (points, weights), float64 [n_steps] each; the weights sum to 1.
 
     Raises:
-        SettingsError: the rule is unknown or n_nodes is less than 1.
+        SettingsError: the rule is unknown or n_steps is less than 1.
     """
-    if n_nodes < 1:
-        raise SettingsError(f"n_nodes is {n_nodes}: expected at least 1.")
+    if n_steps < 1:
+        raise SettingsError(f"n_steps is {n_steps}: expected at least 1.")
     if rule == "right_riemann":
-        return np.arange(1, n_nodes + 1) / n_nodes, np.full(n_nodes, 1 / n_nodes)
+        return np.arange(1, n_steps + 1) / n_steps, np.full(n_steps, 1 / n_steps)
     if rule == "midpoint":
-        return (np.arange(n_nodes) + 0.5) / n_nodes, np.full(n_nodes, 1 / n_nodes)
+        return (np.arange(n_steps) + 0.5) / n_steps, np.full(n_steps, 1 / n_steps)
     if rule == "gauss_legendre":
-        nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
-        return (nodes + 1) / 2, weights / 2
+        points, weights = np.polynomial.legendre.leggauss(n_steps)
+        return (points + 1) / 2, weights / 2
     raise SettingsError(f"unknown quadrature rule {rule!r}: expected one of {RULES}.")

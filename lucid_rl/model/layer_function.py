@@ -22,7 +22,7 @@ Tensor = Any
 Transform = Callable[[Tensor], Tensor]
 
 
-class Target(NamedTuple):
+class ScoreTensor(NamedTuple):
     """A tensor of the network, or a function of it, that gradients start from."""
 
     name: str  # as Model.tensor_name takes it
@@ -42,7 +42,7 @@ class LayerFunction:
         paths: `PathQuotients`: the same along any path of activations.
     """
 
-    def __init__(self, model, layer: str, targets: Sequence[Target]):
+    def __init__(self, model, layer: str, targets: Sequence[ScoreTensor]):
         """Builds what forward passes need; `Model.layer_function` keeps it."""
         self.model = model
         self.layer: str = model.node_name(layer)

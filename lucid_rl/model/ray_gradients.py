@@ -42,7 +42,7 @@ class RayGradients:
         # [K, scales]; see StraightPrefix.interpolation.
         self._interpolation = tf.placeholder(tf.float32, (None, len(prefix.scales)))
         self._seeds = function.seed_placeholders()
-        n_nodes = tf.shape(self._weights)[0]
+        n_steps = tf.shape(self._weights)[0]
         scaled, at_scales = [], []
         for scale in prefix.scales:
             points = self._points * scale
@@ -56,7 +56,7 @@ class RayGradients:
         }
         mapped = dict(rays)
         if function.needs_observations:
-            tiled = repeat_rows(self._observations, n_nodes * tf.shape(self._points)[0])
+            tiled = repeat_rows(self._observations, n_steps * tf.shape(self._points)[0])
             mapped = {function.model.input_node: tiled, **rays}
         targets = function.apply_transforms(
             function.model.copy(function.target_nodes, mapped, "rays")[0]
@@ -103,11 +103,11 @@ class RayGradients:
 
     def _weighted_sum(self, gradient):
         """Sum over the nodes of each ray."""
-        n_nodes = tf.shape(self._weights)[0]
-        shape = tf.concat([[n_nodes, -1], tf.shape(gradient)[1:]], 0)
+        n_steps = tf.shape(self._weights)[0]
+        shape = tf.concat([[n_steps, -1], tf.shape(gradient)[1:]], 0)
         return tf.tensordot(self._weights, tf.reshape(gradient, shape), 1)
 
-    def multiplications(self, n_nodes: int) -> int:
+    def multiplications(self, n_steps: int) -> int:
         """Multiplications for one observation, forward and backward."""
         model, function = self._function.model, self._function
         straight, bent = (
@@ -118,7 +118,7 @@ class RayGradients:
             )
         )
         n_scales = sum(scale > 0 for scale in self._prefix.scales)
-        return (n_scales + 1) * straight + 2 * n_nodes * bent
+        return (n_scales + 1) * straight + 2 * n_steps * bent
 
     def __call__(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.dataset_examples import diverse_examples, examples_at
-from lucid_rl.interpret.nmf import Factorization, NMFSettings, fit_nmf
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.interpret.patches import assemble_patches
 from lucid_rl.model import lucid_bridge
 from lucid_rl.model.lucid_network import lucid_model
@@ -27,7 +27,7 @@ class LayerNMF:
         patch_w: its width.
         pad_h: widest margin that patches needed so far.
         pad_w: the same, horizontally.
-        reducer: the Factorization; None where `features` is.
+        reducer: the NMF; None where `features` is.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class LayerNMF:
         acts = get_acts(model, layer_name, obses)
         self.patch_h = self.obses_full.shape[1] / acts.shape[1]
         self.patch_w = self.obses_full.shape[2] / acts.shape[2]
-        self.reducer: Factorization | None = None
+        self.reducer: NMF | None = None
         if features is None:
             self.channel_dirs = np.eye(acts.shape[-1])
         else:
@@ -72,7 +72,7 @@ class LayerNMF:
                 values = get_attr(model, attr_layer_name, layer_name, obses, **opts)
             # The original fits every row.
             settings = NMFSettings(n_features=features, max_rows=2 * values.size)
-            self.reducer = fit_nmf(values, settings, layer=layer_name)
+            self.reducer = NMF(settings=settings, layer=layer_name).fit(values)
             self.channel_dirs = self.reducer.directions
         self.acts_reduced = self.transform(acts)
 

@@ -9,7 +9,7 @@ from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lucid_rl.editing import edit
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint, edit_model_pb
 from lucid_rl.errors import InputError, ModelError, SettingsError
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.loading import load
 
 _GOLDEN = pathlib.Path(__file__).parents[1] / "data" / "golden_A"
@@ -97,7 +97,7 @@ def test_other_layers_are_edited_in_the_kernel_behind_them(checkpoint, layer):
 
 
 def test_bad_input_is_refused(checkpoint):
-    factorization = Factorization(np.eye(3, 32, dtype=np.float32), layer="2b")
+    factorization = NMF.from_directions(np.eye(3, 32, dtype=np.float32), layer="2b")
     with pytest.raises(InputError, match="fitted at layer '2b'"):
         edit.feature_directions(factorization, [0], "3a")
     with pytest.raises(InputError, match="features 0 to 2"):

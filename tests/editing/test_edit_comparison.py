@@ -4,7 +4,7 @@ import pytest
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint
 from lucid_rl.editing.edit_comparison import find_edit, match_edit
 from lucid_rl.errors import InputError
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 
 _KERNEL = "ppo2_model/pi/3a/conv2d/kernel:0"
 
@@ -65,17 +65,19 @@ def test_the_feature_that_comes_closest_is_removed_in_its_place(
     edited = edit_checkpoint(checkpoint_a, direction)
     found = find_edit(checkpoint_a, edited)
     same = match_edit(
-        found, checkpoint_a, edited, Factorization(direction[None], layer="2b")
+        found, checkpoint_a, edited, NMF.from_directions(direction[None], layer="2b")
     )
     assert same.feature == 0 and same.difference < 1e-4
     matched = match_edit(
-        found, checkpoint_a, edited, Factorization(directions, layer="2b")
+        found, checkpoint_a, edited, NMF.from_directions(directions, layer="2b")
     )
     assert matched.feature == 1 and 0.99 < matched.cosines[1] < 1
     assert matched.cosines[0] == pytest.approx(direction[0], rel=1e-3)
     assert 1e-3 < matched.difference < 0.2
     with pytest.raises(InputError, match="features of layer '3a'"):
-        match_edit(found, checkpoint_a, edited, Factorization(directions, layer="3a"))
+        match_edit(
+            found, checkpoint_a, edited, NMF.from_directions(directions, layer="3a")
+        )
 
 
 def test_models_that_are_no_edit_of_each_other(checkpoint_a):

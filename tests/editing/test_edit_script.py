@@ -9,7 +9,7 @@ import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.editing.edit import EDITS_ARG
-from lucid_rl.interpret.factorization import Factorization, save_factorization
+from lucid_rl.interpret.nmf import NMF
 from tests.script_errors import errors_of
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def _run(*flags):
 @pytest.fixture
 def factorization(tmp_path):
     directions = np.random.default_rng(0).random((4, 32)).astype(np.float32)
-    save_factorization(Factorization(directions, layer="2b"), tmp_path / "nmf.npz")
+    NMF.from_directions(directions, layer="2b").save(tmp_path / "nmf.npz")
     return tmp_path / "nmf.npz"
 
 
@@ -59,7 +59,7 @@ def test_wrong_input_is_one_clear_line(factorization, tmp_path):
     file = f"--factorization={factorization}"
     narrow = tmp_path / "narrow.npz"
     directions = np.ones((4, 31), np.float32)
-    save_factorization(Factorization(directions, layer="2b"), narrow)
+    NMF.from_directions(directions, layer="2b").save(narrow)
     cases = {
         "give --output": ["--features=0"],
         "give --features or --object": [output],

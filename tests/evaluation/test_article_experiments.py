@@ -15,8 +15,7 @@ from lucid_rl.evaluation.article_experiments import repeat_experiments
 from lucid_rl.evaluation.comparison_settings import ComparisonSettings, GivenFeatures
 from lucid_rl.evaluation.settings import NOT_KNOWN
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.interpret.factorization import load_factorization
-from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
 from lucid_rl.training.initialization import initial_parameters
 from tests.games.original_engine import compile_engine, make_assets, use_engine
@@ -123,7 +122,7 @@ def test_features_given_by_hand_on_the_original_game(
     [record] = load_checkpoint(folder / "buzzsaw_blind.jd").args[EDITS_ARG]
     assert (record["layer"], record["features"]) == ("3a", [1, 0])
     assert record["object"] == "buzzsaw"
-    directions = load_factorization(folder / "features_3a.npz").directions
+    directions = NMF.load(folder / "features_3a.npz").directions
     basis = np.array(record["basis"])
     assert np.allclose(directions @ basis.T @ basis, directions, atol=1e-5)
 

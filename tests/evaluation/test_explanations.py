@@ -7,7 +7,7 @@ from lucid_rl.editing.counterfactual import values_without
 from lucid_rl.evaluation.explanations import explain
 from lucid_rl.evaluation.moments import FAILURE, Moment
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def pairs(golden):
 
 @pytest.fixture(scope="module")
 def features(golden):
-    return Factorization(golden["nmf2b_attr_channel_dirs"], layer="2b")
+    return NMF.from_directions(golden["nmf2b_attr_channel_dirs"], layer="2b")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def test_changes_add_up_to_the_values_change(explained, model_a, pairs):
     flat = pairs.reshape(-1, 64, 64, 3)
     values = model_a(flat)[1].reshape(3, 2)
     # What the attributions miss of each value, which the changes must miss too.
-    gaps = attribute(model_a, flat, "2b", settings=AttributionSettings()).gap
+    gaps = attribute(
+        model_a, flat, "2b", settings=AttributionSettings()
+    ).completeness_gap
     gaps = gaps.reshape(3, 2)
     at_nothing = []
     for m, explanation in enumerate(explained):

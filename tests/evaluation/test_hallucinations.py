@@ -19,7 +19,7 @@ from lucid_rl.evaluation.hallucinations import (
     response_that_means,
 )
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 from lucid_rl.sampling.observations import ObservationSettings
 
 BOX = OBJECT_CLASSES.index("box")
@@ -36,7 +36,7 @@ def sampled(model_a):
 @pytest.fixture
 def usual(model_a, sampled):
     """Two features that respond to boxes, with 2 and with 4, and to nothing else."""
-    factorization = Factorization(np.eye(32)[:2], layer="2b")
+    factorization = NMF.from_directions(np.eye(32)[:2], layer="2b")
     measured = measure_features(model_a, factorization, sampled)
     boxes = measured.present[..., BOX]
     assert boxes.sum() > 30

@@ -10,7 +10,7 @@ from lucid_rl.errors import BundleError, FileFormatError, ModelError, SaveError
 from lucid_rl.interface import make_interface, pipeline, read_bundle
 from lucid_rl.interface.parts import Part
 from lucid_rl.interpret.attribution import attribute, logit
-from lucid_rl.interpret.nmf import Factorization
+from lucid_rl.interpret.nmf import NMF
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def directions(small_settings, small_page):
 
 
 def _reduced(attributions, directions):
-    features, residual = Factorization(directions).reduce_attribution(attributions)
+    features, residual = NMF.from_directions(directions).reduce(attributions)
     return np.moveaxis(np.concatenate([features, residual[..., None]], -1), -1, 0)
 
 
@@ -70,7 +70,9 @@ def test_attributions_of_actions_share_one_scale(
     bundle, model_a, frames, directions, small_settings
 ):
     outputs = [logit(i) for i in range(model_a.n_actions)]
-    found = attribute(model_a, frames, "4a", outputs, small_settings.attribution)
+    found = attribute(
+        model_a, frames, "4a", outputs, settings=small_settings.attribution
+    )
     exact = [_reduced(values, directions["4a"]) for values in found.values]
     part = bundle.part("model/4a/policy")
     scales = part.array("frame_scale")
@@ -293,7 +295,7 @@ def test_two_models_in_a_single_file_with_names(
         assert [feature["name"] for feature in features] == [None, "enemy", None]
 
 
-def test_as_many_cells_as_the_stated_error_asks_for(small_settings, tmp_path):
+def test_as_many_steps_as_the_error_tolerance_asks_for(small_settings, tmp_path):
     found = {}
     for stated in (0.1, 0.02):
         settings = dataclasses.replace(
@@ -302,7 +304,7 @@ def test_as_many_cells_as_the_stated_error_asks_for(small_settings, tmp_path):
             layers=("4a",),
             policy_layers=(),
             input_gradients=False,
-            stated_error=stated,
+            error_tolerance=stated,
         )
         bundle = read_bundle(make_interface(settings).parent)
         found[stated] = bundle.part("model/4a").meta["quadrature"]

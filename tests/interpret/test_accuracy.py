@@ -11,7 +11,7 @@ from lucid_rl.interpret.attribution import (
     logit,
     value,
 )
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.nmf import NMF
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ class TestTotalError:
         assert found == pytest.approx((0.4 + 0.2) / 2 / 2)
 
     def test_of_features_and_their_residual(self):
-        features = Factorization(np.eye(2, 3, dtype=np.float32))
+        features = NMF.from_directions(np.eye(2, 3, dtype=np.float32))
         reference = np.ones((1, 1, 1, 3), np.float32)
         for channel in range(3):  # the last is in no feature
             values = reference.copy()
@@ -48,9 +48,9 @@ class TestTotalError:
 class TestSettingsWithin:
     def test_fewest_that_suffice(self, model_a, observations):
         settings, error = settings_within(0.02, model_a, observations, "4a")
-        assert settings.n_nodes > 1 and error <= 0.02
-        fewer = AttributionSettings(n_nodes=settings.n_nodes - 1)
-        many = AttributionSettings(n_nodes=64)
+        assert settings.n_steps > 1 and error <= 0.02
+        fewer = AttributionSettings(n_steps=settings.n_steps - 1)
+        many = AttributionSettings(n_steps=64)
         values, reference = (
             attribute(model_a, observations, "4a", settings=s).values
             for s in (fewer, many)
@@ -62,34 +62,34 @@ class TestSettingsWithin:
         numbers = [
             settings_within(error, model_a, observations, "3a", [value(), logit(3)])[
                 0
-            ].n_nodes
+            ].n_steps
             for error in (0.2, 0.02)
         ]
         assert numbers[0] < numbers[1]
 
-    def test_other_rules_need_more(self, model_a, observations, golden):
-        features = Factorization(golden["nmf4a_attr_channel_dirs"], layer="4a")
-        secant, article = (
+    def test_the_articles_method_needs_more(self, model_a, observations, golden):
+        features = NMF.from_directions(golden["nmf4a_attr_channel_dirs"], layer="4a")
+        ours, article = (
             settings_within(
                 0.05,
                 model_a,
                 observations,
                 "4a",
-                settings=AttributionSettings(rule=rule),
+                settings=AttributionSettings(method=method),
                 features=features,
             )[0]
-            for rule in ("secant", "right_riemann")
+            for method in ("difference_quotients", "integrated_gradients")
         )
-        assert article.rule == "right_riemann"
-        assert article.n_nodes > secant.n_nodes
+        assert article.method == "integrated_gradients"
+        assert article.n_steps > ours.n_steps
 
     def test_what_cannot_be_met_is_told(self, model_a, observations):
         settings, error = settings_within(1e-9, model_a, observations[:1], "4a")
-        assert settings.n_nodes == 32 and error > 1e-9
+        assert settings.n_steps == 32 and error > 1e-9
 
     @pytest.mark.parametrize("stated", [0, -1, float("nan")])
     def test_no_error(self, model_a, observations, stated):
-        with pytest.raises(SettingsError, match="stated_error"):
+        with pytest.raises(SettingsError, match="tolerance"):
             settings_within(stated, model_a, observations, "4a")
 
     def test_no_observations(self, model_a, observations):
@@ -98,5 +98,5 @@ class TestSettingsWithin:
 
     def test_methods_without_nodes(self, model_a, observations):
         settings = AttributionSettings(method="gradient")
-        with pytest.raises(SettingsError, match="integrates nothing"):
+        with pytest.raises(SettingsError, match="no number of steps"):
             settings_within(0.1, model_a, observations, "4a", settings=settings)

@@ -7,18 +7,17 @@ from lucid_rl.errors import InputError, ModelError, SettingsError
 from lucid_rl.interpret.attribution import (
     AttributionSettings,
     attribute,
-    attribute_layers,
     custom,
     direction,
     logit,
-    logit_group,
+    logits,
     value,
 )
 
 LAYERS = ("1a", "2a", "2b", "3a", "4a")
 # GOLDEN.md's tolerance, of the largest attribution; measured: 5e-5 or less.
 TOLERANCE = 1e-4
-ARTICLE = AttributionSettings(rule="right_riemann", n_nodes=10)
+ARTICLE = AttributionSettings(method="integrated_gradients", n_steps=10)
 
 
 def assert_close(found, expected, tolerance=TOLERANCE):
@@ -47,7 +46,7 @@ class TestParity:
     ):
         expected = golden["attr_value_2b_steps1"]
         rows = observations[: len(expected)]
-        one = dataclasses.replace(ARTICLE, n_nodes=1)
+        one = dataclasses.replace(ARTICLE, n_steps=1)
         assert_close(attribute(model_a, rows, "2b", settings=one).values, expected)
         method = AttributionSettings(method="gradient_x_activation")
         assert_close(attribute(model_a, rows, "2b", settings=method).values, expected)
@@ -55,7 +54,7 @@ class TestParity:
     def test_logit(self, model_a, golden, observations):
         expected = golden["attr_logit3_2b_steps10"]
         rows = observations[: len(expected)]
-        found = attribute(model_a, rows, "2b", logit(3), ARTICLE)
+        found = attribute(model_a, rows, "2b", logit(3), settings=ARTICLE)
         assert_close(found.values, expected)
 
     def test_direction_at_positions_of_a_later_layer(
@@ -63,7 +62,7 @@ class TestParity:
     ):
         expected = golden["attr_actdir_2b_3a"]
         output = direction("3a", golden["actdir_dir"], golden["actdir_poses"])
-        found = attribute(model_a, observations[:4], "2b", output, ARTICLE)
+        found = attribute(model_a, observations[:4], "2b", output, settings=ARTICLE)
         assert_close(found.values, expected)
 
     @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ class TestParity:
         expected = golden[name]
         settings = AttributionSettings(method="gradient")
         found = attribute(
-            model_a, observations[: len(expected)], layer, output, settings
+            model_a, observations[: len(expected)], layer, output, settings=settings
         )
         # Where a pool's window is all but 0, its slope hangs on the last digits.
         assert_close(found.values, expected, 1e-3)
@@ -88,25 +87,27 @@ class TestParity:
     def test_gradient_of_a_direction(self, model_a, golden, observations):
         output = direction("3a", golden["actdir_dir"], golden["actdir_poses"])
         settings = AttributionSettings(method="gradient")
-        found = attribute(model_a, observations[:4], "input", output, settings)
+        found = attribute(model_a, observations[:4], "input", output, settings=settings)
         assert_close(found.values, golden["grad_actdir_3a_input"])
 
 
 class TestCompleteness:
     @pytest.mark.parametrize("layer", ["input", *LAYERS])
-    @pytest.mark.parametrize("n_cells", [1, 3])
-    def test_secant_attributions_add_up(self, model_a, observations, layer, n_cells):
-        settings = AttributionSettings(n_nodes=n_cells)
+    @pytest.mark.parametrize("n_steps", [1, 3])
+    def test_secant_attributions_add_up(self, model_a, observations, layer, n_steps):
+        settings = AttributionSettings(n_steps=n_steps)
         found = attribute(model_a, observations[:3], layer, settings=settings)
         assert found.relative_gap() < 1e-4
         _, values = model_a(observations[:3])
-        starts = model_a.layer_function(layer, [value().target]).values_at_zero[0]
+        starts = model_a.layer_function(layer, [value().tensor]).values_at_zero[0]
         np.testing.assert_allclose(found.totals, values - starts, atol=1e-5)
 
     def test_gap_is_the_sum_less_the_total(self, model_a, observations):
         found = attribute(model_a, observations[:3], "2b", settings=ARTICLE)
         sums = found.values.sum(axis=(1, 2, 3))
-        np.testing.assert_allclose(found.gap, sums - found.totals, atol=1e-6)
+        np.testing.assert_allclose(
+            found.completeness_gap, sums - found.totals, atol=1e-6
+        )
         assert found.relative_gap() > 1e-3
 
     def test_more_nodes_leave_a_smaller_gap(self, model_a, observations):
@@ -115,7 +116,9 @@ class TestCompleteness:
                 model_a,
                 observations[:4],
                 "3a",
-                settings=AttributionSettings(rule="midpoint", n_nodes=n),
+                settings=AttributionSettings(
+                    method="integrated_gradients", quadrature="midpoint", n_steps=n
+                ),
             ).relative_gap()
             for n in (4, 256)
         ]
@@ -124,44 +127,51 @@ class TestCompleteness:
     def test_methods_that_do_not_add_up_have_no_gap(self, model_a, observations):
         settings = AttributionSettings(method="gradient")
         found = attribute(model_a, observations[:1], "2b", settings=settings)
-        assert found.gap is None
+        assert found.completeness_gap is None
         with pytest.raises(SettingsError):
             found.relative_gap()
 
 
 class TestConvergence:
     @pytest.mark.parametrize("layer", ["1a", "2b", "4a"])
-    def test_rules_agree_in_the_limit(self, model_a, observations, layer):
+    def test_methods_agree_in_the_limit(self, model_a, observations, layer):
         rows = observations[:2]
         n = 24 if layer == "1a" else 64
 
-        def found(rule, n_nodes):
-            settings = AttributionSettings(rule=rule, n_nodes=n_nodes)
+        def found(n_steps, method="integrated_gradients", **options):
+            settings = AttributionSettings(method, n_steps, **options)
             return attribute(model_a, rows, layer, settings=settings).values
 
-        reference = found("midpoint", 4 * n)
+        reference = found(4 * n, quadrature="midpoint")
         size = np.abs(reference).sum()
-        assert np.abs(found("secant", n) - reference).sum() < 0.03 * size
-        assert np.abs(found("gauss_legendre", n) - reference).sum() < 0.03 * size
-        # For the same number, cells of quotients come closer than points.
-        coarse = np.abs(found("secant", 4) - reference).sum()
-        assert coarse < np.abs(found("right_riemann", 4) - reference).sum()
+        assert np.abs(found(n, "difference_quotients") - reference).sum() < 0.03 * size
+        assert (
+            np.abs(found(n, quadrature="gauss_legendre") - reference).sum()
+            < 0.03 * size
+        )
+        # For the same number of steps, difference quotients come closer than points.
+        coarse = np.abs(found(4, "difference_quotients") - reference).sum()
+        assert coarse < np.abs(found(4) - reference).sum()
 
 
 class TestSeveralOutputs:
     def test_equal_one_at_a_time(self, model_a, observations):
-        outputs = [value(), logit(0), logit_group((0, 2)), logit(2)]
-        for settings in (ARTICLE, AttributionSettings(n_nodes=2)):
-            together = attribute(model_a, observations[:3], "3a", outputs, settings)
+        outputs = [value(), logit(0), logits((0, 2)), logit(2)]
+        for settings in (ARTICLE, AttributionSettings(n_steps=2)):
+            together = attribute(
+                model_a, observations[:3], "3a", outputs, settings=settings
+            )
             assert together.values.shape == (4, 3, 16, 16, 32)
-            assert together.gap.shape == together.totals.shape == (4, 3)
+            assert together.completeness_gap.shape == together.totals.shape == (4, 3)
             for i, output in enumerate(outputs):
-                alone = attribute(model_a, observations[:3], "3a", output, settings)
+                alone = attribute(
+                    model_a, observations[:3], "3a", output, settings=settings
+                )
                 assert_close(together.values[i], alone.values, 1e-5)
                 np.testing.assert_allclose(together.totals[i], alone.totals, atol=1e-5)
 
     def test_groups_add_up(self, model_a, observations):
-        outputs = [logit(0), logit(2), logit_group((0, 2))]
+        outputs = [logit(0), logit(2), logits((0, 2))]
         one, other, both = attribute(model_a, observations[:2], "2b", outputs).values
         assert_close(one + other, both, 1e-5)
 
@@ -169,9 +179,13 @@ class TestSeveralOutputs:
         import tensorflow.compat.v1 as tf
 
         probability = custom("logits", lambda t: tf.nn.softmax(t)[:, 4], "p4")
-        settings = AttributionSettings(rule="midpoint", n_nodes=200)
-        found = attribute(model_a, observations[:3], "4a", probability, settings)
-        assert found.outputs == ("p4",)
+        settings = AttributionSettings(
+            method="integrated_gradients", quadrature="midpoint", n_steps=200
+        )
+        found = attribute(
+            model_a, observations[:3], "4a", probability, settings=settings
+        )
+        assert found.targets == ("p4",)
         logits, _ = model_a(observations[:3])
         ends = np.exp(logits)[:, 4] / np.exp(logits).sum(axis=1)
         starts = found.totals - ends
@@ -181,7 +195,7 @@ class TestSeveralOutputs:
 
 class TestLayersTogether:
     def test_equal_one_at_a_time(self, model_a, observations):
-        together = attribute_layers(model_a, observations[:3], ("2b", "4a"))
+        together = attribute(model_a, observations[:3], ("2b", "4a"))
         for layer, found in together.items():
             alone = attribute(model_a, observations[:3], layer)
             np.testing.assert_allclose(found.values, alone.values, atol=1e-6)
@@ -198,7 +212,7 @@ class TestBatches:
     @pytest.mark.parametrize(
         "settings",
         [
-            AttributionSettings(n_nodes=3),
+            AttributionSettings(n_steps=3),
             ARTICLE,
             AttributionSettings(method="gradient"),
             AttributionSettings(method="occlusion"),
@@ -227,7 +241,11 @@ class TestBatches:
 
     @pytest.mark.parametrize(
         "change",
-        [{}, {"rule": "midpoint", "n_nodes": 10}, {"method": "occlusion"}],
+        [
+            {},
+            {"method": "integrated_gradients", "quadrature": "midpoint", "n_steps": 10},
+            {"method": "occlusion"},
+        ],
     )
     def test_passes_do_not_grow_with_the_observations(
         self, model_a, observations, monkeypatch, change
@@ -251,7 +269,7 @@ class TestBatches:
     def test_no_observations(self, model_a, observations):
         found = attribute(model_a, observations[:0], "2b")
         assert found.values.shape == (0, 32, 32, 32)
-        assert found.gap.shape == (0,)
+        assert found.completeness_gap.shape == (0,)
 
     def test_uint8_and_floats_agree(self, model_a, observations):
         floats = observations[:2] / np.float32(255)
@@ -302,7 +320,7 @@ class TestBadInput:
 
     def test_no_layers(self, model_a, observations):
         with pytest.raises(InputError, match="no layer"):
-            attribute_layers(model_a, observations[:2], ())
+            attribute(model_a, observations[:2], ())
 
     def test_a_tensor_without_rows_for_observations(self, model_a, observations):
         kernel = "ppo2_model/pi/2a/conv2d/kernel"
@@ -318,7 +336,7 @@ class TestBadInput:
 
     def test_an_empty_group(self):
         with pytest.raises(InputError, match="at least one"):
-            logit_group(())
+            logits(())
 
     def test_a_direction_that_is_not_finite(self):
         with pytest.raises(InputError, match="NaN"):
@@ -343,12 +361,12 @@ class TestBadInput:
     @pytest.mark.parametrize(
         "change",
         [
-            {"n_nodes": 0},
-            {"n_nodes": 2.5},
-            {"n_nodes": "4"},
+            {"n_steps": 0},
+            {"n_steps": 2.5},
+            {"n_steps": "4"},
             {"batch_size": 0},
             {"memory_bytes": 0},
-            {"rule": "simpson"},
+            {"quadrature": "simpson"},
             {"method": "lime"},
             {"occlude_with": "noise"},
         ],

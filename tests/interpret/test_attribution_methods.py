@@ -12,14 +12,14 @@ from lucid_rl.interpret.attribution import (
     logit,
     value,
 )
-from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.multi_path import (
     MultiPathSettings,
     attribute_along_paths,
     leading_halves,
 )
+from lucid_rl.interpret.nmf import NMF
 
-ARTICLE_PATHS = MultiPathSettings(rule="right_riemann", max_paths=None)
+ARTICLE_PATHS = MultiPathSettings(method="integrated_gradients", max_paths=None)
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +29,12 @@ def observations(golden):
 
 @pytest.fixture(scope="module")
 def features(golden):
-    return Factorization(golden["nmf2b_attr_channel_dirs"], layer="2b")
+    return NMF.from_directions(golden["nmf2b_attr_channel_dirs"], layer="2b")
 
 
 class TestOcclusion:
     def scores(self, model, points):
-        function = model.layer_function("4a", [value().target])
+        function = model.layer_function("4a", [value().tensor])
         return function.values(points)[0]
 
     def test_channels_by_hand(self, model_a, observations):
@@ -58,7 +58,7 @@ class TestOcclusion:
         np.testing.assert_allclose(found.by_channel()[:, 5], lost, atol=1e-6)
 
     def test_features_by_hand(self, model_a, golden, observations):
-        features = Factorization(golden["nmf4a_attr_channel_dirs"], layer="4a")
+        features = NMF.from_directions(golden["nmf4a_attr_channel_dirs"], layer="4a")
         settings = AttributionSettings(method="occlusion")
         found = attribute(
             model_a, observations[:2], "4a", settings=settings, features=features
@@ -72,8 +72,10 @@ class TestOcclusion:
 
     def test_outputs_together(self, model_a, observations):
         settings = AttributionSettings(method="occlusion")
-        both = attribute(model_a, observations[:2], "4a", [value(), logit(1)], settings)
-        alone = attribute(model_a, observations[:2], "4a", logit(1), settings)
+        both = attribute(
+            model_a, observations[:2], "4a", [value(), logit(1)], settings=settings
+        )
+        alone = attribute(model_a, observations[:2], "4a", logit(1), settings=settings)
         np.testing.assert_allclose(both.values[1], alone.values, atol=1e-6)
 
     def test_features_of_another_layer(self, model_a, observations, features):
@@ -122,9 +124,9 @@ class TestMultiPath:
     )
     def test_parity(self, model_a, golden, observations, name, layer, output, n_steps):
         expected = golden[name]
-        features = Factorization(golden[f"nmf{layer}_attr_channel_dirs"])
+        features = NMF.from_directions(golden[f"nmf{layer}_attr_channel_dirs"])
         settings = MultiPathSettings(
-            rule="right_riemann", n_steps=n_steps, max_paths=None
+            method="integrated_gradients", n_steps=n_steps, max_paths=None
         )
         found = attribute_along_paths(
             model_a,
@@ -139,7 +141,9 @@ class TestMultiPath:
         np.testing.assert_allclose(found.values, expected, rtol=0, atol=2e-4 * scale)
         assert found.relative_gap() > 1e-3
 
-    def test_secant_adds_up_and_is_the_limit(self, model_a, observations, features):
+    def test_difference_quotients_add_up_and_is_the_limit(
+        self, model_a, observations, features
+    ):
         rng = np.random.default_rng(0)
         args = (model_a, observations[:2], "2b", features, rng)
         few = attribute_along_paths(
@@ -148,11 +152,15 @@ class TestMultiPath:
         assert few.relative_gap() < 1e-4
         many = attribute_along_paths(
             *args,
-            settings=MultiPathSettings("right_riemann", n_steps=96, max_paths=None),
+            settings=MultiPathSettings(
+                "integrated_gradients", n_steps=96, max_paths=None
+            ),
         )
         coarse = attribute_along_paths(
             *args,
-            settings=MultiPathSettings("right_riemann", n_steps=6, max_paths=None),
+            settings=MultiPathSettings(
+                "integrated_gradients", n_steps=6, max_paths=None
+            ),
         )
 
         def distance(found):
@@ -178,7 +186,7 @@ class TestMultiPath:
         np.testing.assert_allclose(results[0], results[1], atol=1e-6)
 
     @pytest.mark.parametrize(
-        "change", [{"n_steps": 0}, {"max_paths": 0}, {"rule": "midpoint"}]
+        "change", [{"n_steps": 0}, {"max_paths": 0}, {"method": "occlusion"}]
     )
     def test_settings(self, change):
         with pytest.raises(SettingsError, match=next(iter(change))):

@@ -9,13 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lucid_rl.errors import FileFormatError, InputError, SaveError, SettingsError
-from lucid_rl.interpret.nmf import (
-    Factorization,
-    NMFSettings,
-    fit_nmf,
-    load_factorization,
-    save_factorization,
-)
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.interpret.nnls import solve_nonnegative
 from lucid_rl.interpret.row_sample import RowSample
 
@@ -101,8 +95,8 @@ def test_nnls_refuses_what_is_no_problem():
 def test_fit_equals_scikit_learns():
     rows, _ = planted(noise=0.3)
     reference = sklearn.decomposition.NMF(4, init="nndsvd", random_state=0).fit(rows)
-    fitted = fit_nmf(rows, NMFSettings(n_features=4))
-    assert fitted.fit["n_iterations"] == reference.n_iter_
+    fitted = NMF(settings=NMFSettings(n_features=4)).fit(rows)
+    assert fitted.fit_info["n_iterations"] == reference.n_iter_
     np.testing.assert_allclose(
         fitted.directions, reference.components_, atol=1e-4 * fitted.directions.max()
     )
@@ -115,7 +109,7 @@ def test_fit_equals_scikit_learns():
 
 def test_planted_directions_are_found():
     rows, directions = planted()
-    fitted = fit_nmf(rows, NMFSettings(n_features=4))
+    fitted = NMF(settings=NMFSettings(n_features=4)).fit(rows)
     assert matched_cosines(fitted.directions, directions).min() > 0.995
     assert fitted.explained > 0.999
     assert (fitted.directions >= 0).all() and fitted.directions.dtype == np.float32
@@ -128,7 +122,10 @@ def test_signs_are_rows_of_their_own():
         [np.maximum(signs * rows, 0), np.maximum(-signs * rows, 0)]
     )
     few = NMFSettings(n_features=4)
-    signed, separate = fit_nmf(signs * rows, few), fit_nmf(doubled, few)
+    signed, separate = (
+        NMF(settings=few).fit(signs * rows),
+        NMF(settings=few).fit(doubled),
+    )
     np.testing.assert_allclose(
         signed.directions, separate.directions, atol=1e-3 * signed.directions.max()
     )
@@ -140,7 +137,8 @@ def test_rows_of_zeros_change_nothing():
     with_zeros[::2] = rows
     few = NMFSettings(n_features=4)
     np.testing.assert_array_equal(
-        fit_nmf(rows, few).directions, fit_nmf(with_zeros, few).directions
+        NMF(settings=few).fit(rows).directions,
+        NMF(settings=few).fit(with_zeros).directions,
     )
 
 
@@ -149,21 +147,23 @@ def test_chunks_change_nothing(max_rows):
     rows, _ = planted(n_rows=3000)
     images = rows.reshape(30, 10, 10, -1)
     chosen = NMFSettings(n_features=4, max_rows=max_rows)
-    whole = fit_nmf(images, chosen)
+    whole = NMF(settings=chosen).fit(images)
     for sizes in ([1, 29], [13, 2, 15], [10, 10, 10]):
         chunks = np.split(images, np.cumsum(sizes)[:-1])
-        cut = fit_nmf(iter(chunks), chosen)
+        cut = NMF(settings=chosen).fit(iter(chunks))
         np.testing.assert_array_equal(whole.directions, cut.directions)
         assert whole.explained == cut.explained
-    assert whole.fit["n_rows_fitted"] == min(max_rows, np.any(rows, axis=1).sum())
+    assert whole.fit_info["n_rows_fitted"] == min(max_rows, np.any(rows, axis=1).sum())
 
 
 def test_a_sample_of_rows_finds_the_same_directions():
     rows, _ = planted(n_rows=50_000)
-    every = fit_nmf(rows, NMFSettings(n_features=4))
+    every = NMF(settings=NMFSettings(n_features=4)).fit(rows)
     for seed in range(3):
-        few = fit_nmf(rows, NMFSettings(n_features=4, max_rows=2000, seed=seed))
-        assert few.fit["n_rows_fitted"] == 2000
+        few = NMF(settings=NMFSettings(n_features=4, max_rows=2000, seed=seed)).fit(
+            rows
+        )
+        assert few.fit_info["n_rows_fitted"] == 2000
         assert matched_cosines(few.directions, every.directions).min() > 0.998
         # How much is explained is estimated from the sample without bias.
         assert abs(few.explained - every.explained) < 0.01
@@ -172,9 +172,9 @@ def test_a_sample_of_rows_finds_the_same_directions():
 def test_same_seed_same_bytes():
     rows, _ = planted(n_rows=5000)
     chosen = NMFSettings(n_features=4, max_rows=600, seed=5)
-    first, second = fit_nmf(rows, chosen), fit_nmf(rows, chosen)
+    first, second = NMF(settings=chosen).fit(rows), NMF(settings=chosen).fit(rows)
     assert first.directions.tobytes() == second.directions.tobytes()
-    other = fit_nmf(rows, NMFSettings(n_features=4, max_rows=600, seed=6))
+    other = NMF(settings=NMFSettings(n_features=4, max_rows=600, seed=6)).fit(rows)
     assert first.directions.tobytes() != other.directions.tobytes()
 
 
@@ -185,8 +185,8 @@ def test_memory_does_not_grow_with_the_rows():
 
     def peak(n):
         tracemalloc.start()
-        fit_nmf(
-            chunks(n), NMFSettings(n_features=2, max_rows=1 << 15, max_iterations=1)
+        NMF(settings=NMFSettings(n_features=2, max_rows=1 << 15, max_iterations=1)).fit(
+            chunks(n)
         )
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -199,15 +199,15 @@ def test_memory_does_not_grow_with_the_rows():
 def test_the_scale_of_the_values_does_not_matter(scale):
     rows, _ = planted(n_rows=3000)
     few = NMFSettings(n_features=4)
-    fitted, scaled = fit_nmf(rows, few), fit_nmf(scale * rows, few)
+    fitted, scaled = NMF(settings=few).fit(rows), NMF(settings=few).fit(scale * rows)
     assert matched_cosines(fitted.directions, scaled.directions).min() > 0.9999
     assert np.isclose(fitted.explained, scaled.explained, atol=1e-4)
 
 
 def test_order_by_share():
     rows, _ = planted()
-    as_fitted = fit_nmf(rows, NMFSettings(n_features=4))
-    by_share = fit_nmf(rows, NMFSettings(n_features=4, order="share"))
+    as_fitted = NMF(settings=NMFSettings(n_features=4)).fit(rows)
+    by_share = NMF(settings=NMFSettings(n_features=4, order="share")).fit(rows)
     assert (np.diff(by_share.feature_shares) <= 0).all()
     assert sorted(as_fitted.feature_shares) == sorted(by_share.feature_shares)
     assert 0.5 < by_share.feature_shares.sum() < 1.5
@@ -215,7 +215,7 @@ def test_order_by_share():
 
 def test_fewer_independent_rows_than_features():
     rows = np.outer(np.arange(1, 50), [0, 1, 2, 0]).astype(np.float32)
-    fitted = fit_nmf(rows, NMFSettings(n_features=3))
+    fitted = NMF(settings=NMFSettings(n_features=3)).fit(rows)
     assert np.isclose(fitted.explained, 1, atol=1e-5)
     used = fitted.directions.any(axis=1)
     assert used.sum() == 1
@@ -236,7 +236,7 @@ def test_fewer_independent_rows_than_features():
 )
 def test_values_that_cannot_be_factorized(values, message):
     with pytest.raises(InputError, match=message):
-        fit_nmf(values)
+        NMF().fit(values)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,9 @@ def test_sample_is_unbiased_and_keeps_the_heaviest():
 @pytest.fixture(scope="module")
 def fitted():
     rows, _ = planted(n_rows=5000)
-    return fit_nmf(rows, NMFSettings(n_features=4), layer="2b", model="a model")
+    return NMF(settings=NMFSettings(n_features=4), layer="2b", model="a model").fit(
+        rows
+    )
 
 
 def test_what_features_made_is_taken_apart(fitted):
@@ -290,14 +292,12 @@ def test_what_features_made_is_taken_apart(fitted):
     assert values.shape == (3, 5, 16)
     np.testing.assert_allclose(fitted.transform(values), weights, atol=1e-5)
     np.testing.assert_allclose(fitted.transform_signed(-values), -weights, atol=1e-5)
-    np.testing.assert_allclose(
-        fitted.reduce_attribution(values)[1], 0, atol=1e-5 * values.max()
-    )
+    np.testing.assert_allclose(fitted.reduce(values)[1], 0, atol=1e-5 * values.max())
 
 
 def test_features_and_residual_sum_to_the_attribution(fitted):
     attribution = np.random.default_rng(1).normal(size=(2, 6, 6, 16)).astype(np.float32)
-    features, residual = fitted.reduce_attribution(attribution)
+    features, residual = fitted.reduce(attribution)
     assert features.shape == (2, 6, 6, 4) and residual.shape == (2, 6, 6)
     np.testing.assert_allclose(
         features.sum(axis=-1) + residual, attribution.sum(axis=-1), atol=1e-5
@@ -308,7 +308,6 @@ def test_features_and_residual_sum_to_the_attribution(fitted):
         (attribution - fitted.inverse_transform(signed)).sum(axis=-1),
         atol=1e-4,
     )
-    np.testing.assert_array_equal(residual, fitted.residual(attribution))
 
 
 def test_transform_of_many_rows_is_that_of_each(fitted):
@@ -325,9 +324,9 @@ def test_wrong_channels_are_refused(fitted):
     with pytest.raises(InputError, match="NaN"):
         fitted.transform(np.full((2, 16), np.nan))
     with pytest.raises(InputError, match="not negative"):
-        Factorization(-np.ones((2, 3)))
+        NMF.from_directions(-np.ones((2, 3)))
     with pytest.raises(InputError, match="features, channels"):
-        Factorization(np.ones(3))
+        NMF.from_directions(np.ones(3))
 
 
 # Files.
@@ -335,27 +334,27 @@ def test_wrong_channels_are_refused(fitted):
 
 def test_round_trip(fitted, tmp_path):
     path = tmp_path / "folder" / "features.npz"
-    save_factorization(fitted, path)
-    loaded = load_factorization(path)
+    fitted.save(path)
+    loaded = NMF.load(path)
     np.testing.assert_array_equal(loaded.directions, fitted.directions)
     np.testing.assert_array_equal(loaded.feature_shares, fitted.feature_shares)
     assert loaded.layer == "2b" and loaded.model == "a model"
-    assert loaded.fit == fitted.fit and loaded.explained == fitted.explained
+    assert loaded.fit_info == fitted.fit_info and loaded.explained == fitted.explained
     with np.load(path, allow_pickle=False) as arrays:
         assert set(arrays) == {"directions", "feature_shares", "metadata"}
-    bare = Factorization(np.ones((2, 3)))
-    save_factorization(bare, path)
-    assert load_factorization(path).feature_shares is None
+    bare = NMF.from_directions(np.ones((2, 3)))
+    bare.save(path)
+    assert NMF.load(path).feature_shares is None
 
 
 def test_damaged_files_are_refused(fitted, tmp_path):
     path = tmp_path / "features.npz"
-    save_factorization(fitted, path)
+    fitted.save(path)
     whole = path.read_bytes()
     for end in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:end])
         with pytest.raises(FileFormatError, match=r"features\.npz"):
-            load_factorization(path)
+            NMF.load(path)
     rng = np.random.default_rng(0)
     for _ in range(200):
         changed = bytearray(whole)
@@ -363,7 +362,7 @@ def test_damaged_files_are_refused(fitted, tmp_path):
             changed[position] = rng.integers(256)
         path.write_bytes(bytes(changed))
         try:
-            load_factorization(path)
+            NMF.load(path)
         except FileFormatError:
             continue
 
@@ -371,14 +370,14 @@ def test_damaged_files_are_refused(fitted, tmp_path):
 def test_other_files_are_refused(fitted, tmp_path):
     path = tmp_path / "features.npz"
     with pytest.raises(FileFormatError, match="there is no factorization"):
-        load_factorization(path)
+        NMF.load(path)
     np.save(path.with_suffix(".npy"), np.zeros(3))
     with pytest.raises(FileFormatError):
-        load_factorization(path.with_suffix(".npy"))
+        NMF.load(path.with_suffix(".npy"))
     np.savez(path, directions=np.ones((2, 3)))
-    with pytest.raises(FileFormatError, match="save_factorization"):
-        load_factorization(path)
-    save_factorization(fitted, path)
+    with pytest.raises(FileFormatError, match=r"NMF\.save"):
+        NMF.load(path)
+    fitted.save(path)
     with np.load(path) as arrays:
         content = dict(arrays)
     metadata = json.loads(str(content["metadata"]))
@@ -386,7 +385,7 @@ def test_other_files_are_refused(fitted, tmp_path):
         content["metadata"] = np.array(json.dumps({**metadata, **change}))
         np.savez(path, **content)
         with pytest.raises(FileFormatError):
-            load_factorization(path)
+            NMF.load(path)
 
 
 def test_pickles_are_not_run(tmp_path):
@@ -402,11 +401,11 @@ def test_pickles_are_not_run(tmp_path):
         metadata=np.array("{}"),
     )
     with pytest.raises(FileFormatError):
-        load_factorization(path)
+        NMF.load(path)
     assert not (tmp_path / "sprung").exists()
 
 
 def test_unwritable_place(fitted, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError):
-        save_factorization(fitted, tmp_path / "file" / "features.npz")
+        fitted.save(tmp_path / "file" / "features.npz")

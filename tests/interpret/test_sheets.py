@@ -6,8 +6,8 @@ import pytest
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.attribution import Attribution, attribute
 from lucid_rl.interpret.attribution_sheet import attribution_sheet
-from lucid_rl.interpret.factorization import Factorization
 from lucid_rl.interpret.feature_sheet import feature_responses, feature_sheet
+from lucid_rl.interpret.nmf import NMF
 from tests.test_notebook_html import images
 
 _NO_SMOOTHING = np.ones((1, 1))
@@ -27,7 +27,7 @@ def test_signs_and_features_are_shown_apart():
     sheet = attribution_sheet(
         observations,
         _attribution(values),
-        Factorization(np.eye(2)),
+        NMF.from_directions(np.eye(2)),
         kernel=_NO_SMOOTHING,
     )
     grey = sheet.positive[0, 3, 0]
@@ -51,7 +51,7 @@ def test_what_no_feature_explains_is_grey_and_listed():
     sheet = attribution_sheet(
         np.zeros((1, 4, 4, 3), np.float32),
         _attribution(values),
-        Factorization([[1.0, 0.0]]),
+        NMF.from_directions([[1.0, 0.0]]),
         names=["only"],
         kernel=_NO_SMOOTHING,
     )
@@ -74,7 +74,7 @@ def test_features_are_shown_by_the_observations_that_respond_most(model_a, golde
     observations = golden["obs_u8"][:16]
     activations = model_a.activations(observations, ["2b"])["2b"]
     channels = np.argsort(-activations.max(axis=(0, 1, 2)))[:2]
-    factorization = Factorization(np.eye(32)[channels], layer="2b")
+    factorization = NMF.from_directions(np.eye(32)[channels], layer="2b")
     responses = feature_responses(model_a, observations, factorization)
     np.testing.assert_allclose(responses, activations[..., channels], atol=1e-5)
     sheet = feature_sheet(model_a, observations, factorization, side=1)
@@ -95,7 +95,7 @@ def test_features_are_shown_by_the_observations_that_respond_most(model_a, golde
 def test_totals_stay_what_they_are(model_a, golden):
     observations = golden["obs_u8"][:3]
     found = attribute(model_a, observations, "2b")
-    factorization = Factorization(np.eye(32)[:5], layer="2b")
+    factorization = NMF.from_directions(np.eye(32)[:5], layer="2b")
     sheet = attribution_sheet(observations, found, factorization)
     sums = sheet.features.sum(axis=1) + sheet.residuals
     np.testing.assert_allclose(sums, found.totals, atol=1e-3)

@@ -112,11 +112,11 @@ class TestActivations:
 
 class TestGradients:
     def test_equal_to_the_graph_models(self, network, model_a, floats):
-        from lucid_rl.interpret.outputs import value
+        from lucid_rl.interpret.targets import value
 
         points = model_a.activations(floats[:3], ["4a"])["4a"]
         found = network.gradient(VALUE, RELU_4A, floats[:3], points, score=total)
-        function = model_a.layer_function("4a", [value().target])
+        function = model_a.layer_function("4a", [value().tensor])
         (expected,) = function.gradients(points, [np.ones(3, np.float32)])
         np.testing.assert_allclose(found, expected, atol=1e-6)
 

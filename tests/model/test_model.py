@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import CheckpointError, FileFormatError, InputError, ModelError
-from lucid_rl.interpret.outputs import logit, value
+from lucid_rl.interpret.targets import logit, value
 from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.batching import batch_slices, rows_within
 from lucid_rl.model.loading import load
@@ -127,8 +127,8 @@ class TestNames:
         numbers = (0, 2, 4, 5, 7, 9, 10, 12, 14)
         assert impala.layers == tuple(f"layer_{i}" for i in numbers)
         assert impala.layer_shape("layer_1") == (32, 32, 16)
-        inner = impala.layer_function("layer_1", [value().target])
-        outer = impala.layer_function("layer_2", [value().target])
+        inner = impala.layer_function("layer_1", [value().tensor])
+        outer = impala.layer_function("layer_2", [value().tensor])
         assert inner.needs_observations and not outer.needs_observations
 
     @pytest.mark.parametrize("name", ["5a", "", "ppo2_model/pi/2b", "2b:1"])
@@ -203,7 +203,7 @@ class TestLayerFunction:
 
     @pytest.mark.parametrize("layer", ["input", *LAYERS])
     def test_going_on_from_a_layer_is_the_network(self, model_a, observations, layer):
-        function = model_a.layer_function(layer, [value().target, logit(0).target])
+        function = model_a.layer_function(layer, [value().tensor, logit(0).tensor])
         points = model_a.activations(observations[:3], [layer])[layer]
         values, logits = function.values(points)
         expected = model_a(observations[:3])
@@ -211,7 +211,7 @@ class TestLayerFunction:
         np.testing.assert_allclose(values, expected[1], atol=1e-5)
 
     def test_built_once(self, model_a):
-        targets = [value().target]
+        targets = [value().tensor]
         first = model_a.layer_function("2b", targets)
         assert model_a.layer_function("ppo2_model/pi/2b/Relu", targets) is first
         n_operations = len(model_a.graph.get_operations())
@@ -226,7 +226,7 @@ class TestLayerFunction:
     def test_gradients_are_slopes(self, observations):
         """Central differences in the network's own precision."""
         network = Model(build_graph_def(random_params("nature"), "nature"))
-        function = network.layer_function("c2", [value().target])
+        function = network.layer_function("c2", [value().tensor])
         points = network.activations(observations[:2], ["c2"])["c2"]
         (gradient,) = function.gradients(points, [np.ones(2, np.float32)])
         rng = np.random.default_rng(2)
@@ -241,7 +241,7 @@ class TestLayerFunction:
             )
 
     def test_gradients_of_parts_add_up(self, model_a, observations):
-        function = model_a.layer_function("3a", [logit(0).target])
+        function = model_a.layer_function("3a", [logit(0).tensor])
         points = model_a.activations(observations[:3], ["3a"])["3a"]
         one = np.zeros((3, 15), np.float32)
         other = one.copy()
@@ -251,7 +251,7 @@ class TestLayerFunction:
 
     @pytest.mark.parametrize("layer", ["2a", "4a"])
     def test_gradients_do_not_depend_on_the_batch(self, model_a, observations, layer):
-        function = model_a.layer_function(layer, [value().target])
+        function = model_a.layer_function(layer, [value().tensor])
         points = model_a.activations(observations[:6], [layer])[layer]
         (whole,) = function.gradients(points, [np.ones(6, np.float32)])
         for i in range(6):
@@ -261,7 +261,7 @@ class TestLayerFunction:
             )
 
     def test_what_goes_around_the_layer_is_seen(self, impala, observations):
-        function = impala.layer_function("layer_1", [value().target])
+        function = impala.layer_function("layer_1", [value().tensor])
         floats = observations[:3] / np.float32(255)
         points = impala.activations(floats, ["layer_1"])["layer_1"]
         (values,) = function.values(points, floats)
@@ -270,9 +270,9 @@ class TestLayerFunction:
         assert starts.shape == (3,) and np.ptp(starts) > 0
 
     def test_multiplications_by_hand(self, model_a):
-        function = model_a.layer_function("4a", [value().target])
+        function = model_a.layer_function("4a", [value().tensor])
         dense = 4 * 4 * 32 * 256 + 256 * 512 + 512
         assert function.multiplications == 2 * dense
         conv_4a = 8 * 8 * 5 * 5 * 32 * 32
-        function = model_a.layer_function("3a", [value().target])
+        function = model_a.layer_function("3a", [value().tensor])
         assert function.multiplications == 2 * (dense + conv_4a)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from lucid_rl.interpret.outputs import logit, value
 from lucid_rl.interpret.quadrature import quadrature
+from lucid_rl.interpret.targets import logit, value
 from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.layers import GraphIndex
 from lucid_rl.model.model import Model
@@ -42,7 +42,7 @@ def points_and_function(models, golden, architecture, layer, outputs=None):
     model = models[architecture]
     floats = golden["obs_u8"][:3] / np.float32(255)
     points = model.activations(floats, [layer])[layer]
-    targets = [output.target for output in outputs or [value()]]
+    targets = [output.tensor for output in outputs or [value()]]
     return floats, points, model.layer_function(layer, targets)
 
 
@@ -116,7 +116,7 @@ class TestShortCuts:
         assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
     def test_costs_grow_with_nodes(self, models):
-        function = models["clear"].layer_function("4a", [value().target])
+        function = models["clear"].layer_function("4a", [value().tensor])
         dense = 4 * 4 * 32 * 256  # straight: from 4a's pool to the first dense layer
         rest = 256 * 512 + 512
         assert function.rays.multiplications(1) == (3 + 1) * dense + 2 * rest

@@ -9,9 +9,9 @@ import numpy as np
 
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.dataset_examples import diverse_examples, spatial_examples
-from lucid_rl.interpret.factorization import Factorization
+from lucid_rl.interpret.feature_set import feature_responses
 from lucid_rl.interpret.features import fit_features
-from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.interpret.patches import render_examples, rescale_opacity
 from lucid_rl.interpret.visualization import objectives
 from lucid_rl.interpret.visualization.image_statistics import (
@@ -36,10 +36,8 @@ from lucid_rl.interpret.visualization.visualize import (
     visualize,
 )
 from lucid_rl.model.model import Model
-from lucid_rl.progress import progress
 
 _LOSS_POINTS = 48  # of a loss curve that is kept
-_CHUNK_OBSERVATIONS = 256  # whose activations are held at once
 _BATCH = 32  # images optimized at once
 _FEW_OBSERVATIONS = 32  # that tell two models apart
 _ARTICLE_LAYER = "2b"
@@ -96,7 +94,7 @@ class Subject:
             middle = names[len(names) // 2]
             self.layer = _ARTICLE_LAYER if _ARTICLE_LAYER in names else middle
         self.first_layer = self.first_layer or self.model.layers[0]
-        self._features: dict[str, Factorization] = {}
+        self._features: dict[str, NMF] = {}
 
     def layer_name(self, layer: str) -> str:
         """The layer that "first", "intermediate", "different" or a name stands for.
@@ -113,14 +111,7 @@ class Subject:
 
     def responses(self, layer: str) -> np.ndarray:
         """How strongly each observation's positions respond, f32 [N, H, W, K]."""
-        features = self.features(layer)
-        found = []
-        starts = range(0, len(self.observations), _CHUNK_OBSERVATIONS)
-        for start in progress(starts, f"{layer}: responses to the dataset"):
-            batch = self.observations[start : start + _CHUNK_OBSERVATIONS]
-            activations = self.model.activations(batch, [layer])[layer]
-            found.append(features.transform(activations))
-        return np.concatenate(found)
+        return feature_responses(self.model, self.observations, self.features(layer))
 
     @functools.cached_property
     def statistics(self) -> ImageStatistics:
@@ -143,7 +134,7 @@ class Subject:
             "the two models compute the same at every layer; compare to another model"
         )
 
-    def features(self, layer: str) -> Factorization:
+    def features(self, layer: str) -> NMF:
         """NMF directions of a layer, fitted once."""
         if layer not in self._features:
             self._features[layer] = fit_features(

@@ -199,7 +199,7 @@ def directions(
 
     Args:
         layer: the layer's name.
-        vectors: f32 [K, C] or [C], such as the directions of a `Factorization`.
+        vectors: f32 [K, C] or [C], such as the directions of a `NMF`.
         position: as in `neurons`.
         cosine_power: the power.
     """

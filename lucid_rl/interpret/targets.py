@@ -1,4 +1,4 @@
-"""What an attribution explains: the value, logits, groups of them, directions."""
+"""Targets of attribution: the value function, logits, sums of them, directions."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,60 +7,62 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.model.layer_function import Target
+from lucid_rl.model.layer_function import ScoreTensor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Output:
-    """A score of the network: the sum of seed * target for each observation.
+class Target:
+    """A scalar score of the network: sum(weights * tensor) for each observation.
+
+    Made by `value`, `logit`, `logits`, `direction` and `custom`.
 
     Attributes:
         name: short, for tables and legends.
-        target: the tensor that the score is linear in.
-        seed: (rows of observations, the target's shape) -> f32 [rows, *shape], or
-            None for a target that is the score itself.
+        tensor: the tensor that the score is linear in.
+        seed: (rows of observations, the tensor's shape) -> weights f32 [rows, *shape];
+            None where the score is the tensor itself.
     """
 
     name: str
-    target: Target
+    tensor: ScoreTensor
     seed: Callable[[slice, tuple[int, ...]], np.ndarray] | None = None
 
     def seeds(self, rows: slice, shape: tuple[int, ...]) -> np.ndarray:
-        """Weights of the target for a slice of the observations."""
+        """Weights of the tensor for a slice of the observations."""
         if self.seed is None:
             return np.ones((rows.stop - rows.start, *shape), np.float32)
         return self.seed(rows, shape)
 
 
-def output_list(outputs: Output | Sequence[Output] | None) -> list[Output]:
-    """One or several outputs as a list; the value function for None.
+def target_list(target: Target | Sequence[Target] | None) -> list[Target]:
+    """One or several targets as a list; the value function for None.
 
     Raises:
         InputError: there are none, or something else is among them.
     """
-    if outputs is None:
+    if target is None:
         return [value()]
-    found = [outputs] if isinstance(outputs, Output) else list(outputs)
-    wrong = [output for output in found if not isinstance(output, Output)]
+    found = [target] if isinstance(target, Target) else list(target)
+    wrong = [entry for entry in found if not isinstance(entry, Target)]
     if wrong or not found:
         raise InputError(
-            f"outputs are {outputs!r}: expected one or more of value(), logit(i), "
-            "logit_group(actions), direction(...) and custom(...)."
+            f"target is {target!r}: expected one or more of value(), logit(i), "
+            "logits(actions), direction(...) and custom(...)."
         )
     return found
 
 
-def value() -> Output:
+def value() -> Target:
     """The value function."""
-    return Output("value", Target("value"))
+    return Target("value", ScoreTensor("value"))
 
 
-def logit(action: int) -> Output:
+def logit(action: int) -> Target:
     """The policy's logit of one action."""
-    return dataclasses.replace(logit_group((action,)), name=f"logit_{action}")
+    return dataclasses.replace(logits((action,)), name=f"logit_{action}")
 
 
-def logit_group(actions: Sequence[int]) -> Output:
+def logits(actions: Sequence[int]) -> Target:
     """The sum of the logits of several actions.
 
     Raises:
@@ -68,7 +70,7 @@ def logit_group(actions: Sequence[int]) -> Output:
     """
     actions = tuple(int(action) for action in actions)
     if not actions:
-        raise InputError("a group of logits needs at least one action.")
+        raise InputError("logits() needs at least one action.")
 
     def seed(rows, shape):
         (n_actions,) = shape
@@ -83,13 +85,13 @@ def logit_group(actions: Sequence[int]) -> Output:
         return np.broadcast_to(weights, (rows.stop - rows.start, n_actions))
 
     name = "logits_" + "_".join(map(str, actions))
-    return Output(name, Target("logits"), seed)
+    return Target(name, ScoreTensor("logits"), seed)
 
 
 def direction(
     layer: str, vector: np.ndarray, positions: np.ndarray | None = None
-) -> Output:
-    """How much of a direction a layer holds, at one position of each observation.
+) -> Target:
+    """Projection of a layer's activations on a direction, at one position or in all.
 
     Args:
         layer: the layer's name.
@@ -98,7 +100,7 @@ def direction(
             all positions.
 
     Returns:
-        The output; where it is used, InputError is raised if the vector or positions
+        The target; where it is used, InputError is raised if the vector or positions
         do not fit the layer.
 
     Raises:
@@ -125,7 +127,7 @@ def direction(
         seeds[np.arange(n), chosen[:, 0], chosen[:, 1]] = vector
         return seeds
 
-    return Output(f"direction_{layer}", Target(layer), seed)
+    return Target(f"direction_{layer}", ScoreTensor(layer), seed)
 
 
 def _check_positions(positions, rows, shape):
@@ -152,16 +154,16 @@ def _check_positions(positions, rows, shape):
 
 
 def custom(
-    target: str, score: Callable[[Any], Any] | None = None, name: str | None = None
-) -> Output:
+    tensor: str, score: Callable[[Any], Any] | None = None, name: str | None = None
+) -> Target:
     """Any score that TensorFlow can build on a tensor of the network.
 
     Args:
-        target: name of a layer, output or tensor.
+        tensor: name of a layer, output or tensor.
         score: takes the tensor, [B, ...], and returns scores, [B] or [B, ...],
             which are summed; None sums the tensor itself. Pass the same function
             object again to reuse its graph. Where it reduces the batch, too,
-            InputError is raised when the output is used.
+            InputError is raised when the target is used.
         name: for tables and legends.
     """
-    return Output(name or target, Target(target, score))
+    return Target(name or tensor, ScoreTensor(tensor, score))

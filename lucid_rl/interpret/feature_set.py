@@ -1,0 +1,47 @@
+"""Feature directions of a layer, and how strongly observations respond to them."""
+
+from typing import Protocol
+
+import numpy as np
+
+from lucid_rl.model.batching import batch_slices
+from lucid_rl.model.model import Model
+from lucid_rl.progress import progress
+
+_CHUNK = 64  # observations whose activations are in memory at once
+
+
+class FeatureSet(Protocol):
+    """Directions of a layer's channels that activations are sums of, as in `NMF`."""
+
+    layer: str
+
+    @property
+    def directions(self) -> np.ndarray:
+        """f32 [K, C]."""
+
+    def transform(self, activations: np.ndarray) -> np.ndarray:
+        """How much of each feature there is, f32 [..., K]."""
+
+
+def feature_responses(
+    model: Model, observations: np.ndarray, features: FeatureSet
+) -> np.ndarray:
+    """Computes how strongly each position responds to each feature.
+
+    Args:
+        model: the network.
+        observations: uint8 or floats in [0, 1], [N, H, W, C].
+        features: features of one of its layers, such as an `NMF`.
+
+    Returns:
+        f32 [N, h, w, K] >= 0: the layer's activations in terms of the features.
+    """
+    layer = features.layer
+    shape = (*model.layer_shape(layer)[:-1], len(features.directions))
+    responses = np.empty((len(observations), *shape), np.float32)
+    slices = list(batch_slices(len(observations), _CHUNK))
+    for rows in progress(slices, f"{layer}: responses to observations"):
+        activations = model.activations(observations[rows], layer)
+        responses[rows] = features.transform(activations)
+    return responses
