@@ -21,6 +21,7 @@ import numpy as np
 
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import COMPLETED, FAILED, Episode
+from lucid_rl.games.registry import check_actions
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.actions import Policy, sample_at
 
@@ -119,11 +120,7 @@ def play(
         if acting.any():
             rows = _rows_to_evaluate(acting)
             logits, _ = policy(step.observations[rows])
-            if logits.shape[-1] != game.n_actions:
-                raise InputError(
-                    f"a model of {logits.shape[-1]} actions cannot play "
-                    f"{game.settings.name}, which has {game.n_actions}"
-                )
+            check_actions(game, logits.shape[-1])
             if greedy:
                 actions[rows] = np.argmax(logits, axis=-1)
             else:

@@ -36,7 +36,7 @@ def test_bad_input_is_one_clear_line(nine_actions, tmp_path, monkeypatch):
         "no layers given": ["--layers="],
         "--rows=moon_blind": ["--rows=moon_blind"],
         "0 is not a positive integer": ["--n_levels=0"],
-        "the model has 9 actions, coinrun has 15": [f"--model={nine_actions}"],
+        "among 9 actions, but coinrun has 15": [f"--model={nine_actions}"],
         "unexpected argument 'bundled'": ["bundled"],
         "expected a layer and numbers": ["--remove=buzzsaw_blind=4"],
         "for 'saw_blind': expected": ["--remove=saw_blind=2b/4"],
@@ -62,4 +62,4 @@ def test_a_model_of_other_actions_evaluates_nothing(nine_actions, tmp_path):
     cases = [[f"--model={nine_actions}", f"--output_dir={tmp_path}", "--n_episodes=2"]]
     [line] = errors_of("evaluate", cases)
     assert line is not None
-    assert "9 actions cannot play coinrun, which has 15" in line
+    assert "9 actions, but coinrun has 15" in line

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from lucid_rl.evaluation.evaluation import read_evaluation
+from tests.script_errors import errors_of
 
 
 def run(*arguments):
@@ -52,19 +53,16 @@ def test_a_model_is_evaluated_and_filmed(tmp_path):
         assert picture.size == (256, 256)
 
 
-@pytest.mark.parametrize(
-    "arguments, words",
-    [
-        (["--game=pong"], "unknown game 'pong'"),
-        (["--invisible=moon"], "cannot make 'moon' invisible"),
-        (["--model=nowhere.jd"], "nowhere.jd"),
-        (["--start_level=5"], "give n_levels too"),
-        (["--replay=3"], "episodes.npz"),
-    ],
-)
-def test_bad_input_is_one_clear_line(tmp_path, arguments, words):
-    result = run(f"--output_dir={tmp_path}", *arguments)
-    assert result.returncode == 1
-    (line,) = result.stderr.strip().splitlines()
-    assert line.startswith("error: ") and words in line
-    assert not result.stdout
+def test_bad_input_is_one_clear_line(tmp_path):
+    cases = {
+        "unknown game 'pong'": ["--game=pong"],
+        "coinrun_original has 7": ["--game=coinrun_original"],
+        "cannot make 'moon' invisible": ["--invisible=moon"],
+        "nowhere.jd": ["--model=nowhere.jd"],
+        "give n_levels too": ["--start_level=5"],
+        "episodes.npz": ["--replay=3"],
+    }
+    flags = [[f"--output_dir={tmp_path}", *case] for case in cases.values()]
+    for words, line in zip(cases, errors_of("evaluate", flags), strict=True):
+        assert line is not None and line.startswith("error: ") and words in line
+        assert len(line.splitlines()) == 1
