@@ -1,16 +1,32 @@
 """Networks in the graph of an optimization: the `T` of objectives."""
 
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import ModelError, SettingsError
 from lucid_rl.interpret.visualization.objectives import Objective
 from lucid_rl.interpret.visualization.receptive_field import Window, receptive_window
+from lucid_rl.model.loading import load
 from lucid_rl.model.lucid_network import lucid_model
 from lucid_rl.model.model import Model
+
+
+def opened(model: Any) -> Any:
+    """The `Model` that a name, file or checkpoint stands for.
+
+    Models of Lucid's, and `.pb` files, which may hold one, are returned as they are.
+    """
+    is_path = isinstance(model, str | os.PathLike)
+    if isinstance(model, Checkpoint) or (
+        is_path and not os.fspath(model).endswith(".pb")
+    ):
+        return load(model)
+    return model
 
 
 class Tensors:

@@ -139,18 +139,29 @@ class Objective:
 
 
 def as_objective(objective: Any) -> Objective:
-    """Takes an `Objective` as it is, and wraps one of Lucid's.
+    """Makes an objective of what names one.
+
+    Args:
+        objective: an `Objective`; "layer:channel", the channel's mean activation; a
+            pair (layer, vectors [C] or [K, C]), the mean dot product with each; or
+            one of Lucid's objectives.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is none of these.
     """
     if isinstance(objective, Objective):
         return objective
+    if isinstance(objective, str):
+        layer, _, channel = objective.rpartition(":")
+        if layer and channel.isdecimal():
+            return channels(layer, int(channel))
+    if isinstance(objective, tuple) and len(objective) == 2:
+        return directions(*objective, position="all")
     if callable(objective):
         return _foreign(objective)
     raise InputError(
-        "expected an objective such as directions(...) or one of Lucid's, got "
-        f"{type(objective).__name__}"
+        "expected an objective such as 'layer:channel', (layer, direction), "
+        f"directions(...) or one of Lucid's, got {objective!r}"
     )
 
 
@@ -199,7 +210,7 @@ def directions(
 
     Args:
         layer: the layer's name.
-        vectors: f32 [K, C] or [C], such as the directions of a `NMF`.
+        vectors: f32 [K, C] or [C], such as the directions of an `NMF`.
         position: as in `neurons`.
         cosine_power: the power.
     """

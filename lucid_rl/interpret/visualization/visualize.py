@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 
 from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
-from lucid_rl.interpret.visualization.networks import Tensors, connect
+from lucid_rl.interpret.visualization.networks import Tensors, connect, opened
 from lucid_rl.interpret.visualization.objectives import (
     Objective,
     activation_norm,
@@ -89,7 +89,7 @@ class VisualizationSettings:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Visualization:
-    """Optimized images and how far they got.
+    """Optimized images and how far they got; `np.asarray` gives the images.
 
     Attributes:
         images: f32 [K, H, W, 3] in [0, 1], one for each target.
@@ -107,6 +107,9 @@ class Visualization:
     activations: np.ndarray
     dataset_maxima: np.ndarray | None
     settings: VisualizationSettings
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.images, dtype)
 
     def __repr__(self) -> str:
         return notebook.summary(self)
@@ -130,12 +133,13 @@ def visualize(
     compare_to: Any = None,
     description: str = "",
 ) -> Visualization:
-    """Optimizes one image for each target of an objective, all in one batch.
+    """Optimizes an image for each target of an objective, like Lucid's `render_vis`.
 
     Args:
-        model: a Model, a Lucid model, or the path of either.
-        objective: what to maximize; see `objectives`. Lucid's own objectives make
-            one image.
+        model: a `Model`, what `load` takes, or a model of Lucid's.
+        objective: what to maximize: "layer:channel", such as "2b:7", (layer,
+            direction or directions), or any of `objectives`. Lucid's own objectives
+            make one image.
         settings: how; by default the article's for a first layer.
         observations: uint8 or floats in [0, 1], [N, H, W, 3], whose largest scores
             are given beside those of the images.
@@ -149,7 +153,12 @@ def visualize(
         ModelError: no such layer.
         InputError: a channel, direction, reference or position that does not fit.
         SettingsError: settings that do not fit the model.
+
+    Example:
+        image = np.asarray(visualize(model, "2b:7"))[0]
     """
+    model = opened(model)
+    compare_to = None if compare_to is None else opened(compare_to)
     settings = settings or VisualizationSettings()
     objective = as_objective(objective)
     size = settings.size or _own_size(model)

@@ -362,3 +362,14 @@ def test_an_exported_model_in_lucids_render_vis(model_a, tmp_path, lucid):
         text=True,
     )
     assert result.stdout.strip().endswith("done"), result.stderr
+
+
+def test_short_forms_of_objectives(checkpoint_a, model_a):
+    few = VisualizationSettings(steps=2)
+    by_name = visualize(checkpoint_a, "2b:7", few)
+    unit = np.eye(32, dtype=np.float32)[7]
+    for same in (("2b", unit), o.channels("2b", 7)):
+        np.testing.assert_array_equal(visualize(model_a, same, few), by_name)
+    assert np.asarray(by_name).shape == (1, 64, 64, 3)
+    with pytest.raises(InputError, match="layer:channel"):
+        visualize(model_a, "2b", few)
