@@ -5,8 +5,12 @@ pooling, no residual paths), "impala" is the residual network of Espeholt et al.
 2018 that it started from, and "nature" the one of Mnih et al. 2015. "impala_torch"
 differs from "impala" in its pools alone: their windows begin one pixel before the
 observation, as in programs for PyTorch, where TensorFlow's end one pixel behind it.
-Observations are 64 by 64 pixels.
 """
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
 
 from lucid_rl.errors import InputError
 
@@ -20,7 +24,48 @@ CONV_LAYERS: dict[str, tuple[str, ...]] = {
 }
 """Short names of the convolutions, from the observation upwards."""
 
+_CHANNELS = {
+    "clear": (16, 32, 32, 32, 32),
+    "impala": (16, 32, 32),
+    "impala_torch": (16, 32, 32),
+    "nature": (32, 64, 64),
+}
+_DENSE = {
+    "clear": (256, 512),
+    "impala": (256,),
+    "impala_torch": (256,),
+    "nature": (512,),
+}
+_N_POOLS = {"clear": 4, "impala": 3, "impala_torch": 3}
+_NATURE_LAYERS = ((8, 4), (4, 2), (3, 1))
+"""Kernel size and stride of each convolution."""
+
+BRANCHES = ("hidden", "pi_hidden", "vf_hidden")
+"""Scopes of further dense layers: behind the architecture's own, then before the policy
+head and before the value head alone."""
+
+_USUAL_SIZES = (64, 84, 96, 128, 72, 100, 48, 32, 160, 224, 256)
+
 Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """Sizes in which a network may differ from the article's; None for the article's.
+
+    Attributes:
+        image_size: height and width of observations.
+        channels: of the convolutions; for IMPALA, of its three sequences.
+        dense: widths of the architecture's own dense layers.
+        hidden: widths of the further dense layers of each of `BRANCHES`.
+        has_value: False for a Q-network, which has no head of the value function.
+    """
+
+    image_size: tuple[int, int] = (64, 64)
+    channels: tuple[int, ...] | None = None
+    dense: tuple[int, ...] | None = None
+    hidden: tuple[tuple[int, ...], ...] = ((), (), ())
+    has_value: bool = True
 
 
 def tensor_name(scope: str, variable: str) -> str:
@@ -33,7 +78,10 @@ POLICY_BIAS = tensor_name("pi", "b")
 
 
 def parameter_shapes(
-    architecture: str, n_actions: int, n_input_channels: int = 3
+    architecture: str,
+    n_actions: int,
+    n_input_channels: int = 3,
+    sizes: Sizes | None = None,
 ) -> Shapes:
     """Name and shape of every parameter, in the order the article saves them.
 
@@ -42,6 +90,7 @@ def parameter_shapes(
         n_actions: number of logits: 15 for Procgen, 9 for the article's model of
             the original CoinRun, 7 for a plain one.
         n_input_channels: 3 for each stacked colour frame.
+        sizes: where they are not the article's.
 
     Returns:
         Shapes by full tensor name. Kernels are (height, width, input channels,
@@ -60,66 +109,140 @@ def parameter_shapes(
             "n_actions and n_input_channels must be at least 1, but are "
             f"{n_actions} and {n_input_channels}."
         )
-    trunks = {
-        "clear": _clear,
-        "impala": _impala,
-        "impala_torch": _impala,
-        "nature": _nature,
-    }
-    shapes, n_features = trunks[architecture](n_input_channels)
-    for scope, n_outputs in (("pi", n_actions), ("vf", 1)):
-        shapes[tensor_name(scope, "w")] = (n_features, n_outputs)
+    sizes = sizes or Sizes()
+    channels = sizes.channels or _CHANNELS[architecture]
+    dense = sizes.dense or _DENSE[architecture]
+    n_flat = math.prod(last_map_size(architecture, sizes.image_size)) * channels[-1]
+    shapes: Shapes = {}
+    layers = {"clear": _clear, "nature": _nature}.get(architecture, _impala)
+    layers(shapes, n_input_channels, channels)
+    n_features = n_flat
+    for layer, width in zip(dense_layers(architecture), dense, strict=True):
+        kernel, bias = _variables(architecture)
+        shapes[tensor_name(f"pi/{layer}", kernel)] = (n_features, width)
+        shapes[tensor_name(f"pi/{layer}", bias)] = (width,)
+        n_features = width
+    ends = []
+    for branch, widths in zip(BRANCHES, sizes.hidden, strict=True):
+        n_in = ends[0] if ends else n_features
+        for index, width in enumerate(widths):
+            _add_layer(shapes, f"{branch}_{index}", (n_in, width))
+            n_in = width
+        ends.append(n_in)
+    heads = [("pi", ends[1], n_actions)] + [("vf", ends[2], 1)] * sizes.has_value
+    for scope, n_in, n_outputs in heads:
+        shapes[tensor_name(scope, "w")] = (n_in, n_outputs)
         shapes[tensor_name(scope, "b")] = (n_outputs,)
     return shapes
 
 
-def _clear(n_input_channels: int) -> tuple[Shapes, int]:
-    shapes: Shapes = {}
-    convolutions = zip(
-        CONV_LAYERS["clear"],
-        (7, 5, 5, 5, 5),
-        (n_input_channels, 16, 32, 32, 32),
-        (16, 32, 32, 32, 32),
-        strict=True,
+def dense_layers(architecture: str) -> tuple[str, ...]:
+    """Short names of an architecture's own dense layers."""
+    return {"clear": ("dense", "dense_1"), "nature": ("fc1",)}.get(
+        architecture, ("layer_15",)
     )
-    for layer, size, n_in, n_out in convolutions:
+
+
+def last_map_size(architecture: str, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the last convolution's output."""
+    height, width = (_last_side(architecture, side) for side in image_size)
+    return height, width
+
+
+def sizes_of(
+    architecture: str,
+    params: Mapping[str, Any],
+    image_size: tuple[int, int] | None = None,
+    has_value: bool = True,
+) -> Sizes:
+    """Sizes of a network, from its parameters, which need not be consistent.
+
+    Args:
+        architecture: one of `ARCHITECTURES`.
+        params: arrays by full tensor name.
+        image_size: height and width of observations; None to tell them from the first
+            dense layer, as a square.
+        has_value: whether it has a head of the value function.
+    """
+    kernel, bias = _variables(architecture)
+    suffix = "/conv2d" if architecture == "clear" else ""
+    layers = CONV_LAYERS[architecture]
+    # IMPALA's sequences of five convolutions have the same number of channels.
+    layers = layers[:: len(layers) // len(_CHANNELS[architecture])]
+    channels = tuple(
+        getattr(params.get(tensor_name(f"pi/{layer}{suffix}", bias)), "size", 0)
+        for layer in layers
+    )
+    first, *_ = dense_layers(architecture)
+    dense = tuple(
+        getattr(params.get(tensor_name(f"pi/{layer}", bias)), "size", 0)
+        for layer in dense_layers(architecture)
+    )
+    hidden = []
+    for branch in BRANCHES:
+        widths: list[int] = []
+        while (name := tensor_name(f"{branch}_{len(widths)}", "bias")) in params:
+            widths.append(params[name].size)
+        hidden.append(tuple(widths))
+    if image_size is None:
+        flat = getattr(params.get(tensor_name(f"pi/{first}", kernel)), "shape", (0,))[0]
+        image_size = _square_size(architecture, flat // (channels[-1] or 1))
+    return Sizes(
+        image_size=image_size,
+        channels=channels if all(channels) else None,
+        dense=dense if all(dense) else None,
+        hidden=tuple(hidden),
+        has_value=has_value,
+    )
+
+
+def _square_size(architecture: str, n_positions: int) -> tuple[int, int]:
+    """The most usual height and width that leave so many positions of the last map."""
+    side = math.isqrt(n_positions)
+    fitting = [s for s in range(8, 1025) if _last_side(architecture, s) == side]
+    if side * side != n_positions or not fitting:
+        # What does not fit is told by the check of all shapes.
+        return 64, 64
+    usual = [s for s in _USUAL_SIZES if s in fitting] or fitting
+    return usual[0], usual[0]
+
+
+def _last_side(architecture: str, side: int) -> int:
+    if architecture == "nature":
+        for size, stride in _NATURE_LAYERS:
+            side = max(0, (side - size) // stride + 1)
+        return side
+    return -(-side // 2 ** _N_POOLS[architecture])
+
+
+def _variables(architecture: str) -> tuple[str, str]:
+    return ("w", "b") if architecture == "nature" else ("kernel", "bias")
+
+
+def _clear(shapes: Shapes, n_in: int, channels: tuple[int, ...]) -> None:
+    for layer, size, n_out in zip(
+        CONV_LAYERS["clear"], (7, 5, 5, 5, 5), channels, strict=True
+    ):
         _add_layer(shapes, f"pi/{layer}/conv2d", (size, size, n_in, n_out))
-    # Four pools leave 4 by 4 positions of 32 channels.
-    _add_layer(shapes, "pi/dense", (4 * 4 * 32, 256))
-    _add_layer(shapes, "pi/dense_1", (256, 512))
-    return shapes, 512
+        n_in = n_out
 
 
-def _impala(n_input_channels: int) -> tuple[Shapes, int]:
-    shapes: Shapes = {}
-    n_in = n_input_channels
+def _impala(shapes: Shapes, n_in: int, channels: tuple[int, ...]) -> None:
     index = 0
-    for n_out in (16, 32, 32):
+    for n_out in channels:
         for n_from in (n_in, n_out, n_out, n_out, n_out):
             _add_layer(shapes, f"pi/layer_{index}", (3, 3, n_from, n_out))
             index += 1
         n_in = n_out
-    # Three pools of stride 2 leave 8 by 8 positions of 32 channels.
-    _add_layer(shapes, f"pi/layer_{index}", (8 * 8 * 32, 256))
-    return shapes, 256
 
 
-def _nature(n_input_channels: int) -> tuple[Shapes, int]:
-    shapes: Shapes = {}
-    convolutions = zip(
-        CONV_LAYERS["nature"],
-        (8, 4, 3),
-        (n_input_channels, 32, 64),
-        (32, 64, 64),
-        strict=True,
-    )
-    for layer, size, n_in, n_out in convolutions:
+def _nature(shapes: Shapes, n_in: int, channels: tuple[int, ...]) -> None:
+    for layer, (size, _), n_out in zip(
+        CONV_LAYERS["nature"], _NATURE_LAYERS, channels, strict=True
+    ):
         shapes[tensor_name(f"pi/{layer}", "w")] = (size, size, n_in, n_out)
         shapes[tensor_name(f"pi/{layer}", "b")] = (1, n_out, 1, 1)
-    # Strides 4, 2 and 1 without padding leave 4 by 4 positions of 64 channels.
-    shapes[tensor_name("pi/fc1", "w")] = (4 * 4 * 64, 512)
-    shapes[tensor_name("pi/fc1", "b")] = (512,)
-    return shapes, 512
+        n_in = n_out
 
 
 def _add_layer(shapes: Shapes, scope: str, kernel_shape: tuple[int, ...]) -> None:

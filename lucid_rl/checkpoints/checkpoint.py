@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from lucid_rl.checkpoints.architectures import POLICY_BIAS
+from lucid_rl.checkpoints.architectures import POLICY_BIAS, Sizes, parameter_shapes
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
-from lucid_rl.checkpoints.parameter_checks import check_architecture, check_params
+from lucid_rl.checkpoints.parameter_checks import (
+    check_architecture,
+    check_args,
+    check_params,
+)
 from lucid_rl.errors import CheckpointError
 
 DEFAULT_ARGS: dict[str, Any] = {
@@ -75,16 +79,34 @@ class Checkpoint:
     path: str | None = None
     """The file it was read from."""
 
+    sizes: Sizes = dataclasses.field(init=False, repr=False)
+    """Of the network, told from its parameters."""
+
     def __post_init__(self) -> None:
         where = self.path or "the checkpoint"
         for field in ("params", "args", "extra"):
             if not isinstance(getattr(self, field), dict):
                 kind = type(getattr(self, field)).__name__
                 raise CheckpointError(f"{where}: {field} is a {kind}, not a dict.")
-        # A name of an architecture cannot be guessed; other settings can.
-        object.__setattr__(self, "args", {**DEFAULT_ARGS, **self.args})
+        # As in the article's code, None stands for the default; but a name of an
+        # architecture that is None cannot be guessed.
+        given = {
+            name: value
+            for name, value in self.args.items()
+            if value is not None or name not in DEFAULT_ARGS or name == "cnn"
+        }
+        object.__setattr__(self, "args", {**DEFAULT_ARGS, **given})
         check_architecture(self.args, self.params, where)
-        check_params(self.params, self.args["cnn"], where)
+        check_args(self.args, where)
+        size = self.args.get("image_size")
+        sizes = check_params(
+            self.params,
+            self.args["cnn"],
+            where,
+            None if size is None else tuple(size),
+            not self.args.get("q_network"),
+        )
+        object.__setattr__(self, "sizes", sizes)
         object.__setattr__(self, "params", _read_only(self.params))
 
     @property
@@ -96,6 +118,12 @@ class Checkpoint:
     def n_actions(self) -> int:
         """Number of logits, as the policy head's bias has them."""
         return len(self.params[POLICY_BIAS])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an observation."""
+        first = next(iter(parameter_shapes(self.architecture, 1)))
+        return (*self.sizes.image_size, self.params[first].shape[2])
 
     @property
     def n_parameters(self) -> int:

@@ -7,7 +7,9 @@ import numpy as np
 from lucid_rl.checkpoints.architectures import (
     ARCHITECTURES,
     POLICY_BIAS,
+    Sizes,
     parameter_shapes,
+    sizes_of,
 )
 from lucid_rl.errors import CheckpointError, some_of
 
@@ -42,15 +44,62 @@ def check_architecture(
         )
 
 
-def check_params(params: dict[str, Any], architecture: str, where: str) -> None:
+def check_args(args: dict[str, Any], where: str) -> None:
+    """Refuses settings that are used here and make no sense.
+
+    Raises:
+        CheckpointError: says which one, and what was expected.
+    """
+    for name in ("gamma", "lambda", "reward_scale"):
+        value = args[name]
+        if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+            raise CheckpointError(
+                f"{where}: the setting {name} is {_short(value)}, expected a number."
+            )
+    size = args.get("image_size")
+    if size is not None and not (
+        isinstance(size, (list, tuple))
+        and len(size) == 2
+        and all(type(n) is int and 8 <= n <= 4096 for n in size)
+    ):
+        raise CheckpointError(
+            f"{where}: the setting image_size is {_short(size)}, expected height and "
+            "width in pixels."
+        )
+    if args.get("hidden_activation", "relu") not in ("relu", "tanh"):
+        raise CheckpointError(
+            f"{where}: the setting hidden_activation is "
+            f"{_short(args['hidden_activation'])}, expected 'relu' or 'tanh'."
+        )
+
+
+def _short(value: Any) -> str:
+    is_short = isinstance(value, (str, int, float, bool))
+    return repr(value)[:80] if is_short else f"of type {type(value).__name__}"
+
+
+def check_params(
+    params: dict[str, Any],
+    architecture: str,
+    where: str,
+    image_size: tuple[int, int] | None = None,
+    has_value: bool = True,
+) -> Sizes:
     """Makes sure that parameters are those of an architecture: float32, finite.
 
-    Numbers of actions and of input channels are taken from the parameters.
+    Numbers of actions and of input channels and all widths are taken from the
+    parameters.
 
     Args:
         params: anything, by tensor name.
         architecture: one of `ARCHITECTURES`.
         where: what to call the checkpoint in an error.
+        image_size: height and width of observations, told from the parameters by
+            default.
+        has_value: whether there is a head of the value function.
+
+    Returns:
+        The network's sizes.
 
     Raises:
         CheckpointError: names the tensor, what was expected and found.
@@ -61,8 +110,9 @@ def check_params(params: dict[str, Any], architecture: str, where: str) -> None:
             raise CheckpointError(
                 f"{where}: tensor {name!r:.100} must be a float32 array, found {found}."
             )
-    first = next(iter(parameter_shapes(architecture, 1)))
-    _check_names(params, set(parameter_shapes(architecture, 1)), where)
+    sizes = sizes_of(architecture, params, image_size, has_value)
+    first, *others = parameter_shapes(architecture, 1, 1, sizes)
+    _check_names(params, {first, *others}, where)
     if params[POLICY_BIAS].ndim != 1 or params[POLICY_BIAS].size == 0:
         raise CheckpointError(
             f"{where}: tensor {POLICY_BIAS} must have shape (number of actions,), "
@@ -71,9 +121,8 @@ def check_params(params: dict[str, Any], architecture: str, where: str) -> None:
     # Stacked frames widen the observation's channels.
     n_channels = params[first].shape[2] if params[first].ndim == 4 else 3
     n_actions = len(params[POLICY_BIAS])
-    for name, shape in parameter_shapes(
-        architecture, n_actions, n_channels or 3
-    ).items():
+    expected = parameter_shapes(architecture, n_actions, n_channels or 3, sizes)
+    for name, shape in expected.items():
         array = params[name]
         if array.shape != shape:
             raise CheckpointError(
@@ -86,6 +135,7 @@ def check_params(params: dict[str, Any], architecture: str, where: str) -> None:
                 f"{where}: tensor {name} must be finite, found {n_bad} of {array.size} "
                 "numbers NaN or infinite; the training diverged or the file is damaged."
             )
+    return sizes
 
 
 def _check_names(params: dict[str, Any], expected: set[str], where: str) -> None:

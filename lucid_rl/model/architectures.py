@@ -34,6 +34,7 @@ def build_graph_def(
     params: Mapping[str, np.ndarray],
     architecture: str,
     image_shape: tuple[int, int, int] = (64, 64, 3),
+    hidden_activation: str = "relu",
 ) -> tf.GraphDef:
     """Builds the frozen graph of a network from its parameters.
 
@@ -42,6 +43,8 @@ def build_graph_def(
             "ppo2_model/pi/1a/conv2d/kernel:0".
         architecture: one of `checkpoints.architectures.ARCHITECTURES`.
         image_shape: (height, width, channels) of one observation.
+        hidden_activation: "relu" or "tanh", of the dense layers that policy or value
+            function have for themselves.
 
     Returns:
         A GraphDef with the article's node names.
@@ -67,7 +70,7 @@ def build_graph_def(
         try:
             with tf.name_scope(_BODY):
                 features = bodies[architecture](params, pixels / 255.0)
-            _heads(params, features)
+            _heads(params, features, hidden_activation)
         except KeyError as error:
             raise ModelError(
                 f"the {architecture!r} architecture needs the parameter "
@@ -128,7 +131,8 @@ def _impala(params, x, pools_begin_before=False):
         with tf.name_scope(f"{_BODY}{pool_scope}/"):
             if pools_begin_before:
                 # The edge once more changes no maximum of a window that holds it.
-                margin = ((0, 0), (1, 0), (1, 0), (0, 0))
+                height, width = x.shape[1:3]
+                margin = ((0, 0), (1, height % 2), (1, width % 2), (0, 0))
                 x = tf.pad(x, margin, "SYMMETRIC", name="MirrorPad")
             padding = "VALID" if pools_begin_before else "SAME"
             x = tf.nn.max_pool2d(x, 3, 2, padding, name="MaxPool")
@@ -176,11 +180,13 @@ def _flatten(x, scope):
         return tf.reshape(x, (n, -1), name="Reshape")
 
 
-def _dense(params, x, name):
+def _dense(params, x, name, activation="relu"):
     kernel = _parameter(params, f"{name}/kernel")
     bias = _parameter(params, f"{name}/bias")
     with tf.name_scope(f"{name}/"):
         x = tf.nn.bias_add(tf.matmul(x, kernel, name="MatMul"), bias, name="BiasAdd")
+        if activation == "tanh":
+            return tf.tanh(x, name="Tanh")
         return tf.nn.relu(x, name="Relu")
 
 
@@ -191,10 +197,30 @@ def _affine(params, x, name, scope):
         return tf.add(tf.matmul(x, kernel, name="MatMul"), bias, name="add")
 
 
-def _heads(params, features):
-    value_features = _flatten(features, f"{_ROOT}flatten/")
-    policy_features = _flatten(features, f"{_ROOT}flatten_1/")
-    _affine(params, policy_features, f"{_ROOT}pi", f"{_ROOT}pi_1/")
-    value = _affine(params, value_features, f"{_ROOT}vf", f"{_ROOT}vf/")
+def _heads(params, features, hidden_activation):
+    """Logits and value; a Q-network, without a value head, has its largest output."""
+    features = _hidden(params, features, "hidden", "relu")
+    value_features = _hidden(params, features, "vf_hidden", hidden_activation)
+    policy_features = _hidden(params, features, "pi_hidden", hidden_activation)
+    value_features = _flatten(value_features, f"{_ROOT}flatten/")
+    policy_features = _flatten(policy_features, f"{_ROOT}flatten_1/")
+    logits = _affine(params, policy_features, f"{_ROOT}pi", f"{_ROOT}pi_1/")
+    if f"{_ROOT}vf/w:0" in params:
+        value = _affine(params, value_features, f"{_ROOT}vf", f"{_ROOT}vf/")
+    else:
+        with tf.name_scope(f"{_ROOT}vf/"):
+            n_actions = int(logits.shape[1])
+            row = tf.reshape(logits, (-1, n_actions, 1, 1), name="Reshape")
+            row = tf.nn.max_pool2d(row, (n_actions, 1), 1, "VALID", name="MaxPool")
+            value = tf.reshape(row, (-1, 1), name="Reshape_1")
     with tf.name_scope(_ROOT):
         value[:, 0]
+
+
+def _hidden(params, x, branch, activation):
+    """The dense layers of a branch, as many as it has parameters."""
+    index = 0
+    while f"{_ROOT}{branch}_{index}/kernel:0" in params:
+        x = _dense(params, x, f"{_ROOT}{branch}_{index}", activation)
+        index += 1
+    return x

@@ -137,7 +137,10 @@ class Model:
                 takes them.
         """
         graph_def = architectures.build_graph_def(
-            checkpoint.params, checkpoint.architecture
+            checkpoint.params,
+            checkpoint.architecture,
+            checkpoint.image_shape,
+            checkpoint.args.get("hidden_activation", "relu"),
         )
         if checkpoint.path is not None:
             name = pathlib.Path(checkpoint.path).name.removesuffix(".jd")
