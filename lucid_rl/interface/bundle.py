@@ -5,7 +5,6 @@ docs/bundle_format.md is the contract between this module and the page.
 
 import dataclasses
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +15,7 @@ from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interface.parts import Part
 from lucid_rl.interface.quantization import LEVELS, dequantize
 
-_ELEMENT = re.compile(
-    r'<script type="application/x-lucid-rl" data-part="([^"]*)">(.*?)</script>', re.S
-)
+_ELEMENT = '<script type="application/x-lucid-rl" data-part="'
 
 
 def part_file(name: str) -> str:
@@ -57,10 +54,7 @@ def write_part(part: Part, directory: PathLike, encoding: str = "windows-1252") 
 
 def part_element(part: Part) -> str:
     """The element that holds a part inside a page of a single file."""
-    return (
-        f'<script type="application/x-lucid-rl" data-part="{part.name}">'
-        f"{part.to_element()}</script>\n"
-    )
+    return f'{_ELEMENT}{part.name}">{part.to_element()}</script>\n'
 
 
 @dataclasses.dataclass
@@ -100,7 +94,8 @@ class Bundle:
 
     def observations(self, trajectory: int) -> np.ndarray:
         """The frames of a trajectory, uint8 [T, H, W, 3]."""
-        return self.part("frames").array("observations", self._check(trajectory))
+        frames = self.frames(trajectory)
+        return self.part("frames").array("observations", frames.start, frames.stop)
 
     def values(self, model: str = "model") -> np.ndarray:
         """The value function at every frame, float32 [S]; S counts all frames."""
@@ -138,9 +133,10 @@ class Bundle:
             if not 0 <= action < n_actions:
                 raise BundleError(f"no action {action}; there are {n_actions}, from 0")
             holder = self.part(f"{name}/{action}")
-        codes = holder.array(array, self._check(trajectory))
-        scales = part.array("frame_scale")[self.frames(trajectory)]
-        if scales.size != codes.shape[-3]:
+        frames = self.frames(trajectory)
+        codes = holder.array(array, frames.start, frames.stop)
+        scales = part.array("frame_scale")[frames]
+        if codes.ndim != 4 or scales.shape != codes.shape[1:2]:
             raise BundleError(f"part {name!r}: scales and attributions do not match")
         return dequantize(codes, scales, part.meta.get("code_levels", LEVELS))
 
@@ -184,11 +180,31 @@ def read_bundle(path: PathLike) -> Bundle:
             "the data inside. Make one with scripts/make_interface.py."
         )
     manifest = parts["manifest"].meta
-    if not all(
-        isinstance(manifest.get(key), list) for key in ("models", "trajectories")
-    ):
-        raise BundleError(f"{given}: the manifest names no models or trajectories")
+    try:
+        _check_manifest(manifest)
+    except ValueError as error:
+        raise BundleError(f"{given}: the manifest {error}") from None
     return Bundle(folder, manifest, parts)
+
+
+def _check_manifest(manifest: dict[str, Any]) -> None:
+    """Checks what this module reads of a manifest; ValueError says what is wrong."""
+    for key in ("models", "trajectories"):
+        if not isinstance(manifest.get(key), list) or not all(
+            isinstance(entry, dict) for entry in manifest[key]
+        ):
+            raise ValueError(f"lists no {key}")
+    for entry in manifest["trajectories"]:
+        if type(entry.get("length")) is not int or entry["length"] < 0:
+            raise ValueError("names a trajectory without a length")
+    for model in manifest["models"]:
+        layers = model.get("layers")
+        named = isinstance(model.get("id"), str) and isinstance(layers, list)
+        if not named or not all(
+            isinstance(layer, dict) and isinstance(layer.get("id"), str)
+            for layer in layers
+        ):
+            raise ValueError("names a model or layer without an id")
 
 
 def _read_script(path: pathlib.Path, name: str) -> Part:
@@ -208,9 +224,14 @@ def _read_page(path: pathlib.Path) -> dict[str, Part]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"cannot read {path}: {error}") from None
-    try:
-        return {
-            match[1]: Part.from_element(match[2]) for match in _ELEMENT.finditer(text)
-        }
-    except BundleError as error:
-        raise BundleError(f"{path}: {error}") from None
+    parts = {}
+    for element in text.split(_ELEMENT)[1:]:
+        name, _, rest = element.partition('">')
+        content, closing, _ = rest.partition("</script>")
+        if not closing:
+            raise BundleError(f"{path}: part {name!r} is cut short")
+        try:
+            parts[name] = Part.from_element(content)
+        except BundleError as error:
+            raise BundleError(f"{path}: part {name!r}: {error}") from None
+    return parts

@@ -38,6 +38,10 @@ _ESCAPES = {b"\\": b"\\\\", b'"': b'\\"', b"\n": b"\\n", b"\r": b"\\r"}
 _BYTES = {escape: byte for byte, escape in _ESCAPES.items()}
 _ESCAPED = re.compile(rb"\\.?", re.S)
 _LOSSY_QUALITY = 85
+# An array decodes to at most so many bytes for each of its own, and so many besides: a
+# small file cannot fill memory.
+_EXPANSION = 100
+_ALLOWANCE = 192 * 2**20
 
 
 def encode_text(data: bytes, encoding: str) -> str:
@@ -89,9 +93,9 @@ def encode_array(array: np.ndarray, codec: str) -> tuple[dict[str, Any], bytes]:
     """Writes one array.
 
     Args:
-        array: of a type in `DTYPES`; for the codecs of pictures uint8 [N, H, W, 3],
-            or for "webp" and "png" int8 [M, N, H, W], M maps of N frames, each map a
-            picture file of its own.
+        array: of a type in `DTYPES`; for the codecs of pictures uint8 [N, H, W, C]
+            (see `n_pictures`), or for "webp" and "png" int8 [M, N, H, W], M maps of N
+            frames, each map a picture file of its own.
         codec: "gzip", "none", "webp", "png" (lossless) or "webp_lossy".
 
     Returns:
@@ -117,12 +121,41 @@ def encode_array(array: np.ndarray, codec: str) -> tuple[dict[str, Any], bytes]:
         raise InputError(f"codec is one of {CODECS}, not {codec!r}")
     entry["codec"] = codec.removesuffix("_lossy")
     if dtype != "i8":
-        sheet, columns = _to_sheet(array)
+        sheet, columns = _to_sheet(_observations_to_pictures(array))
         return entry | {"columns": columns}, _picture_file(sheet, codec)
     made = [_to_sheet(pictures) for pictures in _maps_to_pictures(array)]
     files = [_picture_file(sheet, codec) for sheet, _ in made]
     sheets = {"columns": made[0][1], "sheets": [len(file) for file in files]}
     return entry | sheets, b"".join(files)
+
+
+def check_entry(entry: Any, n_bytes: int) -> None:
+    """Checks the description of an array, of a part with `n_bytes` of data.
+
+    Raises:
+        ValueError: a key is missing, of another type or outside what can be.
+    """
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise ValueError("an array without a name")
+    name = entry["name"]
+    if entry.get("dtype") not in DTYPES or entry.get("codec") not in CODECS:
+        raise ValueError(f"array {name!r} of an unknown type or codec")
+    for key in ("shape", "sheets"):
+        sizes = entry.get(key, [])
+        if not isinstance(sizes, list) or not all(map(_is_size, sizes)):
+            raise ValueError(f"array {name!r}: {key} is {sizes!r}, not a list of sizes")
+    for key, least in (("offset", 0), ("length", 0), ("columns", 1), ("axis", 0)):
+        number = entry.get(key, least)
+        if not _is_size(number) or number < least:
+            raise ValueError(f"array {name!r}: {key} is {number!r}")
+    if "shape" not in entry or entry.get("axis", 0) > len(entry["shape"]):
+        raise ValueError(f"array {name!r}: no shape, or an axis beyond it")
+    if entry["offset"] + entry["length"] > n_bytes:
+        raise ValueError(f"array {name!r} lies outside the data")
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**31
 
 
 def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
@@ -133,28 +166,34 @@ def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
         data: its bytes.
 
     Raises:
-        BundleError: the description makes no sense or the bytes do not fit it.
+        BundleError: the description makes no sense, the bytes do not fit it, or it
+            asks for more than 100 times their memory and 192 MiB.
     """
-    name = entry.get("name", "array")
+    name = entry.get("name", "array") if isinstance(entry, dict) else "array"
     try:
+        own = {"name": name, "offset": 0, "length": len(data)}
+        check_entry(entry | own, len(data))
         dtype = DTYPES[entry["dtype"]]
-        shape = tuple(int(size) for size in entry["shape"])
+        shape = tuple(entry["shape"])
         codec = entry["codec"]
         expected = math.prod(shape) * dtype.itemsize
-        if min(shape, default=0) < 0:
-            raise ValueError(f"negative size in {shape}")
+        if expected > _EXPANSION * len(data) + _ALLOWANCE:
+            raise ValueError(f"{len(data)} bytes do not fill shape {shape}")
         if codec in ("none", "gzip"):
             raw = data if codec == "none" else _gunzip(data, expected)
             if len(raw) != expected:
                 raise ValueError(f"{len(raw)} bytes do not fill shape {shape}")
             return np.frombuffer(raw, dtype).reshape(shape)
         if codec in ("webp", "png"):
-            columns = int(entry["columns"])
+            columns = entry["columns"]
             if entry["dtype"] != "i8":
-                return _read_sheet(data, codec, shape, columns)
+                return _read_observations(data, codec, shape, columns)
             return _read_maps(data, codec, shape, columns, entry["sheets"])
         raise ValueError(f"unknown codec {codec!r}")
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
+    except (
+        *(KeyError, TypeError, ValueError, OSError, EOFError, zlib.error),
+        *(SyntaxError, OverflowError, Image.DecompressionBombError),
+    ) as error:
         raise BundleError(
             f"array {name!r} is damaged or not of this format: {error}"
         ) from None
@@ -194,8 +233,44 @@ def _read_sheet(
     data: bytes, codec: str, shape: tuple[int, ...], columns: int
 ) -> np.ndarray:
     """Pictures of a given shape from a file of an image format."""
+    n, height, width, channels = shape
+    size = (columns * width, math.ceil(n / columns) * height)
+    if channels != 3 or 0 in shape or max(size) > SHEET_SIDE:
+        raise ValueError(f"no sheet holds {shape}")
     with Image.open(io.BytesIO(data), formats=[codec.upper()]) as image:
+        if image.size != size:
+            raise ValueError(f"a sheet of {image.size} px cannot hold {shape}")
         return _from_sheet(image, shape, columns)
+
+
+def n_pictures(channels: int) -> int:
+    """Pictures of an observation: its RGB frames, or a grey one for each channel."""
+    return channels // 3 if channels % 3 == 0 else channels
+
+
+def _observations_to_pictures(array: np.ndarray) -> np.ndarray:
+    """Observations uint8 [N, H, W, C] as pictures [N * P, H, W, 3], P each."""
+    if array.ndim != 4 or array.shape[-1] in (0, 3):
+        return array
+    n, height, width, channels = array.shape
+    count = n_pictures(channels)
+    frames = array.reshape(n, height, width, count, channels // count)
+    pictures = np.moveaxis(frames, 3, 1).reshape(n * count, height, width, -1)
+    return np.broadcast_to(pictures, (*pictures.shape[:3], 3))
+
+
+def _read_observations(
+    data: bytes, codec: str, shape: tuple[int, ...], columns: int
+) -> np.ndarray:
+    """Reads the file of what `_observations_to_pictures` made."""
+    n, height, width, channels = shape
+    if not channels:
+        raise ValueError(f"no channels in {shape}")
+    count = n_pictures(channels)
+    pictures = _read_sheet(data, codec, (n * count, height, width, 3), columns)
+    depth = channels // count
+    frames = pictures[..., :depth].reshape(n, count, height, width, depth)
+    return np.moveaxis(frames, 1, 3).reshape(shape)
 
 
 def _maps_to_pictures(maps: np.ndarray) -> np.ndarray:
@@ -252,10 +327,8 @@ def _to_sheet(array: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _from_sheet(image: Image.Image, shape: tuple[int, ...], columns: int) -> np.ndarray:
-    n, height, width, channels = shape
+    n, height, width, _ = shape
     rows = math.ceil(n / columns)
-    if channels != 3 or image.size != (columns * width, rows * height):
-        raise ValueError(f"a sheet of {image.size} px cannot hold {shape}")
     sheet = np.asarray(image.convert("RGB")).reshape(rows, height, columns, width, 3)
     return sheet.swapaxes(1, 2).reshape(-1, height, width, 3)[:n].copy()
 

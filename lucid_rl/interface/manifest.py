@@ -1,6 +1,7 @@
 """The bundle's first part: what there is, the timelines, and the moments in them."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,25 @@ _COLOURS = ("red", "green", "blue")
 
 @dataclasses.dataclass(frozen=True)
 class LayerResults:
-    """What was computed of one layer: its parts, and its shape (H, W, C)."""
+    """What was computed of one layer.
+
+    Attributes:
+        layer: its short name.
+        shape: (H, W, C).
+        part: attributions of the value function, and the legend.
+        policy_part: attributions of actions, if they were asked for.
+        objects: by feature, the objects that it detects, as plain values: {"object":
+            name, "ratio": its response at the object over its mean response,
+            "average_precision": of its response as a detector}; none if unknown.
+        without_part: the outputs without each feature (`ablation.without_part`).
+    """
 
     layer: str
     shape: tuple[int, ...]
     part: Part
     policy_part: Part | None
+    objects: Sequence[Sequence[Mapping[str, Any]]] = ()
+    without_part: Part | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +124,7 @@ def manifest_part(
         "environment": samples.environment,
         "observation_shape": list(trajectories.observations.shape[2:]),
         "action_combos": keys,
+        "idle_actions": timeline.idle_actions(keys, game),
         "action_names": [timeline.action_name(combo) for combo in keys],
         "gamma": first.gamma,
         "lambda": first.lam,
@@ -162,9 +177,18 @@ def _layer_entry(entry: LayerResults, names: Names) -> dict[str, Any]:
         "shape": list(entry.shape),
         "part": entry.part.name,
         "policy_part": entry.policy_part.name if entry.policy_part else None,
+        "without_part": entry.without_part.name if entry.without_part else None,
         "kind": entry.part.meta["kind"],
         "n_features": n_features,
         "features": [
-            {"name": given.get(k), "share": shares[k]} for k in range(n_features)
+            {"name": given.get(k), "share": shares[k], **_objects_of(entry, k)}
+            for k in range(n_features)
         ],
+        "residual_share": None if _is_gradient(entry) else shares[-1],
     }
+
+
+def _objects_of(entry: LayerResults, feature: int) -> dict[str, Any]:
+    if feature >= len(entry.objects):
+        return {}
+    return {"objects": [dict(found) for found in entry.objects[feature]]}

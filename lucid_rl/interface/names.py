@@ -27,7 +27,7 @@ def read_names(path: PathLike) -> Names:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileFormatError(f"{path} is not JSON: {error}") from None
     try:
         if _VERSION_KEY in content:

@@ -2,23 +2,24 @@
 
 A part is encoded once into a header and its bytes. These stand in a stage's
 file, in a script for the page, or inside the page itself; each form carries the
-same checksum and reads back into the same part.
+same header under the same checksum and reads back into the same part.
 """
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from lucid_rl.errors import BundleError, InputError, LucidRLError
+from lucid_rl.errors import BundleError, InputError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interface import encoding
 
-VERSION = 2
+VERSION = 3
 _CALL = "lucidRL.deliver("
 _MAGIC = b"lucid_rl part\n"
 
@@ -100,41 +101,62 @@ class Part:
         """The arrays' names, without the numbers of split ones."""
         return tuple(dict.fromkeys(e["name"].split("#")[0] for e in self.entries))
 
-    def array(self, name: str, piece: int | None = None) -> np.ndarray:
-        """Decodes one array, or one entry of a split array.
+    def array(
+        self, name: str, start: int | None = None, stop: int | None = None
+    ) -> np.ndarray:
+        """Decodes an array, or a stretch of it.
 
         Args:
             name: its name.
-            piece: number of the entry; None joins all of them.
+            start: first index along the axis that the array is split along (0 for an
+                array in one entry); None: the beginning. Only the entries that hold
+                the stretch are decoded.
+            stop: one after the last index; None: the end.
 
         Raises:
-            BundleError: it is not there or damaged.
+            BundleError: it is not there, too short or damaged.
         """
-        wanted = {name} if piece is None else {f"{name}#{piece}"}
-        found = [
-            entry
-            for entry in self.entries
-            if entry["name"] in wanted
-            or (piece is None and entry["name"].split("#")[0] == name)
-        ]
+        found = [e for e in self.entries if e["name"].split("#")[0] == name]
         if not found:
             raise BundleError(
                 f"part {self.name!r} holds no array {name!r}; it holds {self.names}"
             )
-        pieces = [
-            encoding.decode_array(
-                entry, self.data[entry["offset"] : entry["offset"] + entry["length"]]
-            )
-            for entry in found
-        ]
-        if len(pieces) == 1:
-            return pieces[0]
+        axis = found[0].get("axis", 0)
         try:
-            return np.concatenate(pieces, axis=found[0]["axis"])
-        except (KeyError, ValueError) as error:
+            lengths = (
+                [entry["shape"][axis] for entry in found] if start is not None else []
+            )
+        except IndexError:
+            raise BundleError(f"array {name!r} has no axis {axis}") from None
+        first = start or 0
+        last = sum(lengths) if stop is None else stop
+        if start is not None and not 0 <= first <= last <= sum(lengths):
+            raise BundleError(
+                f"part {self.name!r}: {name!r} has {sum(lengths)} entries along axis "
+                f"{axis}; asked for {first} to {last}"
+            )
+        pieces, skipped, begin = [], 0, 0
+        for i, entry in enumerate(found):
+            if start is not None:
+                end = begin + lengths[i]
+                if end <= first and i < len(found) - 1:
+                    skipped = begin = end
+                    continue
+                if begin >= last and pieces:
+                    break
+                begin = end
+            data = self.data[entry["offset"] : entry["offset"] + entry["length"]]
+            pieces.append(encoding.decode_array(entry, data))
+        try:
+            whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis)
+        except ValueError as error:
             raise BundleError(
                 f"part {self.name!r}: the entries of {name!r} do not join: {error}"
             ) from None
+        if start is None:
+            return whole
+        index = (slice(None),) * axis + (slice(first - skipped, last - skipped),)
+        return whole[index]
 
     def pick(self, name: str, arrays: Collection[str]) -> "Part":
         """A part of another name that holds some of the arrays, as they are encoded."""
@@ -149,23 +171,31 @@ class Part:
                 offset += length
         return Part(name, self.meta, tuple(entries), b"".join(blobs))
 
-    def header(self, encoding_name: str) -> dict[str, Any]:
-        """The JSON object that goes before the payload."""
-        return {
-            "part": self.name,
-            "version": VERSION,
-            "encoding": encoding_name,
-            "bytes": len(self.data),
-            "checksum": zlib.crc32(self.data),
-            "meta": self.meta,
-            "arrays": list(self.entries),
-        }
+    def head(self) -> str:
+        """The name, meta and entries as JSON, which stands under the checksum."""
+        return encoding.to_json(
+            {"part": self.name, "meta": self.meta, "arrays": list(self.entries)}
+        )
+
+    def envelope(self, head: str, encoding_name: str) -> str:
+        """The JSON object that says how to read and check what follows it."""
+        checksum = zlib.crc32(self.data, zlib.crc32(head.encode("ascii")))
+        return encoding.to_json(
+            {
+                "version": VERSION,
+                "encoding": encoding_name,
+                "bytes": len(self.data),
+                "checksum": checksum,
+            }
+        )
 
     def to_script(self, encoding_name: str = "windows-1252") -> bytes:
         """The part as a script file."""
-        header = encoding.to_json(self.header(encoding_name))
+        head = self.head()
+        quoted = encoding.to_json(head)
         payload = encoding.encode_text(self.data, encoding_name)
-        return f'{_CALL}{header}, "{payload}");\n'.encode("latin-1")
+        envelope = self.envelope(head, encoding_name)
+        return f'{_CALL}{envelope}, {quoted}, "{payload}");\n'.encode("latin-1")
 
     @classmethod
     def from_script(cls, script: bytes) -> "Part":
@@ -175,23 +205,39 @@ class Part:
         text = script.decode("latin-1")
         if not text.startswith(_CALL):
             raise BundleError(f"the file does not begin with {_CALL!r}")
-        return cls._from_text(text[len(_CALL) :], ', "', '");\n')
+        with _damage():
+            envelope, end = json.JSONDecoder().raw_decode(text, len(_CALL))
+            _check_version(envelope)
+            if not text.startswith(", ", end):
+                raise ValueError("the header is missing")
+            head, end = json.JSONDecoder().raw_decode(text, end + 2)
+            if not text.startswith(', "', end) or not text.endswith('");\n'):
+                raise ValueError("the payload or its end is missing")
+            return cls._from_text(envelope, head, text[end + 3 : -len('");\n')])
 
     def to_element(self) -> str:
         """The part as text for an element of the page itself."""
-        header = encoding.to_json(self.header("base64"))
-        return f"{header}\n{encoding.encode_text(self.data, 'base64')}\n"
+        head = self.head()
+        payload = encoding.encode_text(self.data, "base64")
+        return f"{self.envelope(head, 'base64')}\n{head}\n{payload}\n"
 
     @classmethod
     def from_element(cls, text: str) -> "Part":
         """Reads what `to_element` wrote; BundleError where that fails."""
-        return cls._from_text(text.strip() + "\n", "\n", "\n")
+        with _damage():
+            lines = text.strip("\n").split("\n", 2)
+            envelope = json.loads(lines[0])
+            _check_version(envelope)
+            if len(lines) < 2 or not text.endswith("\n"):
+                raise ValueError("the payload or its end is missing")
+            return cls._from_text(envelope, lines[1], "".join(lines[2:]).strip("\n"))
 
     def save(self, path: PathLike) -> None:
         """Writes the part's bytes as they are, atomically."""
+        head = self.head()
         with atomic_open(path) as stream:
             stream.write(_MAGIC)
-            stream.write(encoding.to_json(self.header("none")).encode("utf-8") + b"\n")
+            stream.write(f"{self.envelope(head, 'none')}\n{head}\n".encode("ascii"))
             stream.write(self.data)
 
     @classmethod
@@ -201,47 +247,57 @@ class Part:
             content = pathlib.Path(path).read_bytes()
         except OSError as error:
             raise BundleError(f"cannot read {path}: {error.strerror}") from None
-        head, newline, data = content.removeprefix(_MAGIC).partition(b"\n")
-        if not content.startswith(_MAGIC) or not newline:
+        lines = content.removeprefix(_MAGIC).split(b"\n", 2)
+        if not content.startswith(_MAGIC) or len(lines) != 3:
             raise BundleError(f"{path} is not a part of a bundle, or is cut short")
         try:
-            return cls._from_header(json.loads(head), data)
-        except (LucidRLError, ValueError) as error:
+            with _damage():
+                envelope = json.loads(lines[0])
+                _check_version(envelope)
+                return cls._checked(envelope, lines[1].decode("ascii"), lines[2])
+        except BundleError as error:
             raise BundleError(f"{path}: {error}") from None
 
     @classmethod
-    def _from_text(cls, text: str, before: str, after: str) -> "Part":
-        try:
-            header, end = json.JSONDecoder().raw_decode(text)
-            if not text.startswith(before, end) or not text.endswith(after):
-                raise ValueError("the payload or its end is missing")
-            payload = text[end + len(before) : len(text) - len(after)]
-            data = encoding.decode_text(payload, header["encoding"], header["bytes"])
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BundleError(f"the part is damaged or cut short: {error}") from None
-        return cls._from_header(header, data)
+    def _from_text(cls, envelope: dict[str, Any], head: Any, payload: str) -> "Part":
+        if not isinstance(head, str):
+            raise ValueError("the header is not text")
+        data = encoding.decode_text(payload, envelope["encoding"], envelope["bytes"])
+        return cls._checked(envelope, head, data)
 
     @classmethod
-    def _from_header(cls, header: dict[str, Any], data: bytes) -> "Part":
-        try:
-            name, version = header["part"], header["version"]
-            if version != VERSION:
-                raise _other_version(f"part {name!r}", version)
-            if len(data) != header["bytes"] or zlib.crc32(data) != header["checksum"]:
-                raise BundleError(
-                    f"part {name!r} is damaged: its checksum differs. Make it again."
-                )
-            for entry in header["arrays"]:
-                if not isinstance(entry["name"], str) or not (
-                    0 <= entry["offset"] <= entry["offset"] + entry["length"]
-                    and entry["offset"] + entry["length"] <= len(data)
-                ):
-                    raise ValueError(f"entry {entry['name']!r} lies outside the data")
-            if not isinstance(name, str) or not isinstance(header["meta"], dict):
-                raise ValueError("a name or meta of another type")
-            return cls(name, header["meta"], tuple(header["arrays"]), data)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(f"a part's header is damaged: {error}") from None
+    def _checked(cls, envelope: dict[str, Any], head: str, data: bytes) -> "Part":
+        checksum = zlib.crc32(data, zlib.crc32(head.encode("ascii")))
+        if len(data) != envelope["bytes"] or checksum != envelope["checksum"]:
+            raise BundleError(
+                "the part is damaged: its checksum differs. Make it again."
+            )
+        header = json.loads(head)
+        if not isinstance(header, dict) or not isinstance(header.get("part"), str):
+            raise ValueError("the header names no part")
+        if not isinstance(header.get("meta"), dict):
+            raise ValueError("meta is not an object")
+        if not isinstance(header.get("arrays"), list):
+            raise ValueError("arrays is not a list")
+        for entry in header["arrays"]:
+            encoding.check_entry(entry, len(data))
+        return cls(header["part"], header["meta"], tuple(header["arrays"]), data)
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """Reports what a text that is no part makes parsers raise as BundleError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise BundleError(f"the part is damaged or cut short: {error}") from None
+
+
+def _check_version(envelope: Any) -> None:
+    if not isinstance(envelope, dict):
+        raise ValueError("the envelope is not an object")
+    if envelope["version"] != VERSION:
+        raise _other_version("the part", envelope["version"])
 
 
 def _other_version(what: str, version: Any) -> BundleError:

@@ -20,9 +20,16 @@ SINGLE_GOAL_GAMES = (
 )
 """Games whose only reward is that of success, at an episode's end."""
 
-# A value jump between consecutive frames is listed once in this many frames.
-_JUMP_SPACING = 16
-_MOST_JUMPS = 20
+PLATFORM_GAMES = (
+    *("climber", "coinrun", "coinrun_old", "coinrun_original", "heist", "jumper"),
+    *("leaper", "maze"),
+)
+"""Games in which only the keys of the four directions do anything."""
+
+_DIRECTIONS = {"LEFT", "RIGHT", "UP", "DOWN"}
+# A fall, or a rise, of the value is listed once in this many frames.
+_CHANGE_SPACING = 16
+_MOST_CHANGES = 10
 _ARROWS = {
     ("LEFT",): "←",
     ("RIGHT",): "→",
@@ -45,6 +52,19 @@ def action_keys(combos: list[list[str]] | None, n_actions: int) -> list[list[str
     """The keys of each action, with names made up for those that are unknown."""
     known = combos or []
     return [known[i] if i < len(known) else [f"action {i}"] for i in range(n_actions)]
+
+
+def idle_actions(keys: list[list[str]], game: str) -> list[int]:
+    """Actions that do what pressing nothing does, by index; none where unknown.
+
+    Args:
+        keys: of each action.
+        game: the game's name.
+    """
+    if game not in PLATFORM_GAMES:
+        return []
+    idle = [i for i, combo in enumerate(keys) if not {*combo} & _DIRECTIONS]
+    return idle if len(idle) > 1 else []
 
 
 def advantages_of(
@@ -118,7 +138,9 @@ def moments(
     advantages: np.ndarray,
     listed: list[list[dict[str, Any]]],
 ) -> list[dict[str, Any]]:
-    """Moments to jump to: advantages, failures and value jumps, best first by kind.
+    """Moments to jump to: advantages, failures, falls and rises of the value.
+
+    Best first by kind.
 
     Args:
         trajectories: the trajectories.
@@ -130,7 +152,7 @@ def moments(
     for kind, highest in (("advantage_low", False), ("advantage_high", True)):
         for i, t in bookmarks(advantages, trajectories.firsts, highest=highest):
             score = float(advantages[i, t])
-            found.append(_moment(i, t, kind, score, f"advantage {score:+.2f}"))
+            found.append(_moment(i, t, kind, score, f"advantage {score:+.3g}"))
     for i, of_trajectory in enumerate(listed):
         for episode in of_trajectory:
             if episode["success"] is False:
@@ -141,24 +163,28 @@ def moments(
                 )
                 score = float(values[i, last])
                 found.append(_moment(i, last, "failure", score, text))
-    return found + _value_jumps(values, trajectories.firsts)
-
-
-def _value_jumps(values: np.ndarray, firsts: np.ndarray) -> list[dict[str, Any]]:
-    """The largest changes of value from one frame to the next of an episode."""
     changes = np.diff(values, axis=1)
-    changes[firsts[:, 1:]] = 0
+    changes[np.asarray(trajectories.firsts, bool)[:, 1:]] = 0
+    return [
+        *found,
+        *_value_changes(-changes, "value_fall", -1),
+        *_value_changes(changes, "value_rise", 1),
+    ]
+
+
+def _value_changes(sizes: np.ndarray, kind: str, sign: int) -> list[dict[str, Any]]:
+    """The largest changes of one sign, [n, T - 1] by size, each once in some frames."""
     found: list[dict[str, Any]] = []
-    taken = np.zeros(changes.shape, bool)
-    for flat in np.argsort(-np.abs(changes), axis=None, kind="stable"):
-        i, t = np.unravel_index(flat, changes.shape)
-        change = float(changes[i, t])
-        if change == 0 or len(found) == _MOST_JUMPS:
+    taken = np.zeros(sizes.shape, bool)
+    for flat in np.argsort(-sizes, axis=None, kind="stable"):
+        i, t = np.unravel_index(flat, sizes.shape)
+        size = float(sizes[i, t])
+        if size <= 0 or len(found) == _MOST_CHANGES:
             break
         if not taken[i, t]:
-            taken[i, max(0, t - _JUMP_SPACING) : t + _JUMP_SPACING] = True
-            text = f"value {change:+.2f}"
-            found.append(_moment(i, t + 1, "value_jump", change, text))
+            taken[i, max(0, t - _CHANGE_SPACING + 1) : t + _CHANGE_SPACING] = True
+            text = f"value {sign * size:+.3g}"
+            found.append(_moment(i, t + 1, kind, sign * size, text))
     return found
 
 

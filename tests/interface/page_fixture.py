@@ -37,8 +37,21 @@ COMBOS = [
     ["DOWN", "RIGHT"],
     ["RIGHT"],
     ["RIGHT", "UP"],
+    ["D"],
+    ["A"],
 ]
-NAMES = ["↙", "←", "↖", "↓", "no-op", "↑", "↘", "→", "↗"]
+NAMES = ["↙", "←", "↖", "↓", "no-op", "↑", "↘", "→", "↗", "D", "A"]
+IDLE = [4, 9, 10]
+"""Actions without effect: no key, and keys that the game does not read."""
+OBJECTS = {
+    0: [
+        {"object": "buzzsaw", "ratio": 41.5, "average_precision": 0.62},
+        {"object": "coin", "ratio": 3.2, "average_precision": 0.09},
+    ],
+    3: [{"object": "coin", "ratio": 165.0, "average_precision": 0.09}],
+}
+"""By feature of layer 2b."""
+LOGIT_SCALE = 0.001
 HOSTILE_NAME = '</script><img src=x onerror="window.injected = 1">'
 """A feature's name that would run if it were taken for markup."""
 
@@ -69,6 +82,8 @@ class SyntheticBundle:
     actions: np.ndarray
     layers: dict[tuple[str, str], Layer]
     actions_4a: list[Layer]
+    values_without: np.ndarray
+    logits_without: np.ndarray
     parts: list[Part]
 
 
@@ -140,12 +155,18 @@ def make_bundle(n_features_4a: int = 8, seed: int = 0) -> SyntheticBundle:
             layers[m, name], part = _attribution_part(m, name, side, k, rng)
             parts.append(part)
             names = ["buzzsaw", None, HOSTILE_NAME, "coin"] + [None] * (k - 4)
-            listed[m].append(
-                _layer_info(m, name, (side, side, 32), "attribution", names)
-            )
+            info = _layer_info(m, name, (side, side, 32), "attribution", names)
+            info["residual_share"] = _residual_share(layers[m, name].maps)
+            listed[m].append(info)
+        for feature, found in OBJECTS.items():
+            listed[m][1]["features"][feature]["objects"] = found
         listed[m][-1]["policy_part"] = f"{m}/4a/policy" if m == MODELS[0] else None
     actions_4a, part = _policy_part(rng)
     parts += policy_parts(part)
+
+    values_without, logits_without, part = _without_part(rng, values["model"], logits)
+    parts.append(part)
+    listed["model"][1]["without_part"] = part.name
 
     arrays = {"actions": actions, "rewards": rewards, "firsts": firsts}
     for m in MODELS:
@@ -155,10 +176,11 @@ def make_bundle(n_features_4a: int = 8, seed: int = 0) -> SyntheticBundle:
         "title": "Synthetic interface",
         "package_version": "0",
         "created_with": {"seed": seed},
-        "environment": {"name": "coinrun", "distribution_mode": "hard"},
+        "environment": {"name": "coinrun", "distribution_mode": "hard", "paint_vel_info": True},
         "observation_shape": [SIDE, SIDE, 3],
         "action_combos": COMBOS,
         "action_names": NAMES,
+        "idle_actions": IDLE,
         "gamma": 0.999,
         "lambda": 0.95,
         "trajectories": trajectories,
@@ -167,6 +189,7 @@ def make_bundle(n_features_4a: int = 8, seed: int = 0) -> SyntheticBundle:
             _moment(0, 49, "advantage_low", -0.32),
             _moment(0, 61, "advantage_high", 0.44),
             _moment(0, 86, "failure", 0.91),
+            *(_moment(0, 9 + i, "value_fall", -0.1) for i in range(8)),
         ],
         "models": [
             {"id": m, "name": name, "layers": listed[m]}
@@ -194,7 +217,8 @@ def make_bundle(n_features_4a: int = 8, seed: int = 0) -> SyntheticBundle:
         Part.encode("manifest", manifest, arrays),
     ]
     return SyntheticBundle(
-        observations, full, values, logits, actions, layers, actions_4a, parts
+        *(observations, full, values, logits, actions, layers, actions_4a),
+        *(values_without, logits_without, parts),
     )
 
 
@@ -278,6 +302,10 @@ def _attribution_part(m, name, side, k, rng) -> tuple[Layer, Part]:
         weight = np.clip(320 * np.exp(-4 * ((x - 0.6) ** 2 + (y - 0.5) ** 2)), 0, 255)
         index = rng.integers(0, N_EXAMPLES, (k, rows, rows)).astype(np.int32)
         index[:, 0, 0] = -1
+        arrays[f"map{multiple:g}_largest"] = np.arange(1, k + 1, dtype=np.float32)
+        arrays[f"map{multiple:g}_value"] = np.repeat(
+            np.rint(65_535 * weight / 255)[None], k, 0
+        ).astype(np.uint16)
         arrays[f"map{multiple:g}_index"] = index
         arrays[f"map{multiple:g}_weight"] = np.repeat(weight[None], k, 0).astype(
             np.uint8
@@ -287,6 +315,23 @@ def _attribution_part(m, name, side, k, rng) -> tuple[Layer, Part]:
         f"{m}/{name}", meta, arrays, {"attribution": Layout("webp", 1, PIECES)}
     )
     return Layer(scale, decoded, totals), part
+
+
+def _residual_share(maps: np.ndarray) -> float:
+    absolute = np.abs(maps).sum((1, 2, 3), dtype=np.float64)
+    return float(absolute[-1] / absolute.sum())
+
+
+def _without_part(rng, values, logits) -> tuple[np.ndarray, np.ndarray, Part]:
+    """The outputs without each feature of 2b: values [K, S], logits [K, S, A]."""
+    k = LAYERS["2b"][1]
+    without = values - rng.uniform(0, 0.3, (k, 1)).astype(np.float32)
+    codes = np.rint(
+        (logits[::-1] + rng.normal(0, 0.2, (k, *logits.shape))) / LOGIT_SCALE
+    ).astype(np.int16)
+    arrays = {"values": without.astype(np.float32), "logits": codes}
+    part = Part.encode("model/2b/without", {"logit_scale": LOGIT_SCALE}, arrays)
+    return arrays["values"], codes * LOGIT_SCALE, part
 
 
 def _gradient_part(m, rng) -> tuple[Layer, Part]:

@@ -67,6 +67,15 @@ def test_pictures_read_back_without_loss(codec, shape):
     np.testing.assert_array_equal(encoding.decode_array(entry, data), array)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4, 6, 9, 12])
+def test_observations_of_any_channels_read_back(channels):
+    rng = np.random.default_rng(1)
+    array = rng.integers(0, 256, (5, 7, 4, channels), dtype=np.uint8)
+    entry, data = encoding.encode_array(array, "webp")
+    assert entry["shape"] == [5, 7, 4, channels]
+    np.testing.assert_array_equal(encoding.decode_array(entry, data), array)
+
+
 @pytest.mark.parametrize("codec", ["webp", "png"])
 @pytest.mark.parametrize("shape", [(1, 4, 6, 5), (3, 7, 5, 3), (9, 40, 16, 16)])
 def test_maps_read_back_from_pictures(codec, shape):

@@ -73,13 +73,21 @@ def test_moments_are_one_per_episode_best_first():
     assert kinds["advantage_low"] == [(6, -5), (2, -3)]
     assert kinds["advantage_high"] == [(4, 2), (8, 1)]
     assert kinds["failure"] == [(3, 0.0)]
-    assert "value_jump" not in kinds
+    assert not {"value_fall", "value_rise"} & set(kinds)
 
 
-def test_value_jumps_do_not_cross_episodes_and_keep_apart():
+def test_value_changes_do_not_cross_episodes_and_keep_apart():
     # The largest change, from frame 3 to 4, is that from one episode to the next.
     kinds = _moments([1, 1, 1, 1, 9, 9, 6, 7, 7, 7], [0.0] * 10)
-    assert kinds["value_jump"] == [(6, -3)]
+    assert kinds["value_fall"] == [(6, -3)]
+    assert kinds["value_rise"] == [(7, 1)]
+
+
+def test_actions_without_effect_are_known_in_platform_games():
+    keys = [["LEFT"], [], ["D"], ["UP", "RIGHT"], ["A"]]
+    assert timeline.idle_actions(keys, "coinrun") == [1, 2, 4]
+    assert timeline.idle_actions(keys, "starpilot") == []
+    assert timeline.idle_actions(keys[:2], "coinrun") == []
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import App from './components/App.svelte';
 import { lastDrawn } from './app/inspect';
 import { PART_MEMORY } from './bundle/bundle';
 import { Parts } from './bundle/parts';
-import type { PartHeader } from './bundle/types';
+import type { PartEnvelope } from './bundle/types';
 
 const parts = new Parts(document, PART_MEMORY);
 
 /** What data files call, and what tests and the curious ask. */
 const lucidRL = {
-  deliver: (header: PartHeader, payload: string) => parts.deliver(header, payload),
+  deliver: (envelope: PartEnvelope, head: string, payload: string) =>
+    parts.deliver(envelope, head, payload),
   inspect: (): unknown => null,
   lastDrawn,
 };

@@ -3,7 +3,7 @@ import { defaultState, formatAddress, parseAddress, type ViewState } from '../sr
 import type { ManifestMeta } from '../src/bundle/types';
 
 const layer = (id: string) =>
-  ({ id, n_features: id === '1a' ? 3 : 8, kind: id === '1a' ? 'gradient' : 'attribution' }) as ManifestMeta['models'][0]['layers'][0];
+  ({ id, shape: [32, 48, 8], n_features: id === '1a' ? 3 : 8, kind: id === '1a' ? 'gradient' : 'attribution' }) as ManifestMeta['models'][0]['layers'][0];
 const meta = {
   trajectories: [{ length: 100 }, { length: 7 }],
   action_names: ['a', 'b', 'c'],
@@ -21,19 +21,34 @@ test('what is usual is short', () => {
 test.each<Partial<ViewState>>([
   {},
   { trajectory: 1, frame: 6, layer: '1a' },
-  { overlay: false, combine: true, residual: true },
+  { overlay: false, combine: true, residual: false, change: true },
+  { strongest: 45, point: { row: 31, column: 47 }, logits: [0, 2], opened: 7 },
+  { find: { what: 'negative', feature: 8, action: null, outcome: 'any' } },
+  { find: { what: 'falls', feature: 0, action: 2, outcome: 'failed' } },
+  { stack: 2, palette: 'hues' },
+  { stack: 'difference' },
   { radius: 0, brightness: -2.5, isolated: 8 },
   { layer: '1a', radius: 12, brightness: 3, isolated: 2 },
   {
     rows: [
-      { model: 'model', output: 'value' },
-      { model: 'edited', output: [0, 2] },
-      { model: 'model', output: [1] },
+      { model: 'model', layer: null, output: 'value' },
+      { model: 'edited', layer: '1a', output: [0, 2] },
+      { model: 'model', layer: null, output: [1] },
     ],
   },
 ])('reads back %j', (changes) => {
   const state = { ...defaultState(meta), ...changes };
-  expect(parseAddress(formatAddress(state, meta), meta)).toEqual({ state, notices: [] });
+  expect(parseAddress(formatAddress(state, meta), meta)).toEqual({
+    state,
+    names: null,
+    notices: [],
+  });
+});
+
+test('names can travel in it', () => {
+  const names = { '2b': { 0: 'a & b=c' } };
+  const hash = `#frame=2&names=${encodeURIComponent(JSON.stringify(names))}`;
+  expect(parseAddress(hash, meta)).toMatchObject({ names, notices: [] });
 });
 
 describe('what makes no sense falls back with a notice', () => {
@@ -59,6 +74,19 @@ describe('what makes no sense falls back with a notice', () => {
     ['#feature=10', 'feature “10”'],
     ['#feature=0', 'feature “0”'],
     ['#feature=', 'feature “”'],
+    ['#point=33,1', 'point “33,1”'],
+    ['#point=1', 'point “1”'],
+    ['#point=1,2,3', 'point “1,2,3”'],
+    ['#logits=4', 'logits “4”'],
+    ['#open=9', 'open “9”'],
+    ['#find=jumps', 'find “jumps”'],
+    ['#find=positive:10', 'find “positive:10”'],
+    ['#find=falls&outcome=won', 'outcome “won”'],
+    ['#action=4', 'action “4”'],
+    ['#stack=all', 'stack “all”'],
+    ['#palette=grey', 'palette “grey”'],
+    ['#strongest=7', 'strongest “7”'],
+    ['#names={', 'names of features'],
     ['#color=red', 'unknown parameter “color”'],
     ['#nonsense', 'unknown parameter “nonsense”'],
   ])('%s', (hash, words) => {
@@ -81,7 +109,11 @@ describe('what makes no sense falls back with a notice', () => {
   });
 
   test('nothing asked for is no mistake', () => {
-    expect(parseAddress('', meta)).toEqual({ state: defaultState(meta), notices: [] });
+    expect(parseAddress('', meta)).toEqual({
+      state: defaultState(meta),
+      names: null,
+      notices: [],
+    });
     expect(parseAddress('#', meta).notices).toEqual([]);
   });
 });

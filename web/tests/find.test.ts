@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { best, failures, mostAttribution, valueJumps } from '../src/arithmetic/find';
+import { best, failures, mostAttribution, passes, valueChanges } from '../src/arithmetic/find';
 import type { TrajectoryInfo } from '../src/bundle/types';
 
 const trajectory = (length: number, episodes: TrajectoryInfo['episodes'] = []): TrajectoryInfo => ({
@@ -35,14 +35,38 @@ test('most attribution has the sign asked for', () => {
   ]);
 });
 
-test('value jumps lie within episodes and keep their sign', () => {
+test('falls and rises lie within episodes, each thinned apart', () => {
   const values = new Float32Array(30).fill(1);
-  values.fill(0.25, 10); // falls at 10
+  values[10] = 0.25; // falls at 10, and recovers at once
+  values.fill(1.5, 11);
   values.fill(5, 15, 20); // rises at 15, where an episode begins; ends with the trajectory
+  values.fill(1, 20);
   const firsts = new Uint8Array(30);
   firsts[0] = firsts[15] = 1;
-  const jumps = valueJumps(two, values, firsts, 1);
-  expect(jumps).toEqual([{ trajectory: 0, frame: 10, score: -0.75 }]);
+  expect(valueChanges(two, values, firsts, -1, 5)).toEqual([
+    { trajectory: 0, frame: 10, score: -0.75 },
+  ]);
+  expect(valueChanges(two, values, firsts, 1, 5)).toEqual([
+    { trajectory: 0, frame: 11, score: 1.25 },
+  ]);
+});
+
+test('frames are filtered by action and by outcome', () => {
+  const episode = { level_seed: null };
+  const trajectories = [
+    trajectory(20, [
+      { ...episode, start: 0, end: 7, success: true },
+      { ...episode, start: 7, end: 15, success: false },
+      { ...episode, start: 15, end: null, success: null },
+    ]),
+  ];
+  const actions = Uint8Array.from({ length: 20 }, (_, i) => i % 2);
+  const frames = (filter: Parameters<typeof passes>[2]) =>
+    [...actions.keys()].filter(passes(trajectories, actions, filter));
+  expect(frames({ action: null, outcome: 'any' })).toHaveLength(20);
+  expect(frames({ action: 1, outcome: 'succeeded' })).toEqual([1, 3, 5]);
+  expect(frames({ action: null, outcome: 'failed' })).toEqual([7, 8, 9, 10, 11, 12, 13, 14]);
+  expect(frames({ action: 0, outcome: 'unfinished' })).toEqual([16, 18]);
 });
 
 test('failures are the last frames of failed episodes', () => {

@@ -93,7 +93,7 @@ describe('rendering', () => {
   test('turns observations grey', () => {
     const rgba = Uint8ClampedArray.of(255, 0, 0, 255, 10, 10, 10, 255);
     toGreyscale(rgba);
-    expect([...rgba]).toEqual([76, 76, 76, 255, 10, 10, 10, 255]);
+    expect([...rgba]).toEqual([53, 53, 53, 255, 7, 7, 7, 255]);
   });
 });
 

@@ -27,6 +27,13 @@ _READ = """async canvas => {
     return [address.split(',')[1], height, width];
 }"""
 
+SAFE = np.array(
+    [
+        *([0, 0, 1], [0.2, 1, 0], [0, 0.7, 1], [1, 0, 0.3]),
+        *([0.6, 0.3, 1], [1, 0.3, 0], [1, 0.1, 0.8], [0, 1, 0.6]),
+    ]
+)
+GREY = 0.7  # brightness of the greyed observation
 OVERLAY = 0.9  # opacity of attribution over the observation
 
 
@@ -137,7 +144,6 @@ def attribution_picture(
     s: int,
     sign: str,
     *,
-    residual: bool = False,
     only: int | None = None,
     radius: int = 7,
     strength: float = 1.0,
@@ -155,14 +161,34 @@ def attribution_picture(
     weights = np.moveaxis(part, 0, -1)
     if gradient:
         light = colour_features(weights, np.eye(3))
-    elif residual or only == len(part) - 1:
-        colours = feature_colours(len(part) - 1)
-        light = colour_features(weights[..., :-1], colours, weights[..., -1])
     else:
-        light = colour_features(weights[..., :-1], feature_colours(len(part) - 1))
+        light = colour_features(weights[..., :-1], page_colours(len(part) - 1))
     if radius:
         light = smooth(light[None], norm_filter(2 * radius + 1))[0]
     return brightness_to_opacity(light)
+
+
+def texture_opacity(
+    layer: Layer, s: int, sign: str, maps: slice, radius: int = 7
+) -> np.ndarray:
+    """How opaque a texture is where some maps have attribution of a sign, [H, W].
+
+    The residual's is that of light of one colour; losses' that of all features' light.
+    """
+    values = layer.maps[maps, s].astype(np.float64) / layer.scale
+    part = np.maximum(values if sign == "positive" else -values, 0)
+    colours = page_colours(len(layer.maps) - 1) if len(part) > 1 else np.eye(3)[:1]
+    light = colour_features(np.moveaxis(part, 0, -1), colours)
+    return brightness_to_opacity(smooth(light[None], norm_filter(2 * radius + 1))[0])[
+        ..., 3
+    ]
+
+
+def page_colours(n: int, palette: str = "safe") -> np.ndarray:
+    """Colours of n features, floats [n, 3] of norm 1."""
+    if palette == "safe" and n <= len(SAFE):
+        return SAFE[:n] / np.linalg.norm(SAFE[:n], axis=1, keepdims=True)
+    return feature_colours(n)
 
 
 def assert_same_picture(shown: np.ndarray, expected: np.ndarray, at_most=1.5) -> None:
@@ -175,5 +201,5 @@ def assert_same_picture(shown: np.ndarray, expected: np.ndarray, at_most=1.5) ->
 
 
 def grey(observation: np.ndarray) -> np.ndarray:
-    """Luma (Rec. 601), floats [H, W, 1] in [0, 1]."""
-    return observation @ np.array([[0.299], [0.587], [0.114]]) / 255
+    """Darkened luma (Rec. 601), floats [H, W, 1] in [0, 1]."""
+    return GREY * observation @ np.array([[0.299], [0.587], [0.114]]) / 255

@@ -1,11 +1,26 @@
 /** What is on view, as the address's hash. Numbers in it count from 1, as on the page. */
 
+import { PALETTES, type Palette } from '../arithmetic/colours';
+import { OUTCOMES, type Filter } from '../arithmetic/find';
 import type { Output } from '../bundle/attribution';
+import type { StackFrame } from '../bundle/pictures';
 import type { LayerInfo, ManifestMeta } from '../bundle/types';
 
 export interface RowState {
   model: string;
+  /** null: the layer on view. */
+  layer: string | null;
   output: Output;
+}
+
+export const WHATS = ['positive', 'negative', 'falls', 'rises', 'failures'] as const;
+export type What = (typeof WHATS)[number];
+
+/** What Find looks for. */
+export interface FindState extends Filter {
+  what: What;
+  /** From 0; for positive and negative attribution. */
+  feature: number;
 }
 
 export interface ViewState {
@@ -21,13 +36,32 @@ export interface ViewState {
   radius: number;
   /** In powers of two; 0: as computed. */
   brightness: number;
+  /** Attributions below so many percent of the frame's largest are left out. */
+  strongest: number;
   /** The feature (or residual) shown alone, from 0; null: all. */
   isolated: number | null;
+  /** Whether bars show what changed since the frame before. */
+  change: boolean;
+  /** The crosshair's cell of the layer, from 0. */
+  point: { row: number; column: number } | null;
+  /** Actions whose logits have a graph, from 0. */
+  logits: number[];
+  /** The feature whose own view is open, from 0. */
+  opened: number | null;
+  /** null: bookmarks in place of Find. */
+  find: FindState | null;
+  /** Which frame of a stack of observations. */
+  stack: StackFrame;
+  /** null: the reader's own. */
+  palette: Palette | null;
 }
 
 /** From the least to the most, in steps. */
 export const RADII = { min: 0, max: 12, step: 1, usual: 7 };
 export const BRIGHTNESSES = { min: -3, max: 3, step: 0.5, usual: 0 };
+export const STRONGEST = { min: 0, max: 90, step: 5, usual: 0 };
+
+export const FIND: FindState = { what: 'positive', feature: 0, action: null, outcome: 'any' };
 
 export function defaultState(meta: ManifestMeta): ViewState {
   const model = meta.models[0]!;
@@ -36,23 +70,33 @@ export function defaultState(meta: ManifestMeta): ViewState {
     trajectory: 0,
     frame: 0,
     layer: layer.id,
-    rows: [{ model: model.id, output: 'value' }],
+    rows: [{ model: model.id, layer: null, output: 'value' }],
     overlay: true,
     combine: false,
-    residual: false,
+    residual: true,
     radius: RADII.usual,
     brightness: BRIGHTNESSES.usual,
+    strongest: STRONGEST.usual,
     isolated: null,
+    change: false,
+    point: null,
+    logits: [],
+    opened: null,
+    find: null,
+    stack: 0,
+    palette: null,
   };
 }
 
-const FLAGS = ['overlay', 'combine', 'residual'] as const;
+const FLAGS = ['overlay', 'combine', 'residual', 'change'] as const;
 const LEVELS = [
   ['smoothing', 'radius', RADII],
   ['brightness', 'brightness', BRIGHTNESSES],
+  ['strongest', 'strongest', STRONGEST],
 ] as const;
 const KNOWN = new Set<string>([
-  ...['trajectory', 'frame', 'layer', 'rows', 'feature'],
+  ...['trajectory', 'frame', 'layer', 'rows', 'feature', 'point', 'logits', 'open'],
+  ...['find', 'action', 'outcome', 'stack', 'palette', 'names'],
   ...FLAGS,
   ...LEVELS.map(([key]) => key),
 ]);
@@ -71,11 +115,24 @@ export function formatAddress(state: ViewState, meta: ManifestMeta): string {
   for (const [key, field, { usual }] of LEVELS)
     if (state[field] !== usual) parts.push(`${key}=${state[field]}`);
   if (state.isolated !== null) parts.push(`feature=${state.isolated + 1}`);
+  const { point, logits, opened, find, stack, palette } = state;
+  if (point) parts.push(`point=${point.row + 1},${point.column + 1}`);
+  if (logits.length) parts.push(`logits=${logits.map((a) => a + 1).join(',')}`);
+  if (opened !== null) parts.push(`open=${opened + 1}`);
+  if (find) {
+    const of = find.what === 'positive' || find.what === 'negative' ? `:${find.feature + 1}` : '';
+    parts.push(`find=${find.what}${of}`);
+    if (find.action !== null) parts.push(`action=${find.action + 1}`);
+    if (find.outcome !== 'any') parts.push(`outcome=${find.outcome}`);
+  }
+  if (stack !== 0) parts.push(`stack=${stack}`);
+  if (palette !== null) parts.push(`palette=${palette}`);
   return `#${parts.join('&')}`;
 }
 
-function formatRow({ model, output }: RowState, usual: string): string {
-  const what = output === 'value' ? 'value' : output.map((a) => a + 1).join('+');
+function formatRow({ model, layer, output }: RowState, usual: string): string {
+  let what = output === 'value' ? 'value' : output.map((a) => a + 1).join('+');
+  if (layer !== null) what += `@${encodeURIComponent(layer)}`;
   return model === usual ? what : `${encodeURIComponent(model)}:${what}`;
 }
 
@@ -83,7 +140,7 @@ function formatRow({ model, output }: RowState, usual: string): string {
 export function parseAddress(
   hash: string,
   meta: ManifestMeta,
-): { state: ViewState; notices: string[] } {
+): { state: ViewState; names: unknown; notices: string[] } {
   const state = defaultState(meta);
   const notices: string[] = [];
   const given = new Map<string, string>();
@@ -145,19 +202,72 @@ export function parseAddress(
       );
   }
 
-  const feature = given.get('feature');
-  if (feature !== undefined) {
-    const shown = modelLayer(meta, state);
-    const most = shown.n_features + (shown.kind === 'gradient' ? 0 : 1);
-    const value = /^\d+$/.test(feature) ? Number(feature) : NaN;
-    if (value >= 1 && value <= most) state.isolated = value - 1;
-    else
-      notices.push(
-        `The address asks for feature “${feature}”; layer ${shown.id} has 1 to ${most}. ` +
-          `Showing all.`,
-      );
+  const shown = modelLayer(meta, state);
+  const maps = shown.n_features + (shown.kind === 'gradient' ? 0 : 1);
+  const number = (text: string, most: number): number | null => {
+    const value = /^\d+$/.test(text) ? Number(text) : NaN;
+    return value >= 1 && value <= most ? value - 1 : null;
+  };
+  const oneOf = (key: string, most: number, what: string): number | null => {
+    const text = given.get(key);
+    if (text === undefined) return null;
+    const value = number(text, most);
+    if (value === null) notices.push(`The address asks for ${key} “${text}”; ${what} 1 to ${most}.`);
+    return value;
+  };
+  const nonsense = (key: string) =>
+    notices.push(`The address asks for ${key} “${given.get(key)}”, which this page cannot show.`);
+
+  state.isolated = oneOf('feature', maps, `layer ${shown.id} has`);
+  if (shown.kind !== 'gradient')
+    state.opened = oneOf('open', shown.n_features, `layer ${shown.id} has`);
+  const action = oneOf('action', meta.action_names.length, 'there are actions');
+
+  const point = given.get('point');
+  if (point !== undefined) {
+    const [row, column, ...more] = point.split(',').map((text, i) => number(text, shown.shape[i] ?? 0));
+    if (row != null && column != null && !more.length) state.point = { row, column };
+    else nonsense('point');
   }
-  return { state, notices };
+
+  const logits = given.get('logits');
+  if (logits !== undefined) {
+    const actions = logits.split(',').map((text) => number(text, meta.action_names.length));
+    if (actions.every((a) => a !== null)) state.logits = [...new Set(actions)].sort((a, b) => a - b);
+    else nonsense('logits');
+  }
+
+  const find = given.get('find');
+  if (find !== undefined) {
+    const [what, of] = find.split(':') as [What, string | undefined];
+    const feature = of === undefined ? 0 : number(of, maps);
+    const outcome = OUTCOMES.find((o) => o === (given.get('outcome') ?? 'any'));
+    if (WHATS.includes(what) && feature !== null && outcome)
+      state.find = { what, feature, action, outcome };
+    else nonsense(outcome ? 'find' : 'outcome');
+  }
+
+  const stack = given.get('stack');
+  if (stack !== undefined) {
+    if (stack === 'difference') state.stack = stack;
+    else if (/^\d$/.test(stack)) state.stack = Number(stack);
+    else nonsense('stack');
+  }
+
+  const palette = given.get('palette');
+  if (palette !== undefined) {
+    state.palette = PALETTES.find((p) => p === palette) ?? null;
+    if (state.palette === null) nonsense('palette');
+  }
+
+  let names: unknown = null;
+  const text = given.get('names');
+  try {
+    if (text !== undefined) names = JSON.parse(text);
+  } catch {
+    notices.push('The address holds names of features that cannot be read.');
+  }
+  return { state, names, notices };
 }
 
 function modelLayer(meta: ManifestMeta, { rows, layer }: ViewState): LayerInfo {
@@ -169,11 +279,16 @@ function parseRow(text: string, meta: ManifestMeta): RowState | null {
   const colon = text.lastIndexOf(':');
   const model = colon < 0 ? meta.models[0]!.id : text.slice(0, colon);
   if (!meta.models.some((m) => m.id === model)) return null;
-  const what = text.slice(colon + 1);
-  if (what === 'value') return { model, output: 'value' };
+  const [what, named] = text.slice(colon + 1).split('@') as [string, string | undefined];
+  const layer = named ?? null;
+  if (layer !== null && !meta.models.find((m) => m.id === model)!.layers.some((l) => l.id === layer))
+    return null;
+  if (what === 'value') return { model, layer, output: 'value' };
   const actions = what.split('+').map((n) => (/^\d+$/.test(n) ? Number(n) - 1 : -1));
   const valid = actions.every((a) => a >= 0 && a < meta.action_names.length);
-  return valid && new Set(actions).size === actions.length ? { model, output: actions } : null;
+  return valid && new Set(actions).size === actions.length 
+    ? { model, layer, output: actions }
+    : null;
 }
 
 function decode(text: string): string {

@@ -1,5 +1,6 @@
 /** Keys for the whole page. Keys that a focused control wants stay with it. */
 
+import { closeLast } from './menus';
 import type { View } from './view.svelte';
 
 const TYPING = 'input, select, textarea, [contenteditable=""], [contenteditable="true"]';
@@ -8,6 +9,7 @@ const PRESSED_BY_SPACE = 'button, summary, a[href], [role="button"]';
 export function onHotkey(event: KeyboardEvent, view: View): void {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   const target = event.target as Element;
+  if (event.key === 'Escape' && closeLast()) return event.preventDefault();
   if (view.opened !== null || target.closest?.(TYPING)) return;
   if (event.key === ' ') {
     if (target.closest?.(PRESSED_BY_SPACE)) return;
@@ -25,8 +27,9 @@ export function onHotkey(event: KeyboardEvent, view: View): void {
     view.player.step(view.length);
   } else if (/^[0-9]$/.test(event.key)) {
     const feature = Number(event.key) - 1;
-    if (feature >= view.layer.n_features) return;
-    view.isolatedByKey = feature < 0 || view.isolatedByKey === feature ? null : feature;
+    if (feature >= view.colours.length) return;
+    if (feature < 0) view.isolatedByKey = null;
+    else view.toggle(feature);
   } else if (event.key === 'Escape') {
     view.isolatedByKey = null;
     view.probe = null;

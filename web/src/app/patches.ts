@@ -51,29 +51,27 @@ export function fillStripes(context: Context, width: number, height: number): vo
   context.fillRect(0, 0, width, height);
 }
 
-/** Draws `size` px of an observation around the patch's centre into a square of side `side`. */
+/** Draws as much of an observation as `size` says, px, around the patch's centre into a box. */
 export function drawPatch(
   context: Context,
   { sheet, index, y, x, weight }: Patch,
-  size: number,
-  left: number,
-  top: number,
-  side: number,
+  size: { y: number; x: number },
+  [left, top, width, height]: readonly [number, number, number, number],
 ): void {
   context.globalAlpha = weight;
-  context.imageSmoothingEnabled = side < size;
-  const [fromX, fromY] = [x - size / 2, y - size / 2];
+  context.imageSmoothingEnabled = width < size.x;
+  const [fromX, fromY] = [x - size.x / 2, y - size.y / 2];
   const [x0, y0] = [Math.max(fromX, 0), Math.max(fromY, 0)];
-  const [x1, y1] = [Math.min(fromX + size, sheet.width), Math.min(fromY + size, sheet.height)];
-  const zoom = side / size;
-  const [l, t] = [left + (x0 - fromX) * zoom, top + (y0 - fromY) * zoom];
-  const [r, b] = [left + (x1 - fromX) * zoom, top + (y1 - fromY) * zoom];
-  if (x1 - x0 < size || y1 - y0 < size) {
+  const [x1, y1] = [Math.min(fromX + size.x, sheet.width), Math.min(fromY + size.y, sheet.height)];
+  const zoom = { y: height / size.y, x: width / size.x };
+  const [l, t] = [left + (x0 - fromX) * zoom.x, top + (y0 - fromY) * zoom.y];
+  const [r, b] = [left + (x1 - fromX) * zoom.x, top + (y1 - fromY) * zoom.y];
+  if (x1 - x0 < size.x || y1 - y0 < size.y) {
     context.fillStyle = patternsOf(context).checks;
-    context.fillRect(left, top, side, t - top);
-    context.fillRect(left, b, side, top + side - b);
+    context.fillRect(left, top, width, t - top);
+    context.fillRect(left, b, width, top + height - b);
     context.fillRect(left, t, l - left, b - t);
-    context.fillRect(r, t, left + side - r, b - t);
+    context.fillRect(r, t, left + width - r, b - t);
   }
   context.drawImage(
     sheet.bitmap,

@@ -9,14 +9,21 @@ const THEMES: readonly Theme[] = ['system', 'light', 'dark'];
 
 class Preferences {
   theme: Theme = $state('system');
-  palette: Palette = $state('hues');
+  palette: Palette = $state('safe');
+  /** Of a feature's own view: the rows of patches asked for, and their zoom; null: fitting. */
+  patchRows: number = $state(8);
+  patchZoom: number | null = $state(null);
   /** Changes when the colours in force change; canvases draw again. */
   appearance = $state(0);
 
   constructor() {
     const stored = readStore<Record<string, unknown>>('preferences', {});
     if (THEMES.includes(stored?.['theme'] as Theme)) this.theme = stored['theme'] as Theme;
-    if (stored?.['palette'] === 'safe') this.palette = 'safe';
+    if (stored?.['palette'] === 'hues') this.palette = 'hues';
+    const rows = stored?.['patchRows'];
+    if (typeof rows === 'number' && rows > 0) this.patchRows = rows;
+    const zoom = stored?.['patchZoom'];
+    if (typeof zoom === 'number') this.patchZoom = zoom;
     this.#apply();
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.appearance++);
   }
@@ -32,6 +39,12 @@ class Preferences {
     this.#keep();
   }
 
+  setPatches(rows: number, zoom: number | null): void {
+    this.patchRows = rows;
+    this.patchZoom = zoom;
+    this.#keep();
+  }
+
   #apply(): void {
     const root = document.documentElement;
     if (this.theme === 'system') delete root.dataset['theme'];
@@ -40,7 +53,8 @@ class Preferences {
   }
 
   #keep(): void {
-    writeStore('preferences', { theme: this.theme, palette: this.palette });
+    const { theme, palette, patchRows, patchZoom } = this;
+    writeStore('preferences', { theme, palette, patchRows, patchZoom });
   }
 }
 

@@ -1,8 +1,9 @@
 /** What features and outputs are called. */
 
+import { format } from '../arithmetic/numbers';
 import type { Output } from '../bundle/attribution';
 import type { Bundle } from '../bundle/bundle';
-import type { ManifestMeta } from '../bundle/types';
+import type { DetectedObject, ManifestMeta } from '../bundle/types';
 import type { View } from './view.svelte';
 
 const CHANNELS = ['red', 'green', 'blue'];
@@ -22,6 +23,22 @@ export function headings(meta: Pick<ManifestMeta, 'title' | 'models' | 'environm
   return said;
 }
 
+/** What moves an output most in a frame, for those who do not see the pictures. */
+export function strongestFeatures(
+  view: View,
+  totals: Float32Array,
+  sign: 'positive' | 'negative' | 'both',
+): string {
+  const wanted = Array.from(totals, (total, i) => ({ total, i }))
+    .filter(({ total }) => (sign === 'both' ? total !== 0 : sign === 'positive' ? total > 0 : total < 0))
+    .sort((a, b) => Math.abs(b.total) - Math.abs(a.total))
+    .slice(0, 3);
+  if (!wanted.length) return 'no feature';
+  return wanted
+    .map(({ total, i }) => `${featureTitle(view, i)} ${format(total, { sign: true })}`)
+    .join(', ');
+}
+
 /** "3 coin", "3" without a name, "residual". */
 export function featureTitle(view: View, feature: number): string {
   const name = featureName(view, feature);
@@ -39,4 +56,11 @@ export function outputTitle(bundle: Bundle, output: Output): string {
   if (output === 'value') return 'value function';
   const names = output.map((a) => bundle.meta.action_names[a]).join(' + ');
   return output.length === 1 ? `logit ${names}` : `logits ${names}`;
+}
+
+/** Average precision below which a feature may detect something else beside the object. */
+const CERTAIN = 0.25;
+
+export function isUncertain({ average_precision: precision }: DetectedObject): boolean {
+  return precision < CERTAIN;
 }

@@ -5,13 +5,17 @@ import { softmax } from '../arithmetic/policy';
 import { disc } from '../arithmetic/smoothing';
 import type { Output } from '../bundle/attribution';
 import type { Bundle } from '../bundle/bundle';
+import type { StackFrame } from '../bundle/pictures';
 import type { Episode, LayerInfo, LayerKind } from '../bundle/types';
 import {
   BRIGHTNESSES,
   defaultState,
   formatAddress,
   parseAddress,
+  FIND,
   RADII,
+  STRONGEST,
+  type FindState,
   type ViewState,
 } from './address';
 import { FeatureNames } from './names.svelte';
@@ -22,6 +26,8 @@ export interface Row {
   /** Tells rows apart while they come and go. */
   key: number;
   model: string;
+  /** null: the layer on view. */
+  layer: string | null;
   output: Output;
 }
 
@@ -41,13 +47,23 @@ export class View {
   rows: Row[] = $state([]);
   overlay = $state(true);
   combine = $state(false);
-  residual = $state(false);
+  residual = $state(true);
   /** Beside the observation its full-resolution picture, where there is one. */
   fullResolution = $state(true);
   /** Radius of the smoothing disc in cells of the layer; 0: none. */
   radius = $state(RADII.usual);
   /** In powers of two. */
   brightness = $state(BRIGHTNESSES.usual);
+  /** Percent of a frame's largest attribution that the smallest shown has. */
+  strongest = $state(STRONGEST.usual);
+  /** Whether bars show what changed since the frame before. */
+  change = $state(false);
+  /** What Find looks for; null: bookmarks are shown. */
+  find: FindState | null = $state(null);
+  /** Which frame of a stack of observations. */
+  stack: StackFrame = $state(0);
+  /** Told before and after a move that Back takes back. */
+  onJump: () => void = () => {};
   /** Actions whose logits have a graph beside those of the rows. */
   graphedActions: number[] = $state([]);
   hovered: number | null = $state(null);
@@ -90,6 +106,11 @@ export class View {
     return at < 0 ? null : { number: at + 1, info: episodes[at]! };
   }
 
+  /** Whether there is a frame before this one in its episode. */
+  get follows(): boolean {
+    return this.frame > 0 && !this.bundle.timelines.firsts[this.s];
+  }
+
   /** The feature (or residual) shown alone. */
   get isolated(): number | null {
     return this.hovered ?? this.isolatedByKey;
@@ -116,25 +137,59 @@ export class View {
     return softmax(this.bundle.timelines.logits[modelId]!.subarray(s * n, (s + 1) * n));
   }
 
-  select(trajectory: number, frame = 0): void {
+  /** The layer that a row shows. */
+  layerOf(row: Row): string {
+    return row.layer ?? this.layerId;
+  }
+
+  /** The output of a row at frame s: the value function, or the sum of its logits. */
+  outputAt({ model, output }: Row, s = this.s): number {
+    const { values, logits } = this.bundle.timelines;
+    if (output === 'value') return values[model]![s]!;
+    return output.reduce((sum, a) => sum + logits[model]![s * this.bundle.nActions + a]!, 0);
+  }
+
+  /** Goes to a moment, and perhaps shows a feature alone; Back returns. */
+  jump(trajectory: number, frame = 0, isolate: number | null = null): void {
+    this.onJump();
     this.player.pause();
     this.trajectory = trajectory;
     this.frame = Math.min(Math.max(frame, 0), this.length - 1);
+    if (isolate !== null) this.isolatedByKey = isolate;
+  }
+
+  /** Shows a feature alone until it is let go; again to let it go. */
+  toggle(feature: number): void {
+    this.isolatedByKey = this.isolatedByKey === feature ? null : feature;
+    if (this.isolatedByKey !== null && this.find) this.find.feature = feature;
+  }
+
+  openFind(open: boolean): void {
+    this.onJump();
+    this.find = open ? { ...FIND, feature: this.isolatedByKey ?? 0 } : null;
   }
 
   setLayer(id: string): void {
     this.layerId = id;
     this.hovered = null;
     this.isolatedByKey = null;
-    const usable = this.bundle.layer(this.rows[0]!.model, id)?.policy_part;
-    if (!usable && this.rows.some((r) => r.output !== 'value')) {
+    if (this.find) this.find.feature = Math.min(this.find.feature, this.layer.n_features);
+    for (const row of this.rows) if (row.layer === id) row.layer = null;
+    this.keepOutputs();
+  }
+
+  /** Falls back to the value function where a row's layer has no other output. */
+  keepOutputs(): void {
+    for (const row of this.rows) {
+      const id = this.layerOf(row);
+      if (row.output === 'value' || this.bundle.layer(row.model, id)?.policy_part) continue;
       this.notify(`Layer ${id} has attribution of the value function only.`);
-      for (const row of this.rows) row.output = 'value';
+      row.output = 'value';
     }
   }
 
   addRow(model = this.rows.at(-1)!.model, output: Output = 'value'): void {
-    this.rows.push({ key: this.#nextKey++, model, output });
+    this.rows.push({ key: this.#nextKey++, model, layer: null, output });
   }
 
   removeRow(key: number): void {
@@ -147,26 +202,46 @@ export class View {
 
   get state(): ViewState {
     const { trajectory, frame, overlay, combine, residual, radius, brightness } = this;
+    const { strongest, change, find, stack, opened, probe, layer } = this;
+    const cell = (at: number, n: number) => Math.min(Math.floor(at * n), n - 1);
     return {
       trajectory,
       frame,
       layer: this.layerId,
-      rows: this.rows.map(({ model, output }) => ({ model, output })),
+      rows: this.rows.map(({ model, layer: own, output }) => ({ model, layer: own, output })),
       overlay,
       combine,
       residual,
       radius,
       brightness,
       isolated: this.isolatedByKey,
+      strongest,
+      change,
+      point: probe?.pinned
+        ? { row: cell(probe.y, layer.shape[0]), column: cell(probe.x, layer.shape[1]) }
+        : null,
+      logits: [...this.graphedActions],
+      opened,
+      find: find && { ...find },
+      stack,
+      palette: preferences.palette === 'safe' ? null : preferences.palette,
     };
   }
 
   get address(): string {
-    return formatAddress(this.state, this.bundle.meta);
+    const address = formatAddress(this.state, this.bundle.meta);
+    return this.names.linked ? this.named(address) : address;
+  }
+
+  /** The address with the names that the reader sees. */
+  named(address: string): string {
+    const names = this.names.toLink();
+    return names ? `${address}&names=${names}` : address;
   }
 
   readAddress(hash: string): void {
-    const { state, notices } = parseAddress(hash, this.bundle.meta);
+    const { state, names, notices } = parseAddress(hash, this.bundle.meta);
+    this.names.link(names);
     this.goTo(state);
     notices.forEach((text) => this.notify(text));
   }
@@ -183,5 +258,18 @@ export class View {
     this.rows = state.rows.map((row) => ({ ...row, key: this.#nextKey++ }));
     this.setLayer(state.layer);
     this.isolatedByKey = state.isolated;
+    this.strongest = state.strongest;
+    this.change = state.change;
+    this.find = state.find;
+    this.stack = state.stack;
+    this.opened = state.opened;
+    this.graphedActions = state.logits;
+    const [height, width] = this.layer.shape;
+    this.probe = state.point && {
+      y: (state.point.row + 0.5) / height,
+      x: (state.point.column + 0.5) / width,
+      pinned: true,
+    };
+    if (state.palette) preferences.palette = state.palette;
   }
 }

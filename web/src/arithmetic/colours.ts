@@ -1,6 +1,8 @@
 /** Colours of features: light of unit norm, so that equal attributions weigh the same. */
 
-export type Palette = 'hues' | 'safe';
+export const PALETTES = ['safe', 'hues'] as const;
+/** Colours that stay apart when blended, or the article's evenly spaced hues. */
+export type Palette = (typeof PALETTES)[number];
 
 /** Light as red, green and blue. */
 export type Rgb = readonly [number, number, number];
@@ -41,7 +43,7 @@ export function hueColour(degrees: number): Rgb {
 }
 
 /**
- * Colours that stay apart for red-blind and green-blind eyes too.
+ * Colours that stay apart, also blended with grey and for red-blind and green-blind eyes.
  *
  * Brightness shows the strength of attribution, so only chroma can tell features apart.
  * These have the largest smallest CIELAB distance that a search found, at equal norm, under

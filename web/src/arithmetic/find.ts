@@ -8,6 +8,15 @@ export interface Found {
   score: number;
 }
 
+/** Which frames count: those with an action, of episodes with an outcome. */
+export interface Filter {
+  action: number | null;
+  outcome: Outcome;
+}
+
+export const OUTCOMES = ['any', 'succeeded', 'failed', 'unfinished'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
 /** Frames closer than this to a better one are the same find. */
 const APART = 8;
 
@@ -42,35 +51,41 @@ export function best(
   return found;
 }
 
-/** Frames of the most positive (sign 1) or most negative (sign −1) total of a feature. */
+/** Frames of the most positive (1) or negative (−1) total of a feature, or of either (0). */
 export function mostAttribution(
   trajectories: readonly TrajectoryInfo[],
   totals: Float32Array,
   nMaps: number,
   feature: number,
-  sign: 1 | -1,
+  sign: 1 | -1 | 0,
   count: number,
+  counts: (s: number) => boolean = () => true,
 ): Found[] {
-  return best(
+  const total = (s: number) => totals[s * nMaps + feature]!;
+  const found = best(
     trajectories,
     (s) => {
-      const value = sign * totals[s * nMaps + feature]!;
-      return value > 0 ? value : NaN;
+      const value = sign ? sign * total(s) : Math.abs(total(s));
+      return value > 0 && counts(s) ? value : NaN;
     },
     count,
-  ).map((f) => ({ ...f, score: sign * f.score }));
+  );
+  return found.map((f) => ({ ...f, score: total(startOf(trajectories, f.trajectory) + f.frame) }));
 }
 
 /**
- * Frames at which the value jumped from the frame before, within one episode.
+ * Frames at which the value fell (sign −1) or rose (1) most from the frame before.
  *
- * The score is the change, signed; the largest changes of either sign come first.
+ * The score is the change. Changes from one episode to the next are left out; falls and
+ * rises are lists of their own, so that a recovery does not hide the fall before it.
  */
-export function valueJumps(
+export function valueChanges(
   trajectories: readonly TrajectoryInfo[],
   values: Float32Array,
   firsts: Uint8Array,
+  sign: 1 | -1,
   count: number,
+  counts: (s: number) => boolean = () => true,
 ): Found[] {
   const starts = new Set<number>();
   let start = 0;
@@ -78,24 +93,51 @@ export function valueJumps(
     starts.add(start);
     start += length;
   }
-  const change = (s: number) =>
-    firsts[s] || starts.has(s) ? NaN : values[s]! - values[s - 1]!;
-  return best(trajectories, (s) => Math.abs(change(s)), count).map((f) => {
-    const s = startOf(trajectories, f.trajectory) + f.frame;
-    return { ...f, score: change(s) };
-  });
+  const found = best(
+    trajectories,
+    (s) => {
+      if (firsts[s] || starts.has(s) || !counts(s)) return NaN;
+      const change = sign * (values[s]! - values[s - 1]!);
+      return change > 0 ? change : NaN;
+    },
+    count,
+  );
+  return found.map((f) => ({ ...f, score: sign * f.score }));
 }
 
 /** The last frame of each episode that failed; the score is the value function there. */
-export function failures(trajectories: readonly TrajectoryInfo[], values: Float32Array): Found[] {
+export function failures(
+  trajectories: readonly TrajectoryInfo[],
+  values: Float32Array,
+  counts: (s: number) => boolean = () => true,
+): Found[] {
   return trajectories.flatMap(({ episodes }, trajectory) =>
     episodes
       .filter((e) => e.success === false && e.end !== null)
-      .map((e) => {
-        const frame = e.end! - 1;
-        return { trajectory, frame, score: values[startOf(trajectories, trajectory) + frame]! };
-      }),
+      .map((e) => ({ trajectory, frame: e.end! - 1, s: startOf(trajectories, trajectory) + e.end! - 1 }))
+      .filter(({ s }) => counts(s))
+      .map(({ s, ...place }) => ({ ...place, score: values[s]! })),
   );
+}
+
+/** Whether a frame passes a filter, by its index over all trajectories. */
+export function passes(
+  trajectories: readonly TrajectoryInfo[],
+  actions: Uint8Array,
+  { action, outcome }: Filter,
+): (s: number) => boolean {
+  const known = new Uint8Array(actions.length);
+  let start = 0;
+  for (const { length, episodes } of trajectories) {
+    for (const { start: from, end, success } of episodes) {
+      const its: Outcome =
+        end === null ? 'unfinished' : success === null ? 'any' : success ? 'succeeded' : 'failed';
+      if (outcome === 'any' || its === outcome)
+        known.fill(1, start + from, start + (end ?? length));
+    }
+    start += length;
+  }
+  return (s) => known[s] === 1 && (action === null || actions[s] === action);
 }
 
 function startOf(trajectories: readonly TrajectoryInfo[], trajectory: number): number {

@@ -16,6 +16,44 @@ function fixed(size: number): string {
   return size.toFixed(Math.min(digits, 6));
 }
 
+/** How numbers that stand side by side are written: with the same last digit. */
+export interface Notation {
+  /** What all are divided by, as a power of ten: 0 for as they are. */
+  exponent: number;
+  /** "×10⁻⁵", or "" for as they are. */
+  unit: string;
+  write: (value: number) => string;
+}
+
+const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
+
+/** Three significant digits of the largest number, and as many decimals for the others. */
+export function notation(values: ArrayLike<number>, { sign = false } = {}): Notation {
+  let largest = 0;
+  for (let i = 0; i < values.length; i++)
+    if (Number.isFinite(values[i])) largest = Math.max(largest, Math.abs(values[i]!));
+  const power = largest > 0 ? Math.floor(Math.log10(largest)) : 0;
+  const exponent = power < -3 || power > 4 ? power : 0;
+  const decimals = Math.min(Math.max(2 - (power - exponent), 0), 6);
+  const digits = [...String(Math.abs(exponent))].map((d) => SUPERSCRIPTS[Number(d)]).join('');
+  return {
+    exponent,
+    unit: exponent ? `×10${exponent < 0 ? '⁻' : ''}${digits}` : '',
+    write: (value) => {
+      if (!Number.isFinite(value)) return '–';
+      const scaled = value / 10 ** exponent;
+      const text = Math.abs(scaled).toFixed(decimals);
+      const zero = Number(text) === 0;
+      return (zero ? '' : scaled < 0 ? MINUS : sign ? '+' : '') + text;
+    },
+  };
+}
+
+/** Text with a true minus sign before its numbers. */
+export function withMinus(text: string): string {
+  return text.replace(/(^|[\s(])-(?=\d)/g, `$1${MINUS}`);
+}
+
 export function percent(fraction: number): string {
   const value = 100 * fraction;
   if (value > 0 && value < 0.05) return '< 0.1 %';

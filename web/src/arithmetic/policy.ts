@@ -21,6 +21,13 @@ export function entropy(probabilities: ArrayLike<number>): number {
   return sum;
 }
 
+/** The likeliest actions, likeliest first. */
+export function likeliest(probabilities: ArrayLike<number>, count: number): number[] {
+  return Array.from(probabilities, (_, i) => i)
+    .sort((a, b) => probabilities[b]! - probabilities[a]! || a - b)
+    .slice(0, count);
+}
+
 export interface ActionGroup {
   name: string;
   actions: number[];

@@ -12,6 +12,8 @@ export interface Shading {
   /** By map; null hides it. */
   colours: readonly (Rgb | null)[];
   filter: Disc;
+  /** Smaller attributions are left out, in the output's units. */
+  least?: number;
 }
 
 /** Working memory for one size of map. */
@@ -37,18 +39,19 @@ export class Renderer {
    * smoothed. The norm of the light is its opacity, up to 1; its colour is shown at
    * norm 1 whatever its brightness, so that hues stay where light is brighter than 1.
    */
-  render(maps: Float32Array, { sign, scale, colours, filter }: Shading): Uint8ClampedArray {
+  render(maps: Float32Array, { sign, scale, colours, filter, least = 0 }: Shading): Uint8ClampedArray {
     const area = this.height * this.width;
     const light = this.#light;
     light.fill(0);
     const gain = 1 / scale;
+    const floor = least * gain;
     colours.forEach((colour, map) => {
       if (!colour) return;
       const [r, g, b] = colour;
       const start = map * area;
       for (let p = 0, to = 0; p < area; p++, to += 3) {
         let v = maps[start + p]! * gain;
-        if (v === 0) continue;
+        if (v === 0 || Math.abs(v) < floor) continue;
         if (v < 0) {
           if (sign === 'positive') continue;
           v = -v;
@@ -82,10 +85,32 @@ export function brightnessToOpacity(light: Float32Array, rgba: Uint8ClampedArray
   }
 }
 
-/** Luma of RGBA, in place (Rec. 601). */
+/** The largest absolute attribution among some maps. */
+export function largest(maps: Float32Array, area: number, shown: readonly boolean[]): number {
+  let found = 0;
+  shown.forEach((is, map) => {
+    if (!is) return;
+    for (let p = map * area; p < (map + 1) * area; p++) found = Math.max(found, Math.abs(maps[p]!));
+  });
+  return found;
+}
+
+/** Each map's part of the absolute attribution of a frame. */
+export function sharesOf(maps: Float32Array, nMaps: number): Float64Array {
+  const area = maps.length / nMaps;
+  const shares = new Float64Array(nMaps);
+  for (let p = 0; p < maps.length; p++) shares[Math.floor(p / area)]! += Math.abs(maps[p]!);
+  const sum = shares.reduce((a, b) => a + b, 0) || 1;
+  return shares.map((share) => share / sum);
+}
+
+/** Brightness of the greyed observation: light of any colour shows on it. */
+export const GREY = 0.7;
+
+/** Luma of RGBA (Rec. 601), darkened, in place. */
 export function toGreyscale(rgba: Uint8ClampedArray): void {
   for (let i = 0; i < rgba.length; i += 4) {
     const luma = 0.299 * rgba[i]! + 0.587 * rgba[i + 1]! + 0.114 * rgba[i + 2]!;
-    rgba[i] = rgba[i + 1] = rgba[i + 2] = luma;
+    rgba[i] = rgba[i + 1] = rgba[i + 2] = GREY * luma;
   }
 }

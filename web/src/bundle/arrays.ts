@@ -140,18 +140,25 @@ async function decodeSheet(
   return { bitmap, columns };
 }
 
-/** Decodes an entry that holds pictures, u8 [N, H, W, 3]. */
+/** Pictures of an observation of C channels: its RGB frames, or a grey one for each channel. */
+export function picturesOf(channels: number): number {
+  return channels % 3 === 0 ? channels / 3 : channels;
+}
+
+/** Decodes an entry that holds observations, u8 [N, H, W, C], as `picturesOf(C)` pictures each. */
 export async function decodePictures(
   entry: ArrayEntry,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<Sheet> {
-  const [n, height, width, channels] = entry.shape as [number, number, number, number];
-  if (entry.dtype !== 'u8' || entry.shape.length !== 4 || channels !== 3)
-    throw new Error(`pictures are u8 [N, H, W, 3], not ${entry.dtype} [${entry.shape.join(', ')}]`);
+  const [count, height, width, channels] = entry.shape as [number, number, number, number];
+  if (entry.dtype !== 'u8' || entry.shape.length !== 4 || !channels)
+    throw new Error(`pictures are u8 [N, H, W, C], not ${entry.dtype} [${entry.shape.join(', ')}]`);
+  const n = count * picturesOf(channels);
   if (entry.codec === 'webp' || entry.codec === 'png') {
     const { bitmap, columns } = await decodeSheet(entry, bytes, n, height, width);
     return { bitmap, n, height, width, columns };
   }
+  if (channels !== 3) throw new Error(`${channels} channels need a codec of pictures`);
   const rgb = (await decodeNumbers(entry, bytes)) as Uint8Array;
   const columns = Math.max(1, Math.ceil(Math.sqrt((n * height) / width)));
   const rows = Math.max(1, Math.ceil(n / columns));

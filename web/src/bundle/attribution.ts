@@ -64,7 +64,7 @@ export class Attribution {
 
   /** Memory of the parts behind it, as they came. */
   get bytes(): number {
-    return this.codes.reduce((sum, { part }) => sum + part.header.bytes, 0);
+    return this.codes.reduce((sum, { part }) => sum + part.bytes, 0);
   }
 
   /** Whether frame s can be read now. */

@@ -6,6 +6,7 @@ import { Legend } from './legend';
 import { PartError, type Parts } from './parts';
 import { Pictures } from './pictures';
 import type { Sheet } from './arrays';
+import { openWithout, type Without } from './without';
 import type { LayerInfo, ManifestMeta, ModelInfo } from './types';
 
 /** Bytes that are kept of parts as they came, of decoded pictures and of decoded attributions. */
@@ -31,6 +32,7 @@ export class Bundle {
   #codes = new Cache<Int8Array>(ATTRIBUTION_MEMORY, (codes) => codes.length);
   #pictures = new Map<string, Promise<Pictures>>();
   #attributions = new Cache<Attribution>(PART_MEMORY, (attribution) => attribution.bytes);
+  #without = new Map<string, Promise<Without>>();
   #legends = new Map<string, Promise<Legend>>();
 
   private constructor(
@@ -65,7 +67,7 @@ export class Bundle {
       timelines.advantages[id] = await part.array(`${id}/advantages`, [frames]);
       timelines.logits[id] = await part.array(`${id}/logits`, [frames, nActions]);
     }
-    const id = part.header.checksum.toString(16).padStart(8, '0');
+    const id = part.checksum.toString(16).padStart(8, '0');
     return new Bundle(parts, meta, id, timelines);
   }
 
@@ -96,6 +98,16 @@ export class Bundle {
 
   fullFrames(): Promise<Pictures> {
     return this.#openPictures('frames_full', 'observations_full');
+  }
+
+  /** The outputs without each feature of a layer; null where they were not computed. */
+  without(modelId: string, layerId: string): Promise<Without | null> {
+    const layer = this.layer(modelId, layerId);
+    const name = layer?.without_part;
+    if (!layer || !name) return Promise.resolve(null);
+    return remember(this.#without, name, async () =>
+      openWithout(await this.parts.load(name), layer.n_features, this.starts.at(-1)!, this.nActions),
+    );
   }
 
   /** Which picture of `fullFrames` shows frame s; -1: none. */

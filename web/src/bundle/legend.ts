@@ -11,6 +11,8 @@ export interface FeatureMap {
   index: Int32Array;
   /** [K, rows, columns]: opacity, 0–255. */
   weight: Uint8Array;
+  /** [K, rows, columns]: the responses themselves; null where they are not stored. */
+  response: ((i: number, feature: number) => number) | null;
 }
 
 export interface Thumbnails {
@@ -58,8 +60,16 @@ export class Legend {
   async map(multiple: number): Promise<FeatureMap> {
     const info = this.meta.maps!.find((m) => m.multiple === multiple)!;
     const name = `map${multiple}`;
+    let response: FeatureMap['response'] = null;
+    if (this.part.has(`${name}_value`)) {
+      const codes = await this.part.array<Uint16Array>(`${name}_value`);
+      const largest = await this.part.array<Float32Array>(`${name}_largest`);
+      const area = info.rows * info.columns;
+      response = (i, k) => (codes[k * area + i]! / 65_535) * largest[k]!;
+    }
     return {
       ...info,
+      response,
       index: await this.part.array(`${name}_index`),
       weight: await this.part.array(`${name}_weight`),
     };

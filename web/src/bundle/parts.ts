@@ -3,9 +3,11 @@
 import { crc32, decodeBase64, decodeWindows1252 } from './text';
 import { decodeNumbers, decodePictures, type Sheet, type Typed } from './arrays';
 import { Cache } from './cache';
-import type { ArrayEntry, PartHeader } from './types';
+import type { ArrayEntry, PartEnvelope, PartHead } from './types';
 
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
+
+const ENCODER = new TextEncoder();
 
 /** Of the data files: each byte is a character. */
 const CHARSET = 'windows-1252';
@@ -30,27 +32,32 @@ export class Part {
   #bytes: Uint8Array<ArrayBuffer>;
 
   constructor(
-    readonly header: PartHeader,
+    readonly head: PartHead,
+    readonly checksum: number,
     bytes: Uint8Array<ArrayBuffer>,
   ) {
-    this.name = header.part;
+    this.name = head.part;
     this.#bytes = bytes;
   }
 
   get meta(): unknown {
-    return this.header.meta;
+    return this.head.meta;
+  }
+
+  get bytes(): number {
+    return this.#bytes.length;
   }
 
   has(name: string): boolean {
-    return this.header.arrays.some((e) => e.name === name || e.name.startsWith(`${name}#`));
+    return this.head.arrays.some((e) => e.name === name || e.name.startsWith(`${name}#`));
   }
 
   /** The entries of an array, in order: one, or those it was split into. */
   entries(name: string): ArrayEntry[] {
-    const whole = this.header.arrays.filter((e) => e.name === name);
+    const whole = this.head.arrays.filter((e) => e.name === name);
     const found = whole.length
       ? whole
-      : this.header.arrays
+      : this.head.arrays
           .filter((e) => e.name.startsWith(`${name}#`))
           .sort((a, b) => splitNumber(a) - splitNumber(b));
     if (!found.length) throw this.#damaged(`has no array ${JSON.stringify(name)}`);
@@ -101,7 +108,8 @@ export interface Progress {
 }
 
 interface Delivery {
-  header: PartHeader;
+  envelope: PartEnvelope;
+  head: string;
   payload: string;
 }
 
@@ -115,12 +123,12 @@ export class Parts {
     private readonly page: Document,
     memory: number,
   ) {
-    this.#parts = new Cache(memory, (part) => part.header.bytes);
+    this.#parts = new Cache(memory, (part) => part.bytes);
   }
 
   /** What each part's script calls; it runs while no other script does. */
-  deliver(header: PartHeader, payload: string): void {
-    this.#delivered = { header, payload };
+  deliver(envelope: PartEnvelope, head: string, payload: string): void {
+    this.#delivered = { envelope, head, payload };
   }
 
   load(name: string): Promise<Part> {
@@ -203,35 +211,39 @@ export class Parts {
     });
   }
 
-  #open(name: string, { header, payload }: Delivery): Part {
-    if (header?.version !== FORMAT_VERSION)
+  #open(name: string, { envelope, head, payload }: Delivery): Part {
+    if (envelope?.version !== FORMAT_VERSION)
       throw new PartError(
         name,
-        `${partFile(name)} is of format version ${header?.version}; this page reads version ` +
+        `${partFile(name)} is of format version ${envelope?.version}; this page reads version ` +
           `${FORMAT_VERSION}. Make the page and its data with one version of lucid_rl.`,
       );
-    if (header.part !== name)
-      throw damaged(name, `it holds the part “${header.part}” in place of “${name}”`);
     let bytes: Uint8Array<ArrayBuffer>;
     try {
-      if (header.encoding === 'windows-1252') bytes = decodeWindows1252(payload, header.bytes);
-      else if (header.encoding === 'base64') bytes = decodeBase64(payload, header.bytes);
-      else throw new Error(`unknown encoding ${JSON.stringify(header.encoding)}`);
+      const { encoding, bytes: expected } = envelope;
+      if (encoding === 'windows-1252') bytes = decodeWindows1252(payload, expected);
+      else if (encoding === 'base64') bytes = decodeBase64(payload, expected);
+      else throw new Error(`unknown encoding ${JSON.stringify(encoding)}`);
     } catch (error) {
       throw damaged(name, (error as Error).message);
     }
-    if (crc32(bytes) !== header.checksum >>> 0)
+    if (crc32(bytes, crc32(ENCODER.encode(head))) !== envelope.checksum >>> 0)
       throw damaged(name, 'its checksum does not fit its data');
-    return new Part(header, bytes);
+    const header = JSON.parse(head) as PartHead;
+    if (header.part !== name)
+      throw damaged(name, `it holds the part “${header.part}” in place of “${name}”`);
+    return new Part(header, envelope.checksum, bytes);
   }
 }
 
 function parseInline(name: string, text: string): Delivery {
   const start = text.search(/\S/);
   const end = text.indexOf('\n', start);
+  const second = text.indexOf('\n', end + 1);
   try {
     if (start < 0 || end < 0) throw new Error();
-    return { header: JSON.parse(text.slice(start, end)) as PartHeader, payload: text.slice(end + 1) };
+    const envelope = JSON.parse(text.slice(start, end)) as PartEnvelope;
+    return { envelope, head: text.slice(end + 1, second), payload: text.slice(second + 1) };
   } catch {
     throw new PartError(name, `The part “${name}” in this file is damaged: it has no header.`);
   }

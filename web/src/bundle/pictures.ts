@@ -1,7 +1,7 @@
 /** Observations, decoded sheet by sheet when they are first shown. */
 
+import { picturesOf, type Sheet } from './arrays';
 import type { Cache } from './cache';
-import type { Sheet } from './arrays';
 import type { Part } from './parts';
 import { Segments } from './segments';
 
@@ -11,10 +11,15 @@ export interface Shown {
   index: number;
 }
 
+/** Which frame of a stack: how many before its last, or what changed between the last two. */
+export type StackFrame = number | 'difference';
+
 export class Pictures {
   readonly height: number;
   readonly width: number;
   readonly count: number;
+  /** Frames in each observation's stack. */
+  readonly stack: number;
   #segments: Segments;
   #scratch: OffscreenCanvasRenderingContext2D | null = null;
 
@@ -24,42 +29,50 @@ export class Pictures {
     private readonly cache: Cache<Sheet>,
   ) {
     const entries = part.entries(name);
-    [, this.height, this.width] = entries[0]!.shape as [number, number, number];
+    const [, height, width, channels] = entries[0]!.shape as [number, number, number, number];
+    [this.height, this.width, this.stack] = [height, width, picturesOf(channels)];
     this.#segments = new Segments(entries, 0);
     this.count = this.#segments.length;
   }
 
-  /** The sheet that holds a picture, if it is decoded. */
-  peek(i: number): Shown | undefined {
+  /** The sheet that holds observation i, if it is decoded; `back`: frames before its last. */
+  peek(i: number, back = 0): Shown | undefined {
     const { segment, index } = this.#segments.find(i);
     const sheet = this.cache.peek(this.#key(segment));
-    return sheet && { sheet, index };
+    return sheet && { sheet, index: this.#within(index, back) };
   }
 
-  async load(i: number): Promise<Shown> {
+  async load(i: number, back = 0): Promise<Shown> {
     const { segment, index } = this.#segments.find(i);
     const sheet = await this.cache.get(this.#key(segment), () =>
       this.part.pictures(this.#segments.entries[segment]!),
     );
-    return { sheet, index };
+    return { sheet, index: this.#within(index, back) };
   }
 
-  /** All sheets that hold the pictures from `start` to `end` (exclusive). */
-  async loadRange(start: number, end: number): Promise<void> {
-    const first = this.#segments.find(start).segment;
-    const last = this.#segments.find(Math.max(start, end - 1)).segment;
-    for (let s = first; s <= last; s++) await this.load(this.#segments.starts[s]!);
+  /** RGBA of one observation; undefined while its sheet is not decoded. */
+  pixels(i: number, frame: StackFrame = 0): Uint8ClampedArray | undefined {
+    if (frame !== 'difference') return this.#read(i, frame);
+    const last = this.#read(i, 0);
+    const before = this.#read(i, 1);
+    if (!last || !before) return undefined;
+    for (let p = 0; p < last.length; p++)
+      if (p % 4 !== 3) last[p] = 128 + (last[p]! - before[p]!) / 2;
+    return last;
   }
 
-  /** RGBA of one picture; undefined while its sheet is not decoded. */
-  pixels(i: number): Uint8ClampedArray | undefined {
-    const shown = this.peek(i);
+  #read(i: number, back: number): Uint8ClampedArray | undefined {
+    const shown = this.peek(i, back);
     if (!shown) return undefined;
     this.#scratch ??= new OffscreenCanvas(this.width, this.height).getContext('2d', {
       willReadFrequently: true,
     })!;
     drawPicture(this.#scratch, shown, 0, 0, this.width, this.height);
     return this.#scratch.getImageData(0, 0, this.width, this.height).data;
+  }
+
+  #within(index: number, back: number): number {
+    return index * this.stack + Math.max(0, this.stack - 1 - back);
   }
 
   #key(segment: number): string {

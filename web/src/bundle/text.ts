@@ -58,10 +58,10 @@ const CRC_TABLES = (() => {
   return { t0, t1, t2, t3 };
 })();
 
-/** CRC-32 as zlib computes it, unsigned. */
-export function crc32(bytes: Uint8Array): number {
+/** CRC-32 as zlib computes it, unsigned; `before`: that of what the bytes follow. */
+export function crc32(bytes: Uint8Array, before = 0): number {
   const { t0, t1, t2, t3 } = CRC_TABLES;
-  let c = 0xffffffff;
+  let c = before ^ 0xffffffff;
   let i = 0;
   for (const end = bytes.length - 3; i < end; i += 4) {
     c ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);

@@ -18,12 +18,17 @@ export interface ArrayEntry {
   axis?: number;
 }
 
-export interface PartHeader {
-  part: string;
+/** How to read and check what follows it. */
+export interface PartEnvelope {
   version: number;
   encoding: 'windows-1252' | 'base64';
   bytes: number;
+  /** CRC-32 of the head's text and the data. */
   checksum: number;
+}
+
+export interface PartHead {
+  part: string;
   meta: unknown;
   arrays: ArrayEntry[];
 }
@@ -50,9 +55,18 @@ export interface Moment {
   text: string;
 }
 
+/** An object of the game that a feature detects, by ground truth. */
+export interface DetectedObject {
+  object: string;
+  /** Response at the object over the mean response. */
+  ratio: number;
+  average_precision: number;
+}
+
 export interface FeatureInfo {
   name: string | null;
   share: number;
+  objects?: DetectedObject[];
 }
 
 export type LayerKind = 'attribution' | 'gradient';
@@ -62,9 +76,13 @@ export interface LayerInfo {
   shape: [number, number, number];
   part: string;
   policy_part: string | null;
+  /** The outputs without each feature. */
+  without_part?: string | null;
   kind: LayerKind;
   n_features: number;
   features: FeatureInfo[];
+  /** Of the absolute attribution; null: of gradients, or unknown. */
+  residual_share?: number | null;
 }
 
 export interface ModelInfo {
@@ -81,6 +99,8 @@ export interface ManifestMeta {
   observation_shape: [number, number, number];
   action_combos: string[][];
   action_names: string[];
+  /** Actions that do what pressing nothing does. */
+  idle_actions?: number[];
   gamma: number;
   lambda: number;
   trajectories: TrajectoryInfo[];
