@@ -5,6 +5,7 @@ from .checkpoints.checkpoint import save_checkpoint as save_checkpoint
 from .errors import LucidRLError as LucidRLError
 from .evaluation.evaluation import Evaluation as Evaluation
 from .evaluation.evaluation import evaluate as evaluate
+from .interface.make_page import make_page as make_page
 from .interpret.attribution import Attribution as Attribution
 from .interpret.attribution import AttributionSettings as AttributionSettings
 from .interpret.attribution import attribute as attribute

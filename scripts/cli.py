@@ -18,7 +18,8 @@ _NO_COMMANDS = ("__init__", "cli", "game_flags", "program")
 def commands() -> dict[str, str]:
     """Module names of the scripts by command, "make-interface" for instance."""
     modules = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("*.py"))
-    return {m.replace("_", "-"): m for m in modules if m not in _NO_COMMANDS}
+    found = {m.replace("_", "-"): m for m in modules if m not in _NO_COMMANDS}
+    return {**found, "make-page": "make_interface"}
 
 
 def main() -> None:

@@ -4,12 +4,12 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lucid_rl.errors import ModelError
+from lucid_rl.errors import InputError, ModelError
 from lucid_rl.files import check_writable
 from lucid_rl.interface.bundle import policy_parts
 from lucid_rl.interface.layers import layer_part
@@ -38,6 +38,10 @@ def make_interface(
     settings: InterfaceSettings | None = None,
     cache: StageCache | None = None,
     samples: Samples | None = None,
+    *,
+    model: Any = None,
+    compare_to: Any = None,
+    nmf: NMF | Mapping[str, NMF] | None = None,
 ) -> pathlib.Path:
     """Makes an interface.
 
@@ -49,6 +53,10 @@ def make_interface(
         settings: of which model, and how; the bundled model by default.
         cache: keeps finished stages; in the settings' folder by default.
         samples: show these; by default they are sampled.
+        model: a `Model` in memory, or what `load` takes, in place of `settings.model`.
+        compare_to: likewise in place of `settings.compare_to`.
+        nmf: features that were fitted before, of one layer or by layer; those of other
+            layers are fitted.
 
     Returns:
         Path of the page.
@@ -59,10 +67,9 @@ def make_interface(
     settings = settings or InterfaceSettings()
     template()  # a missing page shows now, not after the work
     names = read_names(settings.names) if settings.names else {}
-    first = load(settings.model, samples=True)
-    second = (
-        None if settings.compare_to is None else load(settings.compare_to, samples=True)
-    )
+    first = load(settings.model if model is None else model, samples=True)
+    compare_to = settings.compare_to if compare_to is None else compare_to
+    second = None if compare_to is None else load(compare_to, samples=True)
     # What is wrong with layers or folders shows now, not after the sampling.
     for source in filter(None, (first, second)):
         _layers(source, settings)
@@ -70,7 +77,8 @@ def make_interface(
     cache = cache or StageCache(settings.cache_path)
     for folder in (cache.directory, pathlib.Path(settings.output_dir).parent):
         check_writable(folder)
-    job = _Job(settings, cache, samples or get_samples(first, settings, cache))
+    samples = samples or get_samples(first, settings, cache)
+    job = _Job(settings, cache, samples, _given_features(nmf, first))
     notes: tuple[str, ...] = ()
     if settings.code_levels < LEVELS:
         notes += (
@@ -112,9 +120,14 @@ class _Job:
     """The stages of one run, on shared samples."""
 
     def __init__(
-        self, settings: InterfaceSettings, cache: StageCache, samples: Samples
+        self,
+        settings: InterfaceSettings,
+        cache: StageCache,
+        samples: Samples,
+        features: Mapping[str, NMF],
     ) -> None:
         self.settings = settings
+        self.given_features = features
         self.cache = cache
         self.samples = samples
         observations = self.samples.trajectories.observations
@@ -189,6 +202,8 @@ class _Job:
 
     def _features(self, source: Model, layer: str) -> NMF:
         settings = self.settings
+        if layer in self.given_features:
+            return self.given_features[layer]
         n_channels = source.layer_shape(layer)[-1]
         n_features = min(settings.nmf.n_features, n_channels)
         nmf = dataclasses.replace(settings.nmf, n_features=n_features)
@@ -336,6 +351,21 @@ def _fits(features_of: Model, source: Model, layer: str) -> bool:
         layer in theirs.layers
         and theirs.layer_shape(layer)[-1] == source.layer_shape(layer)[-1]
     )
+
+
+def _given_features(nmf: NMF | Mapping[str, NMF] | None, model: Model) -> dict:
+    """Features by layer, checked against the model's layers."""
+    if nmf is None:
+        return {}
+    found = {nmf.layer: nmf} if isinstance(nmf, NMF) else dict(nmf)
+    for layer, features in found.items():
+        n_channels = model.layer_shape(layer)[-1]
+        if features.n_channels != n_channels:
+            raise InputError(
+                f"the features of layer {layer!r} have {features.n_channels} channels: "
+                f"the layer has {n_channels}."
+            )
+    return found
 
 
 def _shown_examples(parts: Sequence[Part]) -> np.ndarray:

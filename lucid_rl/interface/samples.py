@@ -75,7 +75,11 @@ class Samples:
 
 
 def get_samples(
-    source: Model, settings: InterfaceSettings, cache: StageCache
+    source: Model,
+    settings: InterfaceSettings,
+    cache: StageCache,
+    observations: np.ndarray | None = None,
+    trajectories: Trajectories | None = None,
 ) -> Samples:
     """Reads what comes with the model and samples what is missing.
 
@@ -83,6 +87,8 @@ def get_samples(
         source: the model.
         settings: what to sample.
         cache: keeps what was sampled.
+        observations: use these, u8 [N, H, W, C], for features and their examples.
+        trajectories: show these.
 
     Raises:
         GameError: a game is needed and not installed.
@@ -90,21 +96,12 @@ def get_samples(
     """
     own = source.files if settings.own_samples else None
     notes = []
-    game: GameSettings | None = None
-    if own is None or own.observations is None or own.trajectories is None:
-        game = _game_settings(source, settings)
-        print(describe(game))
-    combos: list[list[str]] | None = None
     frames = None
-    if own is not None and own.observations is not None:
+    if observations is None and own is not None and own.observations is not None:
         wanted = settings.observations.n_envs * settings.observations.n_per_env
         observations = read_observations(own.observations).observations[:wanted]
         notes.append("The observations for features come with the model.")
-    else:
-        assert game is not None
-        part = _sampled_observations(source, settings, game, cache)
-        observations, combos = part.array("observations"), part.meta["action_combos"]
-    if own is not None and own.trajectories is not None:
+    if trajectories is None and own is not None and own.trajectories is not None:
         trajectories = _shortened(read_trajectories(own.trajectories), settings)
         notes.append("The trajectories come with the model.")
         if settings.full_resolution and trajectories.frames is not None:
@@ -112,7 +109,16 @@ def get_samples(
         elif settings.full_resolution:
             notes.append("Its files hold no full-resolution frames.")
         trajectories = dataclasses.replace(trajectories, frames=None)
-    else:
+    game: GameSettings | None = None
+    combos: list[list[str]] | None = None
+    if observations is None or trajectories is None:
+        game = _game_settings(source, settings)
+        print(describe(game))
+    if observations is None:
+        assert game is not None
+        part = _sampled_observations(source, settings, game, cache)
+        observations, combos = part.array("observations"), part.meta["action_combos"]
+    if trajectories is None:
         assert game is not None
         part, frames = _sampled_trajectories(source, settings, game, cache)
         trajectories, combos = _from_part(part), part.meta["action_combos"]
