@@ -6,6 +6,7 @@ from .errors import LucidRLError as LucidRLError
 from .evaluation.evaluation import Evaluation as Evaluation
 from .evaluation.evaluation import evaluate as evaluate
 from .interface.make_page import make_page as make_page
+from .interface.settings import InterfaceSettings as InterfaceSettings
 from .interpret.attribution import Attribution as Attribution
 from .interpret.attribution import AttributionSettings as AttributionSettings
 from .interpret.attribution import attribute as attribute
