@@ -122,7 +122,7 @@ def parameter_shapes(
         shapes[tensor_name(f"pi/{layer}", kernel)] = (n_features, width)
         shapes[tensor_name(f"pi/{layer}", bias)] = (width,)
         n_features = width
-    ends = []
+    ends: list[int] = []
     for branch, widths in zip(BRANCHES, sizes.hidden, strict=True):
         n_in = ends[0] if ends else n_features
         for index, width in enumerate(widths):
@@ -186,7 +186,7 @@ def sizes_of(
         hidden.append(tuple(widths))
     if image_size is None:
         flat = getattr(params.get(tensor_name(f"pi/{first}", kernel)), "shape", (0,))[0]
-        image_size = _square_size(architecture, flat // (channels[-1] or 1))
+        image_size = square_image_size(architecture, flat // (channels[-1] or 1))
     return Sizes(
         image_size=image_size,
         channels=channels if all(channels) else None,
@@ -196,12 +196,14 @@ def sizes_of(
     )
 
 
-def _square_size(architecture: str, n_positions: int) -> tuple[int, int]:
-    """The most usual height and width that leave so many positions of the last map."""
+def square_image_size(architecture: str, n_positions: int) -> tuple[int, int]:
+    """The most usual height and width that leave so many positions of the last map.
+
+    64 by 64 where no square does: then shapes do not fit, which their check tells.
+    """
     side = math.isqrt(n_positions)
     fitting = [s for s in range(8, 1025) if _last_side(architecture, s) == side]
     if side * side != n_positions or not fitting:
-        # What does not fit is told by the check of all shapes.
         return 64, 64
     usual = [s for s in _USUAL_SIZES if s in fitting] or fitting
     return usual[0], usual[0]

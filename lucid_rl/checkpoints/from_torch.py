@@ -3,29 +3,47 @@
 Programs name their layers as they like; which layer is which is told by the order and
 the shapes of the tensors: 15 convolutions of 3 by 3 make IMPALA's residual network
 (CleanRL's and train-procgen-pytorch's for Procgen), 3 of 8, 4 and 3 make Mnih's
-(Stable-Baselines3's `CnnPolicy`), each with a dense layer and two heads.
+(Stable-Baselines3's `CnnPolicy`, CleanRL's for Atari), each with dense layers and heads
+of the policy and the value function, or of Q-values alone.
 Observations are taken to be divided by 255.
 """
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
-from lucid_rl.checkpoints.architectures import CONV_LAYERS, parameter_shapes
+from lucid_rl.checkpoints.architectures import (
+    Sizes,
+    last_map_size,
+    parameter_shapes,
+    square_image_size,
+)
 from lucid_rl.checkpoints.checkpoint import Checkpoint
-from lucid_rl.checkpoints.plain_values import Placeholder
-from lucid_rl.checkpoints.torch_files import read_torch
+from lucid_rl.checkpoints.torch_files import read_stable_baselines3, read_torch
+from lucid_rl.checkpoints.torch_weights import (
+    Layer,
+    Weights,
+    chains,
+    find_weights,
+    layers_of,
+)
 from lucid_rl.errors import CheckpointError, InputError, some_of
 from lucid_rl.files import PathLike
 
-Weights = dict[str, np.ndarray]
-
-_ARCHITECTURES = ("impala_torch", "nature")
-_WEIGHT, _BIAS = ".weight", ".bias"
-_MIN_CONVOLUTIONS = 3
-_MAX_DEPTH = 8
+_KERNEL_SIZES = {"impala_torch": (3,) * 15, "nature": (8, 4, 3)}
+_EXPORT = "Export it to ONNX: every feed-forward network can be loaded from there."
+# No part of what an agent does with one observation.
+_CONTINUOUS = re.compile(r"(^|[._])log_?std(s|dev)?($|[._])", re.IGNORECASE)
+_RECURRENT = re.compile(r"(lstm|gru|rnn)|weight_(ih|hh)", re.IGNORECASE)
+_TARGET = re.compile(r"(^|[._])target[._]|_target[._]")
+_AUXILIARY = re.compile(r"(^|[._])aux")
+_OF_POLICY = re.compile(r"(^|[._])(pi|policy|actor|action)([._]|$)")
+_OF_VALUE = re.compile(r"(^|[._])(vf?|value|critic)([._]|$)")
 
 
 def import_torch(
@@ -35,6 +53,8 @@ def import_torch(
     policy: str | None = None,
     value: str | None = None,
     ignored: Sequence[str] = (),
+    image_size: tuple[int, int] | None = None,
+    activation: str | None = None,
     args: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Makes a checkpoint of an agent that was trained in PyTorch.
@@ -45,15 +65,21 @@ def import_torch(
             nothing in the file runs.
         state_dict: where in the file the state dictionary is, such as
             "model_state_dict", where there are several.
-        policy: name of the layer of the policy's logits, where it is not the only one
-            of its inputs with several outputs.
+        policy: name of the layer of the policy's logits (or Q-values), where it is not
+            the only one of its inputs with several outputs.
         value: name of the layer of the value function, likewise of one output.
-        ignored: beginnings of names of tensors that play no part in either.
+        ignored: beginnings of names of tensors that play no part in either: further
+            heads, or whole other networks.
+        image_size: height and width of observations, where they are not the most usual
+            square that fits the first dense layer.
+        activation: "relu" or "tanh", of dense layers that policy or value function
+            have for themselves, where the file does not tell it.
         args: settings to put into the checkpoint: `env_name`, `distribution_mode`,
             `paint_vel_info`, `gamma`, `reward_scale`, ….
 
     Returns:
-        A checkpoint of the architecture "impala_torch" or "nature".
+        A checkpoint of the architecture "impala_torch" or "nature". Its `extra` has,
+        under "assumed", sentences on what the file does not tell.
 
     Raises:
         FileFormatError: the file cannot be read.
@@ -61,48 +87,41 @@ def import_torch(
         InputError: a name that is not in the file.
     """
     weights = find_weights(read_torch(path), str(path), state_dict)
-    params, architecture = parameters(weights, str(path), policy, value, ignored)
+    told = read_stable_baselines3(path)
+    network = parameters(
+        weights,
+        str(path),
+        policy=policy,
+        value=value,
+        ignored=ignored,
+        image_size=image_size or told.pop("image_size", None),
+        activation=activation or told.get("activation"),
+    )
+    told.pop("activation", None)
     # Elsewhere nothing is painted into observations.
-    settings = {"library": "pytorch", "paint_vel_info": False, **(args or {})}
-    return Checkpoint(params, {**settings, "cnn": architecture}, path=str(path))
+    settings = {"library": "pytorch", "paint_vel_info": False, **told}
+    settings |= {**network.settings, **(args or {})}
+    return Checkpoint(
+        network.params,
+        settings,
+        {"assumed": network.assumed} if network.assumed else {},
+        path=str(path),
+    )
 
 
-def find_weights(content: Any, where: str, name: str | None = None) -> Weights:
-    """The state dictionary in what a file holds.
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network by the article's names.
 
-    Args:
-        content: as `read_torch` returns it.
-        where: what to call the file in an error.
-        name: keys that lead to it, joined by "/"; by default it must be the only one.
-
-    Returns:
-        Arrays by name, in their order.
-
-    Raises:
-        CheckpointError: there is none, or several.
-        InputError: the name leads to none.
+    Attributes:
+        params: float32 by tensor name.
+        settings: its part of a checkpoint's args.
+        assumed: sentences on what was taken for granted.
     """
-    found: dict[str, Weights] = {}
-    _collect(content, "", found, 0)
-    names = [found_name or "(the whole)" for found_name in found]
-    if name is not None:
-        if name not in found:
-            there = some_of(names) or "none"
-            raise InputError(
-                f"{where} holds no state dictionary {name!r}, but {there}."
-            )
-        return found[name]
-    if len(found) > 1:
-        raise CheckpointError(
-            f"{where} holds several state dictionaries, {some_of(names)}: name one."
-        )
-    if not found:
-        keys = f" with the keys {some_of(content)}" if isinstance(content, dict) else ""
-        raise CheckpointError(
-            f"{where} holds no state dictionary of a convolutional network; it holds "
-            f"a {type(content).__name__}{keys}."
-        )
-    return next(iter(found.values()))
+
+    params: Weights
+    settings: dict[str, Any]
+    assumed: list[str]
 
 
 def parameters(
@@ -111,11 +130,13 @@ def parameters(
     policy: str | None = None,
     value: str | None = None,
     ignored: Sequence[str] = (),
-) -> tuple[Weights, str]:
-    """Parameters by the article's names, and their architecture.
+    image_size: tuple[int, int] | None = None,
+    activation: str | None = None,
+) -> Network:
+    """Parameters by the article's names.
 
     Kernels turn from [out, in, height, width] to [height, width, in, out], and the
-    dense layer's inputs from channels first to channels last.
+    first dense layer's inputs from channels first to channels last.
 
     Args:
         weights: a state dictionary.
@@ -123,158 +144,314 @@ def parameters(
         policy: as in `import_torch`.
         value: as in `import_torch`.
         ignored: as in `import_torch`.
+        image_size: as in `import_torch`.
+        activation: as in `import_torch`.
 
     Raises:
         CheckpointError: they make no known network.
         InputError: a name that is not there.
     """
-    for start in ignored:
-        if not any(name.startswith(start) for name in weights):
-            raise InputError(f"{where}: no tensor's name begins with {start!r}.")
-    kept = {
-        name: array
-        for name, array in weights.items()
-        if array.dtype.kind == "f" and not name.startswith(tuple(ignored))
-    }
-    layers = _layers(kept)
-    architecture, sources = _network(layers, where, policy, value)
-    _check_all_used(kept, sources, where)
-    *convolutions, trunk, policy, value = sources
-    n_channels = layers[convolutions[0]].shape[1]
-    shapes = parameter_shapes(architecture, len(layers[policy]), n_channels)
-    names = list(shapes)
-    params = {}
-    # A kernel and a bias for each layer, in the order in which they follow each other.
-    for source, kernel, bias in zip(sources, names[::2], names[1::2], strict=True):
-        array = layers[source]
-        if source == trunk:
-            n_last = len(layers[convolutions[-1]])
-            side = math.isqrt(array.shape[1] // n_last)
-            array = array.reshape(-1, n_last, side, side)
-        order = (2, 3, 1, 0) if array.ndim == 4 else (1, 0)
-        params[kernel] = array.transpose(order).reshape(shapes[kernel])
-        zeros = np.zeros(len(array))
-        params[bias] = kept.get(source + _BIAS, zeros).reshape(shapes[bias])
-    as_float32 = {k: np.ascontiguousarray(a, np.float32) for k, a in params.items()}
-    return as_float32, architecture
-
-
-def _network(
-    layers: Weights, where: str, policy: str | None, value: str | None
-) -> tuple[str, list[str]]:
-    """The architecture, and the layers' names in its order, the heads last."""
-    convolutions = [name for name, array in layers.items() if array.ndim == 4]
-    architecture = _architecture([layers[name].shape for name in convolutions], where)
-    shapes = list(parameter_shapes(architecture, 1).values())
-    n_inputs, n_features = shapes[2 * len(convolutions)]
-    dense = {name: array.shape for name, array in layers.items() if array.ndim == 2}
-    trunk = _only(
-        [name for name, shape in dense.items() if shape == (n_features, n_inputs)],
-        f"dense layer from {n_inputs} to {n_features} (for 64 by 64 pixels)",
-        dense,
+    _check_kind(weights, where)
+    layers, assumed = layers_of(
+        {name: array for name, array in weights.items() if array.dtype.kind == "f"},
         where,
     )
-    heads = {name: shape[0] for name, shape in dense.items() if shape[1] == n_features}
-    chosen = []
-    for name, candidates, what in (
-        (policy, [h for h, n in heads.items() if n > 1], "policy"),
-        (value, [h for h, n in heads.items() if n == 1], "value function"),
-    ):
-        if name is not None and name not in candidates:
-            raise InputError(
-                f"{where} has no head of the {what} {name!r}, but "
-                f"{some_of(candidates) or 'none'}."
+    kept, left_out = _kept(layers, where, ignored)
+    targets = [layer for layer in kept if _TARGET.search(layer.name)]
+    if targets and len(targets) < len(kept):
+        kept = [layer for layer in kept if not _TARGET.search(layer.name)]
+        left_out += targets
+        assumed.append("target networks are left out")
+    plan = _Plan(where, kept, policy, value)
+    if not plan.value:
+        if any(layer.n_outputs == 1 for layer in left_out):
+            raise CheckpointError(
+                f"{where}: without {some_of(map(str, left_out))} there is no head of "
+                "the value function."
             )
-        expected = f"head of the {what}, from {n_features} to "
-        expected += "the number of actions" if what == "policy" else "1"
-        chosen.append(name or _only(candidates, expected, dense, where))
-    return architecture, [*convolutions, trunk, *chosen]
-
-
-def _collect(value: Any, name: str, found: dict[str, Weights], depth: int) -> None:
-    """Finds state dictionaries, by the keys that lead to them."""
-    if isinstance(value, Placeholder):
-        value = _module_weights(value) or value.state
-    if not isinstance(value, dict) or depth > _MAX_DEPTH:
-        return
-    arrays = {str(k): a for k, a in value.items() if isinstance(a, np.ndarray)}
-    kernels = [k for k, a in arrays.items() if k.endswith(_WEIGHT) and a.ndim == 4]
-    if len(kernels) >= _MIN_CONVOLUTIONS:
-        found[name] = arrays
-        return
-    for key, inner in value.items():
-        _collect(inner, f"{name}/{key}" if name else str(key), found, depth + 1)
-
-
-def _module_weights(module: Placeholder, depth: int = 0) -> Weights:
-    """What `state_dict()` of a module would be, from what it keeps in itself."""
-    state = module.state if isinstance(module.state, dict) else {}
-    weights: Weights = {}
-    for part in ("_parameters", "_buffers"):
-        own = state.get(part)
-        if isinstance(own, dict):
-            weights |= {str(k): a for k, a in own.items() if isinstance(a, np.ndarray)}
-    modules = state.get("_modules")
-    if isinstance(modules, dict) and depth <= _MAX_DEPTH:
-        for key, inner in modules.items():
-            if isinstance(inner, Placeholder):
-                for name, array in _module_weights(inner, depth + 1).items():
-                    weights[f"{key}.{name}"] = array
-    return weights
-
-
-def _layers(weights: Weights) -> Weights:
-    """Kernels by their layer's name; of equal ones, which are shared, the first."""
-    layers: Weights = {}
-    for name, array in weights.items():
-        is_kernel = name.endswith(_WEIGHT) and array.ndim in (2, 4)
-        if is_kernel and not any(np.array_equal(array, a) for a in layers.values()):
-            layers[name.removesuffix(_WEIGHT)] = array
-    return layers
-
-
-def _architecture(found: list[tuple[int, ...]], where: str) -> str:
-    for architecture in _ARCHITECTURES:
-        n_channels = found[0][1] if found else 3
-        shapes = list(parameter_shapes(architecture, 1, n_channels).values())
-        n = len(CONV_LAYERS[architecture])
-        if found == [(o, i, h, w) for h, w, i, o in shapes[: 2 * n : 2]]:
-            return architecture
-    raise CheckpointError(
-        f"{where} holds {len(found)} convolutions, [out, in, height, width] = "
-        f"{some_of(found)}. Expected the 15 of IMPALA's network of 16, 32 and 32 "
-        "channels, or the 3 of Mnih's of 32, 64 and 64, in their order."
-    )
-
-
-def _only(
-    names: list[str], what: str, dense: Mapping[str, tuple[int, ...]], where: str
-) -> str:
-    if len(names) == 1:
-        return names[0]
-    if names:
-        raise CheckpointError(
-            f"{where} has more than one {what}: {some_of(names)}. Name one, or leave "
-            "the others out."
+        assumed.append(
+            "without a value head it is taken for a Q-network: value = largest Q, "
+            "policy = softmax of Q; an agent of Q-learning takes the largest (greedy)"
         )
-    shapes = [f"{name} {shape[::-1]}" for name, shape in dense.items()]
+    left_out += plan.auxiliary
+    assumed += [f"auxiliary head {layer.name} is left out" for layer in plan.auxiliary]
+    _check_left_out(plan, left_out, where)
+    _check_all_used(weights, [*plan.used, *left_out], ignored, where)
+    settings = _settings(plan, activation, where)
+    first = plan.trunk[0]
+    n_positions = first.n_inputs // plan.convolutions[-1].n_outputs
+    if image_size is None:
+        image_size = square_image_size(plan.architecture, n_positions)
+        assumed.append("observations of {} by {} pixels".format(*image_size))
+    if math.prod(last_map_size(plan.architecture, image_size)) != n_positions:
+        raise CheckpointError(
+            f"{where}: the dense layer {first} does not fit observations of "
+            "{} by {} pixels: give their height and width.".format(*image_size)
+        )
+    settings["image_size"] = list(image_size)
+    return Network(_params(plan, image_size), settings, assumed)
+
+
+def _check_kind(weights: Weights, where: str) -> None:
+    for pattern, found in (
+        (_CONTINUOUS, "a policy of continuous actions"),
+        (_RECURRENT, "a recurrent network"),
+    ):
+        names = [name for name in weights if pattern.search(name)]
+        if names:
+            raise CheckpointError(
+                f"{where} holds {found} ({some_of(names)}); expected a feed-forward "
+                "network with a choice of actions."
+            )
+
+
+def _kept(
+    layers: list[Layer], where: str, ignored: Sequence[str]
+) -> tuple[list[Layer], list[Layer]]:
+    names = {name for layer in layers for name in layer.tensors}
+    for start in ignored:
+        if not any(name.startswith(start) for name in names):
+            raise InputError(f"{where}: no layer's name begins with {start!r}.")
+    kept: list[Layer] = []
+    left_out: list[Layer] = []
+    for layer in layers:
+        # Of a layer with several names, one is enough.
+        is_ignored = all(name.startswith(tuple(ignored)) for name in layer.tensors)
+        (left_out if ignored and is_ignored else kept).append(layer)
+    return kept, left_out
+
+
+class _Plan:
+    """Which layer is which.
+
+    Attributes:
+        architecture: of the convolutions.
+        convolutions: in their order.
+        trunk: dense layers that policy and value function share.
+        policy: dense layers of the policy, its head last.
+        value: dense layers of the value function, its head last; none of a Q-network.
+        auxiliary: heads that play no part.
+    """
+
+    def __init__(
+        self, where: str, layers: list[Layer], policy: str | None, value: str | None
+    ) -> None:
+        self.where = where
+        self.convolutions = [layer for layer in layers if layer.kernel.ndim == 4]
+        self.architecture = _architecture(self.convolutions, where)
+        self._dense = [layer for layer in layers if layer.kernel.ndim == 2]
+        runs = list(chains(self._dense))
+        n_channels = self.convolutions[-1].n_outputs
+        if not runs or runs[0][0].n_inputs % n_channels:
+            self._refuse(
+                f"dense layer behind the {n_channels} channels of the last map"
+            )
+        self.trunk, *branches = runs
+        widths = {run[0].n_inputs for run in branches}
+        ends = [
+            run
+            for run in (branches or [self.trunk])
+            if run[-1].n_outputs not in widths or run[-1].name in (policy, value)
+        ]
+        self.auxiliary: list[Layer] = []
+        self.policy = self._heads(
+            [run for run in ends if run[-1].n_outputs > 1],
+            policy,
+            "policy",
+            "the number of actions",
+        )
+        self.value: list[Layer] = []
+        singles = [run for run in ends if run[-1].n_outputs == 1]
+        if singles or value is not None:
+            self.value = self._heads(singles, value, "value function", "1")
+        if not branches:
+            # Q-values at the end of the only run.
+            self.trunk, self.policy = self.trunk[:-1], self.trunk[-1:]
+        if not self.trunk:
+            self._refuse("dense layer that the heads share")
+        self._join([run for run in branches if run not in ends])
+
+    @property
+    def used(self) -> list[Layer]:
+        """All layers that play a part."""
+        return [*self.convolutions, *self.trunk, *self.policy, *(self.value)]
+
+    def _heads(
+        self, runs: list[list[Layer]], name: str | None, what: str, n_outputs: str
+    ) -> list[Layer]:
+        names = [run[-1].name for run in runs]
+        if name is not None:
+            if name not in names:
+                raise InputError(
+                    f"{self.where} has no head of the {what} {name!r}, but "
+                    f"{some_of(names) or 'none'}."
+                )
+            return runs[names.index(name)]
+        main = [run for run in runs if not _AUXILIARY.search(run[-1].name)]
+        if len(main) == 1:
+            self.auxiliary += [
+                layer for run in runs if run not in main for layer in run
+            ]
+            return main[0]
+        if runs:
+            raise CheckpointError(
+                f"{self.where} has more than one head of the {what} (dense layers to "
+                f"{n_outputs}): {some_of(names)}. Name one, and ignore the others."
+            )
+        self._refuse(
+            f"head of the {what}, from {self.trunk[-1].n_outputs} to {n_outputs}"
+        )
+
+    def _join(self, between: list[list[Layer]]) -> None:
+        """Puts the runs between trunk and heads where they belong."""
+        shared = self.trunk[-1].n_outputs
+        for run in between:
+            if run[0].n_inputs != shared:
+                self._refuse(f"place for the dense layers {some_of(map(str, run))}")
+            name = run[-1].name
+            of_policy, of_value = _OF_POLICY.search(name), _OF_VALUE.search(name)
+            width = run[-1].n_outputs
+            if of_policy and not of_value and self.policy[0].n_inputs == width:
+                self.policy = run + self.policy
+            elif of_value and not of_policy and self.value[0].n_inputs == width:
+                self.value = run + self.value
+            elif len(between) == 1 and not (of_policy or of_value):
+                self.trunk = self.trunk + run
+                shared = width
+            else:
+                self._refuse(f"place for the dense layers {some_of(map(str, run))}")
+        for run in (self.policy, self.value):
+            if run and run[0].n_inputs != self.trunk[-1].n_outputs:
+                self._refuse(f"dense layer from the shared ones to {run[0]}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        dense = some_of(map(str, self._dense)) or "none"
+        raise CheckpointError(
+            f"{self.where} has no {what}; its dense layers are {dense}. {_EXPORT}"
+        )
+
+
+def _architecture(convolutions: list[Layer], where: str) -> str:
+    shapes = [layer.kernel.shape for layer in convolutions]
+    for architecture, sizes in _KERNEL_SIZES.items():
+        if [shape[2:] for shape in shapes] == [(size, size) for size in sizes] and all(
+            before[0] == shape[1] for before, shape in itertools.pairwise(shapes)
+        ):
+            widths = [shape[0] for shape in shapes]
+            # The residual sums of IMPALA's three sequences have one width each.
+            if len(shapes) == 3 or widths == [w for w in widths[::5] for _ in range(5)]:
+                return architecture
+    two = ""
+    if len(shapes) in (6, 30):
+        two = (
+            " Two networks, one for the policy and one for the value function, are not "
+            "known here."
+        )
     raise CheckpointError(
-        f"{where} has no {what}; its dense layers are {some_of(shapes) or 'none'}."
+        f"{where} holds {len(shapes)} convolutions, [out, in, height, width] = "
+        f"{some_of(shapes)}. Expected the 15 of 3 by 3 of IMPALA's network, or the 3 "
+        f"of 8, 4 and 3 of Mnih's, in their order.{two} {_EXPORT}"
     )
 
 
-def _check_all_used(weights: Weights, sources: Sequence[str], where: str) -> None:
+def _check_left_out(plan: _Plan, left_out: Iterable[Layer], where: str) -> None:
+    """Refuses to leave out what policy or value function may be computed from."""
+    left_out = list(left_out)
+    convolutions = [layer for layer in left_out if layer.kernel.ndim == 4]
+    n_actions = plan.policy[-1].n_outputs
+    needed = {n_actions, 1} if plan.value else {n_actions}
+    found = {layer.n_outputs for layer in left_out if layer.kernel.ndim == 2}
+    if convolutions and not needed <= found:
+        raise CheckpointError(
+            f"{where}: leaving out the convolutions {some_of(map(str, convolutions))} "
+            "leaves heads that may read them. A network of its own for the policy or "
+            f"the value function is not known here. {_EXPORT}"
+        )
+    dense = [layer for layer in left_out if layer.kernel.ndim == 2]
+    read = {layer.n_inputs for layer in plan.used if layer.kernel.ndim == 2}
+    for layer in dense:
+        # Unless another one that is left out reads it.
+        others = {other.n_inputs for other in dense if other is not layer}
+        if not convolutions and layer.n_outputs in read - others:
+            raise CheckpointError(
+                f"{where}: leaving out {layer} leaves layers that may read it. "
+                f"{_EXPORT}"
+            )
+
+
+def _check_all_used(
+    weights: Weights, layers: Iterable[Layer], ignored: Sequence[str], where: str
+) -> None:
     """A tensor that plays a part which is not known here would be missed in silence."""
-    known = {source + end for source in sources for end in (_WEIGHT, _BIAS)}
-    used = [weights[name] for name in known & weights.keys()]
+    known = {name for layer in layers for name in layer.tensors}
     rest = [
         name
         for name, array in weights.items()
-        if name not in known and not any(np.array_equal(array, a) for a in used)
+        if name not in known
+        and array.dtype.kind == "f"
+        and not (ignored and name.startswith(tuple(ignored)))
+        and not _TARGET.search(name)
     ]
     if rest:
         raise CheckpointError(
             f"{where} holds tensors that are none of the network's: {some_of(rest)}. "
-            "Recurrent layers, normalization and further dense layers are not known "
-            "here; if these play no part in policy and value, have them ignored."
+            "If these play no part in policy and value, have them ignored; otherwise "
+            f"{_EXPORT[0].lower()}{_EXPORT[1:]}"
         )
+
+
+def _settings(plan: _Plan, activation: str | None, where: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"cnn": plan.architecture}
+    if not plan.value:
+        settings["q_network"] = True
+    own = [*plan.policy[:-1], *(plan.value)[:-1]]
+    if own and activation is None:
+        raise CheckpointError(
+            f"{where} has dense layers before its heads, {some_of(map(str, own))}, and "
+            "does not tell their activation: give relu or tanh."
+        )
+    if own:
+        settings["hidden_activation"] = activation
+    n_channels = plan.convolutions[0].n_inputs
+    if n_channels > 3 and n_channels % 3 == 0:
+        settings["frame_stack"] = n_channels // 3
+    return settings
+
+
+def _params(plan: _Plan, image_size: tuple[int, int]) -> Weights:
+    """The layers by the article's names, in its order of axes."""
+    first, *hidden = plan.trunk
+    *policy, policy_head = plan.policy
+    sizes = Sizes(
+        image_size,
+        channels=tuple(
+            layer.n_outputs
+            for layer in plan.convolutions[:: len(plan.convolutions) // 3]
+        ),
+        dense=(first.n_outputs,),
+        hidden=tuple(
+            tuple(layer.n_outputs for layer in run)
+            for run in (hidden, policy, plan.value[:-1])
+        ),
+        has_value=bool(plan.value),
+    )
+    shapes = parameter_shapes(
+        plan.architecture,
+        policy_head.n_outputs,
+        plan.convolutions[0].n_inputs,
+        sizes,
+    )
+    ordered = [*plan.convolutions, *plan.trunk, *policy, *plan.value[:-1]]
+    ordered += [policy_head, *plan.value[-1:]]
+    names = list(shapes)
+    params: Weights = {}
+    # A kernel and a bias for each layer, in the order in which they follow each other.
+    for layer, kernel, bias in zip(ordered, names[::2], names[1::2], strict=True):
+        array = layer.kernel
+        if layer is first:
+            map_size = last_map_size(plan.architecture, image_size)
+            array = array.reshape(-1, plan.convolutions[-1].n_outputs, *map_size)
+        order = (2, 3, 1, 0) if array.ndim == 4 else (1, 0)
+        params[kernel] = array.transpose(order).reshape(shapes[kernel])
+        params[bias] = layer.bias.reshape(shapes[bias])
+    return {k: np.ascontiguousarray(a, np.float32) for k, a in params.items()}

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from lucid_rl.bounded import ZipReader, output_limit
+from lucid_rl.bounded import ZipReader, output_limit, parse_json
 from lucid_rl.checkpoints.byte_reader import ByteReader
 from lucid_rl.checkpoints.constructors import CONSTRUCTORS, construct
 from lucid_rl.checkpoints.plain_values import Placeholder
@@ -99,6 +99,52 @@ def read_torch(path: PathLike) -> Any:
             f"{path} holds no weights that can be read: {reason!s:.500}. Expected a "
             "file of torch.save, or one that Stable-Baselines3 saved."
         ) from error
+
+
+def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
+    """What an archive of Stable-Baselines3 says beside the parameters.
+
+    Returns:
+        "gamma", "lambda", "image_size" and "activation", as far as they are told;
+        nothing for files of another kind.
+
+    Raises:
+        FileFormatError: the agent saw observations that were not divided by 255, or has
+            an activation other than ReLU and Tanh.
+    """
+    try:
+        with open(path, "rb") as stream:
+            if stream.read(2) != b"PK":
+                return {}
+            archive = ZipReader(stream)
+            if _NESTED not in archive.names or "data" not in archive.names:
+                return {}
+            data = parse_json(archive.read("data"))
+    except (OSError, FileFormatError) as error:
+        raise FileFormatError(f"cannot read {path}: {error}") from error
+    data = data if isinstance(data, dict) else {}
+    told: dict[str, Any] = {}
+    for name, theirs in (("gamma", "gamma"), ("lambda", "gae_lambda")):
+        if type(data.get(theirs)) is float:
+            told[name] = data[theirs]
+    space = data.get("observation_space")
+    shape = space.get("_shape") if isinstance(space, dict) else None
+    if isinstance(shape, list) and len(shape) == 3:
+        # Channels first, as its environments are wrapped.
+        told["image_size"] = tuple(shape[1:] if shape[0] < shape[2] else shape[:2])
+    kwargs = data.get("policy_kwargs")
+    kwargs = kwargs if isinstance(kwargs, dict) else {}
+    if kwargs.get("normalize_images") is False:
+        raise FileFormatError(
+            f"{path}: its observations were not divided by 255. {_EXPORT}"
+        )
+    # Its default for policies of actor and critic.
+    name = str(kwargs.get("activation_fn", "Tanh")).rstrip("'>").split(".")[-1]
+    if data and name not in ("ReLU", "Tanh"):
+        raise FileFormatError(f"{path} has the activation {name!r:.80}. {_EXPORT}")
+    if data:
+        told["activation"] = name.lower()
+    return told
 
 
 class _Tensors:

@@ -1,11 +1,15 @@
 """Agents of PyTorch as checkpoints: their outputs are those that PyTorch computed."""
 
+import os
+import pathlib
+
 import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from lucid_rl.checkpoints.from_torch import find_weights, import_torch, parameters
+from lucid_rl.checkpoints.from_torch import import_torch, parameters
 from lucid_rl.checkpoints.torch_files import read_torch
+from lucid_rl.checkpoints.torch_weights import find_weights
 from lucid_rl.errors import CheckpointError, InputError, SettingsError
 from lucid_rl.model.loading import load
 from tests.checkpoints.test_torch_files import NAMES, TORCH_FILES
@@ -65,9 +69,9 @@ def nature_weights():
 def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
     from lucid_rl.checkpoints.checkpoint import Checkpoint
 
-    params, found = parameters(weights(), "it")
-    assert found == architecture
-    save_checkpoint(Checkpoint(params, {"cnn": found}), tmp_path / "it.jd")
+    network = parameters(weights(), "it")
+    assert network.settings["cnn"] == architecture
+    save_checkpoint(Checkpoint(network.params, network.settings), tmp_path / "it.jd")
     model = load(load_checkpoint(tmp_path / "it.jd"))
     with np.load(TORCH_FILES / "outputs.npz") as outputs:
         logits, values = model(outputs["observations"])
@@ -76,10 +80,73 @@ def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("ppg", {}, {"cnn": "impala_torch"}),
+        ("bound", {}, {"cnn": "impala_torch"}),
+        ("dqn", {}, {"cnn": "nature", "q_network": True, "image_size": [84, 84]}),
+        ("batch_norm", {}, {"cnn": "nature", "image_size": [96, 96]}),
+        ("own_layers", {"activation": "tanh"}, {"hidden_activation": "tanh"}),
+    ],
+)
+def test_small_agents_of_many_kinds(name, options, expected, tmp_path):
+    """Normalization, own layers, Q-values, prefixes, sizes: as PyTorch has them."""
+    checkpoint = import_torch(TORCH_FILES / f"{name}.pt", **options)
+    assert expected.items() <= checkpoint.args.items()
+    save_checkpoint(checkpoint, tmp_path / "it.jd")
+    model = load(tmp_path / "it.jd")
+    with np.load(TORCH_FILES / "small_outputs.npz") as outputs:
+        observations = outputs[f"{name}_observations"]
+        assert model.image_shape == observations.shape[1:]
+        for ours, kind in zip(model(observations), ("logits", "value"), strict=True):
+            theirs = outputs[f"{name}_{kind}"]
+            np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_what_was_assumed_is_said():
+    said = import_torch(TORCH_FILES / "ppg.pt").extra["assumed"]
+    assert said == [
+        "auxiliary head aux_critic is left out",
+        "observations of 64 by 64 pixels",
+    ]
+    said = import_torch(TORCH_FILES / "dqn.pt", image_size=(84, 84)).extra["assumed"]
+    assert len(said) == 1 and "Q-network" in said[0] and "greedy" in said[0]
+    said = import_torch(TORCH_FILES / "batch_norm.pt").extra["assumed"]
+    assert "body.1 is taken to follow body.0" in said[0]
+    with pytest.raises(CheckpointError, match="activation: give relu or tanh"):
+        import_torch(TORCH_FILES / "own_layers.pt")
+    with pytest.raises(CheckpointError, match="does not fit observations of 64 by 64"):
+        import_torch(TORCH_FILES / "dqn.pt", image_size=(64, 64))
+
+
+_REAL_AGENTS = pathlib.Path(
+    os.environ.get(
+        "LUCID_RL_REAL_AGENTS",
+        pathlib.Path(__file__).parents[3] / "shared" / "real_agents",
+    )
+)
+
+
+@pytest.mark.skipif(
+    not _REAL_AGENTS.is_dir(), reason="no folder of real agents (LUCID_RL_REAL_AGENTS)"
+)
+def test_real_agents_are_imported_at_the_first_try():
+    files = sorted(_REAL_AGENTS.glob("*.p*"))
+    assert len(files) >= 6
+    rng = np.random.default_rng(0)
+    observations = rng.integers(0, 256, (4, 64, 64, 3)).astype(np.uint8)
+    for path in files:
+        checkpoint = import_torch(path)
+        assert (checkpoint.n_actions, checkpoint.image_shape) == (15, (64, 64, 3))
+        logits, values = load(checkpoint)(observations)
+        assert np.isfinite(values).all() and np.ptp(logits) > 0.1
+
+
 def test_pools_of_tensorflow_would_give_other_outputs():
     from lucid_rl.checkpoints.checkpoint import Checkpoint
 
-    params, _ = parameters(impala_weights(), "it")
+    params = parameters(impala_weights(), "it").params
     model = load(Checkpoint(params, {"cnn": "impala"}))
     with np.load(TORCH_FILES / "outputs.npz") as outputs:
         logits, _ = model(outputs["observations"])
@@ -118,7 +185,7 @@ def test_none_or_several_state_dictionaries():
 def test_a_layer_without_bias_has_none():
     weights = impala_weights()
     del weights["network.1.conv.bias"]
-    params, _ = parameters(weights, "it")
+    params = parameters(weights, "it").params
     assert not params["ppo2_model/pi/layer_5/bias:0"].any()
     assert params["ppo2_model/pi/layer_0/bias:0"].any()
 
@@ -131,11 +198,11 @@ def test_other_heads_have_to_be_named_or_ignored():
         parameters(weights, "it")
     with pytest.raises(CheckpointError, match=r"none of the network's: other\.critic"):
         parameters(weights, "it", value="critic")
-    expected, _ = parameters(impala_weights(), "it")
-    found, _ = parameters(weights, "it", ignored=["other."])
+    expected = parameters(impala_weights(), "it").params
+    found = parameters(weights, "it", ignored=["other."]).params
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
-    found, _ = parameters(weights, "it", value="other.critic", ignored=["critic"])
+    found = parameters(weights, "it", value="other.critic", ignored=["critic"]).params
     np.testing.assert_array_equal(
         found["ppo2_model/vf/w:0"], weights["other.critic.weight"].T
     )
@@ -171,13 +238,13 @@ def _changed(**changes):
             r"15 convolutions.*\(16, 3, 5, 5\)",
         ),
         (
-            _changed(network__5__weight=np.zeros((256, 3872), np.float32)),
-            r"no dense layer from 2048 to 256 .*network\.5 \(3872, 256\)",
+            _changed(network__5__weight=np.ones((256, 3904), np.float32)),
+            r"dense layer network\.5 \(3904, 256\) does not fit observations of 64",
         ),
-        (_changed(critic__weight=None), "no head of the value function, from 256 to 1"),
+        (_changed(critic__weight=None), r"none of the network's: critic\.bias"),
         (
             _changed(gru__weight_ih_l0=np.ones((768, 256), np.float32)),
-            r"none of the network's: gru\.weight_ih_l0\. Recurrent",
+            r"recurrent network \(gru\.weight_ih_l0\)",
         ),
         (
             _changed(norm__running_mean=np.ones(16, np.float32)),
@@ -191,11 +258,81 @@ def test_networks_that_are_not_known(weights, message):
         parameters(weights, "it")
 
 
+def _two_networks():
+    """As Stable-Baselines3 has them with share_features_extractor=False."""
+    weights = {k: a for k, a in nature_weights().items() if not k.startswith("pi_")}
+    others = {
+        name.replace("features", "vf_features", 1): 2 * array
+        for name, array in weights.items()
+        if name.startswith("features")
+    }
+    return {**weights, **others}
+
+
+@pytest.mark.parametrize(
+    ("weights", "ignored", "message"),
+    [
+        (_two_networks(), [], "holds 6 convolutions.* Two networks"),
+        (_two_networks(), ["vf_features"], "leaves heads that may read them"),
+        (
+            _two_networks(),
+            ["vf_features", "value_net"],
+            r"without value_net \(512, 1\), .*there is no head of the value",
+        ),
+        (_changed(log_std=np.zeros(15, np.float32)), ["log_std"], "continuous actions"),
+        (_changed(actor_logstd=np.zeros((1, 3), np.float32)), [], "continuous actions"),
+        (_changed(**{"lstm.weight_hh_l0": np.ones((4, 4))}), ["lstm"], "recurrent"),
+        (
+            _changed(extra__weight=np.ones((256, 256), np.float32)),
+            ["extra"],
+            r"leaving out extra \(256, 256\) leaves layers that may read it",
+        ),
+        (
+            _changed(bn__running_var=np.ones(16, np.float32)),
+            [],
+            "not clear which layer the batch normalization bn follows",
+        ),
+        (
+            _changed(norm__weight=np.ones(256, np.float32)),
+            [],
+            r"none of the network's: norm\.weight.*ONNX",
+        ),
+    ],
+)
+def test_what_would_give_wrong_values_is_refused(weights, ignored, message):
+    with pytest.raises(CheckpointError, match=message):
+        parameters(weights, "it", ignored=ignored)
+
+
+def test_target_networks_are_left_out():
+    online = {
+        f"q_net.{name}": array
+        for name, array in nature_weights().items()
+        if not name.startswith(("pi_", "value"))
+    }
+    target = {
+        name.replace("q_net.", "q_net_target."): 2 * a for name, a in online.items()
+    }
+    network = parameters({**online, **target}, "it")
+    assert network.settings["q_network"] and "target" in network.assumed[0]
+    np.testing.assert_array_equal(
+        network.params["ppo2_model/pi/w:0"], online["q_net.action_net.weight"].T
+    )
+
+
+def test_a_whole_other_network_may_be_ignored():
+    other = {f"old.{name}": 2 * array for name, array in impala_weights().items()}
+    found = parameters(impala_weights() | other, "it", ignored=["old."]).params
+    for name, array in parameters(impala_weights(), "it").params.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_settings_of_the_checkpoint(monkeypatch):
     from lucid_rl.checkpoints import from_torch
     from lucid_rl.games.registry import game_settings
 
     monkeypatch.setattr(from_torch, "read_torch", lambda path: impala_weights(9))
+    monkeypatch.setattr(from_torch, "read_stable_baselines3", lambda path: {})
     found = import_torch("agent.pt")
     assert (found.architecture, found.n_actions) == ("impala_torch", 9)
     with pytest.raises(SettingsError, match="--game"):

@@ -93,6 +93,105 @@ class Small(nn.Module):
         self.body = nn.Sequential(*(nn.Conv2d(2, 2, 1) for _ in range(3)))
 
 
+class Heads(nn.Module):
+    """Small agents of many kinds: convolutions, dense layers, heads by name."""
+
+    def __init__(self, body, **heads):
+        super().__init__()
+        self.body = body
+        for name, head in heads.items():
+            setattr(self, name, head)
+
+    def forward(self, x):
+        hidden = self.body(x)
+        logits = self.actor(hidden)
+        value = self.critic(hidden)[:, 0] if hasattr(self, "critic") else logits.amax(1)
+        return logits, value
+
+
+def small_impala(n_features):
+    return nn.Sequential(
+        *(Sequence(3, 2), Sequence(2, 3), Sequence(3, 3)),
+        *(nn.ReLU(), nn.Flatten(), nn.Linear(3 * 8 * 8, n_features), nn.ReLU()),
+    )
+
+
+def small_nature(n_channels, n_flat, norm=False):
+    layers = []
+    for n_in, size, stride in ((n_channels, 8, 4), (4, 4, 2), (4, 3, 1)):
+        layers += [nn.Conv2d(n_in, 4, size, stride, bias=not norm)]
+        layers += [nn.BatchNorm2d(4)] if norm else []
+        layers += [nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(n_flat, 8), nn.ReLU())
+
+
+def small_agents():
+    """Agents by the name of their file, and their observations' shapes."""
+    return {
+        "ppg": (
+            Heads(
+                small_impala(8),
+                actor=nn.Linear(8, 5),
+                critic=nn.Linear(8, 1),
+                aux_critic=nn.Linear(8, 1),
+            ),
+            (64, 64, 3),
+        ),
+        "dqn": (Heads(small_nature(4, 4 * 7 * 7), actor=nn.Linear(8, 5)), (84, 84, 4)),
+        "batch_norm": (
+            Heads(
+                small_nature(3, 4 * 8 * 8, norm=True),
+                actor=nn.Linear(8, 5),
+                critic=nn.Linear(8, 1),
+            ),
+            (96, 96, 3),
+        ),
+        "own_layers": (
+            Heads(
+                small_nature(1, 4 * 4 * 4),
+                actor=nn.Sequential(
+                    *(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 7), nn.Tanh()),
+                    nn.Linear(7, 5),
+                ),
+                critic=nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1)),
+            ),
+            (64, 64, 1),
+        ),
+        "bound": (
+            Heads(small_impala(4), actor=nn.Linear(4, 5), critic=nn.Linear(4, 1)),
+            (64, 64, 3),
+        ),
+    }
+
+
+def save_small_agents():
+    outputs = {}
+    rng = np.random.default_rng(2)
+    for name, (agent, shape) in small_agents().items():
+        fill(agent)
+        for module in agent.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean = torch.as_tensor(rng.normal(size=4)).float()
+                module.running_var = torch.as_tensor(rng.uniform(0.5, 2, 4)).float()
+        agent.eval()
+        observations = rng.integers(0, 256, (2, *shape)).astype(np.uint8)
+        pixels = torch.as_tensor(observations).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            logits, value = agent(pixels)
+        outputs[f"{name}_observations"] = observations
+        outputs[f"{name}_logits"] = logits.numpy()
+        outputs[f"{name}_value"] = value.numpy()
+        saved = agent.state_dict()
+        if name == "ppg":
+            saved = nn.DataParallel(agent).state_dict()
+        elif name == "dqn":
+            saved = {f"_orig_mod.{key}": value for key, value in saved.items()}
+        elif name == "bound":
+            saved = agent.state_dict  # the parentheses forgotten
+        torch.save(saved, HERE / f"{name}.pt")
+    np.savez_compressed(HERE / "small_outputs.npz", **outputs)
+
+
 def fill(module):
     """Draws parameters in their order, as tests/checkpoints/test_from_torch.py does."""
     rng = np.random.default_rng(0)
@@ -114,6 +213,7 @@ def main():
         outputs[f"{name}_value"] = value[:, 0].numpy()
     np.savez_compressed(HERE / "outputs.npz", **outputs)
 
+    save_small_agents()
     small = Small()
     optimizer = torch.optim.Adam(small.parameters())
     small.body(torch.ones(1, 2, 1, 1)).sum().backward()
