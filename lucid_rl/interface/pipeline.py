@@ -204,9 +204,10 @@ class _Job:
         settings = self.settings
         if layer in self.given_features:
             return self.given_features[layer]
-        n_channels = source.layer_shape(layer)[-1]
-        n_features = min(settings.nmf.n_features, n_channels)
-        nmf = dataclasses.replace(settings.nmf, n_features=n_features)
+        nmf = settings.nmf
+        if nmf.n_features != "auto":
+            n_features = min(nmf.n_features, source.layer_shape(layer)[-1])
+            nmf = dataclasses.replace(nmf, n_features=n_features)
         inputs = {
             "model": source.digest,
             "observations": self.samples.observations_digest,

@@ -15,12 +15,12 @@ import numpy as np
 from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import Attribution
-from lucid_rl.interpret.coordinate_descent import coordinate_descent, nndsvd
+from lucid_rl.interpret.coordinate_descent import Descent, coordinate_descent, nndsvd
 from lucid_rl.interpret.feature_sheet import FeatureSheet, feature_sheet
 from lucid_rl.interpret.nnls import solve_nonnegative
 from lucid_rl.interpret.row_sample import RowSample
 from lucid_rl.model.model import Model
-from lucid_rl.validation import at_least, check_fields, one_of
+from lucid_rl.validation import at_least, between, check_fields, one_of
 
 _FORMAT = "lucid_rl factorization"
 _VERSION = 1
@@ -28,6 +28,10 @@ _VERSION = 1
 _CHUNK_ROWS = 1 << 18
 # Values reduced at once, so that float64 copies stay small.
 _BLOCK_ROWS = 1 << 16
+
+# Numbers of features that "auto" tries, and observations that it judges them by.
+_NUMBERS = (2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
+_N_JUDGED = 128
 
 Values = np.ndarray | Attribution | Iterable[np.ndarray | Attribution]
 
@@ -41,8 +45,11 @@ class NMFSettings:
     kept every row.
     """
 
-    n_features: int = 8
-    """Number of directions; at most the number of channels."""
+    n_features: int | Literal["auto"] = 8
+    """Number of directions, at most the number of channels. "auto" takes the fewest
+    that leave `max_residual` in the residual, or as many as there are channels."""
+    max_residual: float = 0.15
+    """For "auto": `residual_share` of whole observations among the fitted values."""
     max_rows: int = 300_000
     """Rows fitted. With more rows than this a weighted sample stands for all:
     directions then lie within a cosine of 0.999 of those of every row (measured by
@@ -57,10 +64,11 @@ class NMFSettings:
     """Order of the features: as fitted (the article's), or largest share first."""
 
     def __post_init__(self) -> None:
+        check_fields(self, n_features=one_of(("auto",)) | at_least(1))
         check_fields(
             self,
-            n_features=at_least(1),
-            max_rows=at_least(int(self.n_features)),
+            max_residual=between(0, 1),
+            max_rows=at_least(1 if self.n_features == "auto" else self.n_features),
             tolerance=at_least(0.0),
             max_iterations=at_least(1),
             order=one_of(("fit", "share")),
@@ -91,7 +99,7 @@ class NMF:
 
     def __init__(
         self,
-        n_features: int | None = None,
+        n_features: int | Literal["auto"] | None = None,
         *,
         settings: NMFSettings | None = None,
         layer: str = "",
@@ -164,15 +172,23 @@ class NMF:
         """
         settings = self.settings
         sample = RowSample(settings.max_rows, np.random.default_rng(settings.seed))
-        for chunk in self._checked_chunks(values):
-            sample.add_signed(chunk)
+        judged = _Reservoir(_N_JUDGED, np.random.default_rng(settings.seed + 1))
+        for array in self._checked(values):
+            if settings.n_features == "auto":
+                judged.add(array)
+            rows = array.reshape(-1, array.shape[-1])
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                chunk = np.asarray(rows[start : start + _CHUNK_ROWS], np.float32)
+                if not np.isfinite(chunk).all():
+                    raise InputError("the values to factorize hold NaN or infinity")
+                sample.add_signed(chunk)
         rows = sample.rows()
         if not len(rows):
             raise InputError("the values to factorize are all zero: nothing to find")
-        start = nndsvd(rows, settings.n_features)
-        descent = coordinate_descent(
-            rows, *start, settings.tolerance, settings.max_iterations
-        )
+        if settings.n_features == "auto":
+            descent = self._fewest_features(rows, judged.items())
+        else:
+            descent = self._descend(rows, settings.n_features)
         directions, shares = descent.directions, descent.shares
         if settings.order == "share":
             order = np.argsort(-shares, kind="stable")
@@ -182,6 +198,7 @@ class NMF:
         self.feature_shares = shares
         self.fit_info = {
             **dataclasses.asdict(settings),
+            "n_features": len(directions),
             "n_iterations": descent.n_iterations,
             "violation": descent.violation,
             "n_rows": sample.n_seen,
@@ -279,6 +296,20 @@ class NMF:
         )
         return features, residual.astype(np.float32)
 
+    def residual_share(self, attribution: np.ndarray | Attribution) -> float:
+        """The residual's part of attribution totals, between 0 and 1.
+
+        Sums over positions, of the features and of the residual, are compared by
+        their absolute values, added up over observations.
+
+        Args:
+            attribution: f32 [..., h, w, C], or an `Attribution`.
+        """
+        features, residual = self.reduce(attribution)
+        explained = np.abs(features.sum(axis=(-3, -2))).sum(dtype=np.float64)
+        left = np.abs(residual.sum(axis=(-2, -1))).sum(dtype=np.float64)
+        return float(left / max(explained + left, np.finfo(np.float64).tiny))
+
     def plot(
         self, model: Model, observations: np.ndarray, **options: Any
     ) -> FeatureSheet:
@@ -367,8 +398,28 @@ class NMF:
             )
         return values.reshape(-1, self.n_channels)
 
-    def _checked_chunks(self, values: Values) -> Iterator[np.ndarray]:
-        n_features = self.settings.n_features
+    def _descend(self, rows: np.ndarray, n_features: int) -> Descent:
+        settings = self.settings
+        start = nndsvd(rows, n_features)
+        return coordinate_descent(
+            rows, *start, settings.tolerance, settings.max_iterations
+        )
+
+    def _fewest_features(self, rows: np.ndarray, judged: np.ndarray) -> Descent:
+        """The fit of the fewest features that leave little enough."""
+        n_channels = rows.shape[1]
+        numbers = [n for n in _NUMBERS if n < n_channels]
+        for n_features in [*numbers, n_channels]:
+            descent = self._descend(rows, n_features)
+            found = NMF.from_directions(descent.directions)
+            if found.residual_share(judged) <= self.settings.max_residual:
+                break
+        return descent
+
+    def _checked(self, values: Values) -> Iterator[np.ndarray]:
+        """Checked arrays [..., C] in turn."""
+        wanted = self.settings.n_features
+        n_features = 1 if wanted == "auto" else wanted
         n_channels = None
         single = isinstance(values, np.ndarray | Attribution)
         chunks: Iterable[Any] = [values] if single else values  # type: ignore
@@ -390,9 +441,28 @@ class NMF:
                     f"{n_features} features asked of {n_channels} channels; ask for "
                     f"{n_channels} at most"
                 )
-            rows = array.reshape(-1, n_channels)
-            for start in range(0, len(rows), _CHUNK_ROWS):
-                chunk = np.asarray(rows[start : start + _CHUNK_ROWS], np.float32)
-                if not np.isfinite(chunk).all():
-                    raise InputError("the values to factorize hold NaN or infinity")
-                yield chunk
+            yield array
+
+
+class _Reservoir:
+    """A uniform sample of observations of a stream, in bounded memory."""
+
+    def __init__(self, size: int, rng: np.random.Generator):
+        self._size, self._rng = size, rng
+        self._kept: list[np.ndarray] = []
+        self._n_seen = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Adds observations [..., h, w, C]; rows [N, C] count as one each."""
+        shape = (1, 1, *values.shape[-1:]) if values.ndim < 4 else values.shape[-3:]
+        for item in values.reshape(-1, *shape):
+            self._n_seen += 1
+            place = int(self._rng.integers(self._n_seen))
+            if len(self._kept) < self._size:
+                self._kept.append(np.array(item, np.float32))
+            elif place < self._size:
+                self._kept[place] = np.array(item, np.float32)
+
+    def items(self) -> np.ndarray:
+        """What was kept, f32 [n, h, w, C]."""
+        return np.stack(self._kept)

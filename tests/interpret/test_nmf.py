@@ -409,3 +409,28 @@ def test_unwritable_place(fitted, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SaveError):
         fitted.save(tmp_path / "file" / "features.npz")
+
+
+def test_the_number_of_features_by_what_is_left(golden):
+    values = golden["attr_value_2b_steps10"]
+    found = {
+        most: NMF(settings=NMFSettings("auto", max_residual=most)).fit(values)
+        for most in (0.5, 0.1)
+    }
+    assert 1 < found[0.5].n_features < found[0.1].n_features < values.shape[-1]
+    for most, nmf in found.items():
+        assert nmf.residual_share(values) <= most
+        assert nmf.fit_info["n_features"] == nmf.n_features
+    features, residual = nmf.reduce(values)
+    totals, left = np.abs(features.sum((1, 2))).sum(), np.abs(residual.sum((1, 2)))
+    share = left.sum() / (left.sum() + totals)
+    np.testing.assert_allclose(nmf.residual_share(values), share, rtol=1e-5)
+    cut = NMF("auto").fit(iter(np.array_split(values, 5)))
+    np.testing.assert_array_equal(cut.directions, NMF("auto").fit(values).directions)
+
+
+def test_what_is_not_fitted_has_no_directions():
+    with pytest.raises(InputError, match="call fit"):
+        _ = NMF().directions
+    with pytest.raises(SettingsError, match="n_features"):
+        NMF("many")

@@ -134,6 +134,11 @@ class Subject:
             "the two models compute the same at every layer; compare to another model"
         )
 
+    def n_features(self, layer: str) -> int:
+        """Number of features; fits them where it is theirs to decide."""
+        wanted = self.nmf.n_features
+        return self.features(layer).n_features if wanted == "auto" else wanted
+
     def features(self, layer: str) -> NMF:
         """NMF directions of a layer, fitted once."""
         if layer not in self._features:
@@ -417,9 +422,9 @@ def _targets(row: Row, subject: Subject) -> list[int]:
                     f"dataset examples need a layer with positions; {layer!r} has "
                     f"shape {shape}. Choose one of {', '.join(subject.model.layers)}"
                 )
-            targets, what, n = row.features, "feature", subject.nmf.n_features
+            targets, what, n = row.features, "feature", subject.n_features(layer)
         elif row.objective == "direction":
-            targets, what, n = row.targets, "feature", subject.nmf.n_features
+            targets, what, n = row.targets, "feature", subject.n_features(layer)
         elif row.objective == "layer_difference":
             return [0]  # the layer as a whole
         elif row.objective == "caricature":
