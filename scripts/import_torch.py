@@ -1,19 +1,22 @@
 """Makes a checkpoint of an agent that was trained in PyTorch.
 
-    python -m scripts.import_torch --weights=agent.pt --output=outputs/agent.jd
-    python -m scripts.make_interface --model=outputs/agent.jd
+    python -m scripts.import_torch --weights=agent.pt --game=maze
+    python -m scripts.make_interface --model=agent.jd
 
-Knows IMPALA's network for Procgen (as of CleanRL and train-procgen-pytorch) and Mnih's
-(Stable-Baselines3's CnnPolicy) for observations of 64 by 64, whatever their layers are
-called. Needs no PyTorch, and runs nothing of the file.
+Knows IMPALA's network (CleanRL, train-procgen-pytorch) and Mnih's (Stable-Baselines3's
+CnnPolicy, CleanRL's for Atari) of any width, for observations of any size, whatever
+their layers are called. Prints what it takes for granted. Needs no PyTorch, and runs
+nothing of the file.
 """
 
 import pathlib
 
 from absl import flags
 
-from lucid_rl.checkpoints.checkpoint import DEFAULT_ARGS, save_checkpoint
+from lucid_rl.checkpoints.checkpoint import save_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch
+from lucid_rl.errors import InputError
+from lucid_rl.games.registry import check_name, known_games
 from lucid_rl.games.vector_game import GameSettings
 
 from . import program
@@ -39,46 +42,71 @@ _VALUE = flags.DEFINE_string(
 _IGNORE = flags.DEFINE_list(
     "ignore", [], "Beginnings of names of tensors that play no part in either."
 )
-_GAME = flags.DEFINE_string("game", GameSettings.name, "What it was trained on.")
+_IMAGE_SIZE = flags.DEFINE_list(
+    "image_size", None, "Height and width of observations, if they are not usual ones."
+)
+_ACTIVATION = flags.DEFINE_enum(
+    "activation",
+    None,
+    ("relu", "tanh"),
+    "Of dense layers right before the heads, if the file does not tell it.",
+)
+_GAME = flags.DEFINE_string("game", None, "The game it was trained on; required.")
 _DISTRIBUTION_MODE = flags.DEFINE_string(
     "distribution_mode", GameSettings.distribution_mode, "The game's levels."
 )
 _PAINT_VEL_INFO = flags.DEFINE_boolean(
     "paint_vel_info", False, "Whether it saw the velocity painted."
 )
-_GAMMA = flags.DEFINE_float("gamma", DEFAULT_ARGS["gamma"], "Discount per step.")
-_LAMBDA = flags.DEFINE_float(
-    "lambda", DEFAULT_ARGS["lambda"], "Of advantage estimation."
-)
+_GAMMA = flags.DEFINE_float("gamma", None, "Discount per step, if not told.")
+_LAMBDA = flags.DEFINE_float("lambda", None, "Of advantage estimation, if not told.")
 _REWARD_SCALE = flags.DEFINE_float(
-    "reward_scale",
-    DEFAULT_ARGS["reward_scale"],
-    "Factor of rewards that its value function was trained on.",
+    "reward_scale", None, "Factor of rewards that its value function was trained on."
 )
 
 
 def main() -> None:
     """Reads, converts and writes."""
+    if _GAME.value is None:
+        raise InputError(
+            "the file does not tell which game the agent was trained on: give "
+            f"--game={'|'.join(known_games())}"
+        )
     weights = pathlib.Path(_WEIGHTS.value)
+    args = {
+        "env_name": check_name(_GAME.value),
+        "distribution_mode": _DISTRIBUTION_MODE.value,
+        "paint_vel_info": _PAINT_VEL_INFO.value,
+        "gamma": _GAMMA.value,
+        "lambda": _LAMBDA.value,
+        "reward_scale": _REWARD_SCALE.value,
+    }
     checkpoint = import_torch(
         weights,
         state_dict=_STATE_DICT.value,
         policy=_POLICY.value,
         value=_VALUE.value,
         ignored=_IGNORE.value,
-        args={
-            "env_name": _GAME.value,
-            "distribution_mode": _DISTRIBUTION_MODE.value,
-            "paint_vel_info": _PAINT_VEL_INFO.value,
-            "gamma": _GAMMA.value,
-            "lambda": _LAMBDA.value,
-            "reward_scale": _REWARD_SCALE.value,
-        },
+        image_size=_size(_IMAGE_SIZE.value),
+        activation=_ACTIVATION.value,
+        args={name: value for name, value in args.items() if value is not None},
     )
     output = _OUTPUT.value or str(weights.with_suffix(".jd"))
     save_checkpoint(checkpoint, output)
     print(checkpoint)
+    print(f"game {checkpoint.args['env_name']}, {_DISTRIBUTION_MODE.value}")
+    for sentence in checkpoint.extra.get("assumed", ()):
+        print(f"assumed: {sentence}")
     print(output)
+
+
+def _size(words: list[str] | None) -> tuple[int, int] | None:
+    if words is None:
+        return None
+    if len(words) != 2 or not all(word.strip().isdigit() for word in words):
+        raise InputError("--image_size takes height and width, as in 84,84")
+    height, width = map(int, words)
+    return height, width
 
 
 if __name__ == "__main__":

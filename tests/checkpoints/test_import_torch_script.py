@@ -37,18 +37,23 @@ def test_an_agent_becomes_a_checkpoint(tmp_path):
     assert wanted.items() <= found.args.items()
     # PyTorch is neither needed nor loaded.
     assert "torch" not in done.stderr
+    assert "game maze, easy\nassumed: observations of 64 by 64 pixels" in done.stdout
 
 
 def test_what_is_wrong_is_one_line(tmp_path):
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     small = f"--weights={TORCH_FILES / 'state_dict.pt'}"
+    game = "--game=coinrun"
     cases = {
         (): "weights",
-        (f"--weights={tmp_path / 'none.pt'}",): "cannot read",
-        (f"--weights={tmp_path / 'empty.zip'}",): "no weights that can be read",
-        (small, f"--output={tmp_path / 'it.jd'}"): "error: .*3 convolutions",
-        (small, "--state_dict=agent"): "no state dictionary 'agent'",
+        (f"--weights={tmp_path / 'none.pt'}", game): "cannot read",
+        (f"--weights={tmp_path / 'empty.zip'}", game): "no weights that can be read",
+        (small, game, f"--output={tmp_path / 'it.jd'}"): "error: .*3 convolutions",
+        (small, game, "--state_dict=agent"): "no state dictionary 'agent'",
+        (small,): "which game the agent was trained on: give --game=",
+        (small, "--game=coinrum"): "unknown game 'coinrum': did you mean coinrun",
+        (small, game, "--image_size=84"): "--image_size takes height and width",
     }
     for said, expected in zip(
         errors_of("import_torch", list(cases)), cases.values(), strict=True
