@@ -85,18 +85,19 @@ def check_plain(value: Any) -> None:
 
 
 def plain_parts(value: Any, name: str = "value") -> tuple[Any, dict[str, str]]:
-    """A copy of a value without what a `.jd` file may not hold.
+    """A value without what a `.jd` file may not hold.
 
     Dictionaries lose the items that are not plain; lists and tuples with such an item,
     whose places would shift, are left out whole. Takes time proportional to the number
-    of distinct items, however often a container is shared. Arrays are not copied.
+    of distinct items, however often a container is shared. What is plain throughout is
+    not copied.
 
     Args:
         value: anything.
         name: what to call it.
 
     Returns:
-        The copy (None where nothing is left), and why parts are missing, by where they
+        What is left (None for nothing), and why parts are missing, by where they
         were, as in "value['args'][3]": the first ten.
     """
     plain = _Plain()
@@ -130,6 +131,8 @@ class _Plain:
             return self._leave_out(
                 path, f"is of type {kind.__qualname__}, which cannot be stored"
             )
+        if not value:
+            return value, 1, 1
         if id(value) not in self._known:
             self._known[id(value)] = None  # for what contains itself
             if depth >= MAX_DEPTH:
@@ -145,7 +148,7 @@ class _Plain:
         kind = type(value)
         keys = range(len(value)) if kind in _SEQUENCES else value
         kept: list[Any] = []
-        height, n_items, whole = 0, 1 + len(value), True
+        height, n_items, whole, same = 0, 1 + len(value), True, True
         for key, child in zip(keys, value, strict=True):
             if kind not in _SEQUENCES and not is_plain_key(key):
                 what = key if isinstance(key, Placeholder) else type(key).__qualname__
@@ -163,6 +166,7 @@ class _Plain:
             if found is None:
                 whole = False
                 continue
+            same = same and found[0] is child
             kept.append((key, found[0]) if kind in _MAPPINGS else found[0])
             height = max(height, found[1])
             n_items += found[2] - 1
@@ -174,7 +178,7 @@ class _Plain:
             return self._leave_out(path, f"has more than {MAX_ITEMS} items")
         if not whole and kind not in _MAPPINGS:
             return None
-        return kind(kept), height + 1, n_items
+        return (value if whole and same else kind(kept)), height + 1, n_items
 
     def _leave_out(self, path: _Path, reason: str) -> _Measured | None:
         if len(self.reasons) >= _MAX_REASONS:
