@@ -176,7 +176,11 @@ def make_bundle(n_features_4a: int = 8, seed: int = 0) -> SyntheticBundle:
         "title": "Synthetic interface",
         "package_version": "0",
         "created_with": {"seed": seed},
-        "environment": {"name": "coinrun", "distribution_mode": "hard", "paint_vel_info": True},
+        "environment": {
+            "name": "coinrun",
+            "distribution_mode": "hard",
+            "paint_vel_info": True,
+        },
         "observation_shape": [SIDE, SIDE, 3],
         "action_combos": COMBOS,
         "action_names": NAMES,

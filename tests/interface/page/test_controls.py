@@ -12,6 +12,7 @@ from tests.interface.page.driver import index, number
 from tests.interface.page_fixture import (
     COMBOS,
     HOSTILE_NAME,
+    IDLE,
     LENGTHS,
     NAMES,
     STATED_ERROR,
@@ -173,15 +174,16 @@ def test_timeline_facts(viewer, bundle):
         assert value == pytest.approx(bundle.values["model"][s], rel=5e-3)
         shares = (
             viewer.get("policy")
-            .locator("span")
+            .locator("[data-action]")
             .evaluate_all("spans => spans.map(s => s.getBoundingClientRect().width)")
         )
         logits = np.exp(bundle.logits[s].astype(float))
         expected = logits / logits.sum()
+        apart = [i for i in range(len(NAMES)) if i not in IDLE]
+        expected = [*expected[apart], expected[IDLE].sum()]
         np.testing.assert_allclose(np.divide(shares, sum(shares)), expected, atol=2e-3)
-        assert viewer.get("policy").locator(".chosen").get_attribute(
-            "data-action"
-        ) == str(action)
+        chosen = viewer.get("policy").locator(".chosen").get_attribute("data-action")
+        assert str(action) in chosen.split("+")
     viewer.go("#trajectory=1&frame=87&layer=2b")
     assert "succeeds" in viewer.get("episode").inner_text()
     assert "level 0" in viewer.get("episode").inner_text()
@@ -234,22 +236,53 @@ def test_finds_the_most_attribution(viewer, bundle, what, sign):
     assert results.count() == 12
 
 
-def test_finds_value_jumps_and_failures(viewer, bundle):
+@pytest.mark.parametrize(("what", "sign"), [("falls", -1), ("rises", 1)])
+def test_finds_falls_rises_and_failures(viewer, bundle, what, sign):
     viewer.open_find()
-    viewer.get("find-what").select_option("jumps")
+    viewer.get("find-what").select_option(what)
     values = bundle.values["model"]
-    changes = np.abs(np.diff(values, prepend=np.nan))
+    changes = sign * np.diff(values, prepend=np.nan)
     starts = [index(0, 0), index(0, 87), index(0, 171), index(1, 0), index(2, 0)]
     changes[starts] = np.nan
     results = viewer.get("find-results").get_by_role("button")
     viewer.page.get_by_text(_place(int(np.nanargmax(changes)))).first.wait_for()
     results.first.click()
     assert viewer.inspect()["s"] == np.nanargmax(changes)
+    assert "→" in results.first.inner_text()
     viewer.get("find-what").select_option("failures")
     viewer.page.get_by_text("value 0", exact=False).first.wait_for()
     results.first.click()
     view = viewer.inspect()
     assert (view["trajectory"], view["frame"]) == (0, 170)
+
+
+def test_find_follows_the_isolated_feature_and_isolates_what_it_leads_to(viewer):
+    viewer.page.keyboard.press("2")
+    viewer.open_find()
+    assert viewer.get("find-feature").input_value() == "1"
+    viewer.page.keyboard.press("0")
+    viewer.page.keyboard.press("3")
+    viewer.wait_for("view.find.feature === 2")
+    viewer.page.keyboard.press("0")
+    viewer.get("find-results").get_by_role("button").first.click()
+    assert viewer.inspect()["isolated"] == 2
+
+
+def test_find_filters_by_action_and_outcome(viewer, bundle):
+    viewer.open_find()
+    action = int(bundle.actions[100])
+    viewer.get("find-action").select_option(str(action))
+    viewer.get("find-outcome").select_option("failed")
+    results = viewer.get("find-results").get_by_role("button")
+    results.first.click()
+    view = viewer.inspect()
+    assert bundle.actions[view["s"]] == action
+    assert view["trajectory"] == 0 and 87 <= view["frame"] < 171
+    totals = bundle.layers["model", "2b"].totals[87:171, 0]
+    totals = np.where(bundle.actions[87:171] == action, totals, -np.inf)
+    assert view["s"] == 87 + totals.argmax()
+    viewer.page.wait_for_function("location.hash.includes('outcome=failed')")
+    assert f"find=positive:1&action={action + 1}" in viewer.page.url
 
 
 def _place(s: int) -> str:
@@ -310,27 +343,31 @@ def test_numbers_at_the_mouse(viewer, bundle):
         "y": (row + 0.5) * box["height"] / 32,
     }
     viewer.get("picture-positive").hover(position=at)
-    assert viewer.get("point-place").inner_text() == f"{row}, {column}"
-    for feature in range(5):
-        shown = number(viewer.get(f"point-{feature}").inner_text())
-        assert shown == pytest.approx(maps[feature, row, column], rel=6e-3, abs=1e-9)
-        total = number(viewer.get(f"total-{feature}").inner_text())
-        assert total == pytest.approx(layer.totals[123, feature], rel=6e-3)
+    place = viewer.get("point-place").inner_text()
+    assert place.startswith(f"{row + 1}, {column + 1}")
+    at_point = maps[:, row, column]
+    shown = numbers_of(viewer, "point", 5, place)
+    np.testing.assert_allclose(shown, at_point, atol=6e-3 * np.abs(at_point).max())
+    totals = layer.totals[123]
+    shown = numbers_of(viewer, "total", 5, viewer.get("unit").inner_text())
+    np.testing.assert_allclose(shown, totals, atol=6e-3 * np.abs(totals).max())
     viewer.get("frame-number").hover()
     assert viewer.get("point-place").inner_text() == ""
     viewer.get("picture-observation").click(position=at)  # pins it
     viewer.get("forward").click()
     viewer.settle()
-    now = layer.maps[0, 124, row, column]
-    shown = number(viewer.get("point-0").inner_text())
-    assert shown == pytest.approx(now, rel=6e-3, abs=1e-9)
+    now = layer.maps[:, 124, row, column]
+    shown = numbers_of(viewer, "point", 5, viewer.get("point-place").inner_text())
+    np.testing.assert_allclose(shown, now, atol=6e-3 * np.abs(now).max())
+    viewer.page.wait_for_function("location.hash.includes('point=')")
+    assert f"point={row + 1},{column + 1}" in viewer.page.url
 
 
 def test_the_crosshair_moves_by_keyboard(viewer):
     viewer.get("picture-negative").focus()
     viewer.page.keyboard.press("Shift+ArrowRight")
     viewer.page.keyboard.press("Shift+ArrowUp")
-    assert viewer.get("point-place").inner_text() == "15, 17"
+    assert viewer.get("point-place").inner_text().startswith("16, 18")
     assert viewer.frame() == 0
     viewer.page.keyboard.press("Escape")
     assert viewer.inspect()["probe"] is None
@@ -339,8 +376,16 @@ def test_the_crosshair_moves_by_keyboard(viewer):
 def test_completeness_of_the_frame(viewer, bundle):
     viewer.go("#trajectory=2&frame=8&layer=2b")
     totals = bundle.layers["model", "2b"].totals[index(1, 7)]
-    numbers = viewer.get("completeness").locator("strong").all_inner_texts()
-    shown, change, gap, error = numbers
+    line = viewer.get("completeness")
+    output, baseline, by = map(number, line.locator("strong").all_inner_texts())
+    value = bundle.values["model"][index(1, 7)]
+    assert output == pytest.approx(value, rel=6e-3)
+    change = by if "+" in line.inner_text() else -by
+    assert output - baseline == pytest.approx(change, abs=0.011)  # of rounding
+    viewer.get("completeness-tip").click()
+    numbers = viewer.get("completeness-numbers").locator("strong").all_inner_texts()
+    change, shown, gap = numbers
+    error = viewer.get("stated-error").locator("strong").inner_text()
     assert number(shown) == pytest.approx(totals.sum(), rel=6e-3)
     assert number(shown) - number(change) == pytest.approx(number(gap), abs=2e-3)
     assert error == f"{100 * STATED_ERROR:.1f} %"
@@ -350,7 +395,8 @@ def test_completeness_of_the_frame(viewer, bundle):
 def test_an_error_that_was_not_measured_is_not_stated(viewer):
     viewer.get("layer-4a").check(force=True)
     viewer.settle()
-    assert viewer.get("completeness").locator("strong").count() == 3
+    viewer.get("completeness-tip").click()
+    assert viewer.get("completeness-numbers").locator("strong").count() == 3
     assert viewer.get("stated-error").count() == 0
 
 
@@ -380,7 +426,7 @@ def test_the_legend_isolates_by_focus_too(viewer):
 def test_the_feature_dialog(viewer, bundle):
     viewer.get("open-2").click()
     viewer.get("map").wait_for()
-    viewer.wait_for_text("patch-count", "32\u00d732")
+    viewer.wait_for_text("patch-count", "8\u00d78")
     four = viewer.pixels("map")
     viewer.get("zoom").fill("0")
     one = viewer.pixels("map")
@@ -412,6 +458,8 @@ def test_the_feature_dialog(viewer, bundle):
 
 def test_the_map_shows_each_positions_example(viewer, bundle):
     viewer.get("open-1").click()
+    viewer.wait_for_text("patch-count", "8\u00d78")
+    viewer.get("density").fill("2")
     viewer.wait_for_text("patch-count", "32\u00d732")
     viewer.get("zoom").fill("0")
     part = next(p for p in bundle.parts if p.name == "model/2b")
@@ -443,6 +491,18 @@ def test_the_map_shows_each_positions_example(viewer, bundle):
     assert viewer.get("example").count() == 0
     viewer.get("map").press("ArrowRight")
     assert viewer.get("example").count() == 1
+
+
+def numbers_of(viewer, kind: str, n: int, unit: str) -> np.ndarray:
+    """Numbers that share a unit, such as "sum", or one with a power of ten."""
+    texts = [viewer.get(f"{kind}-{i}").inner_text() for i in range(n)]
+    power = 0
+    if "10" in unit:
+        digits = unit.split("10")[1].translate(
+            str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+        )
+        power = int(digits)
+    return np.array([number(text) for text in texts]) * 10.0**power
 
 
 def test_the_address_follows_and_leads(viewer, open_page, site):

@@ -12,6 +12,7 @@ from tests.interface.page.driver import (
     attribution_picture,
     grey,
     index,
+    texture_opacity,
 )
 from tests.interface.page_fixture import FULL_SIDE, LENGTHS, SIDE, Layer
 
@@ -53,7 +54,7 @@ def test_observations_lie_beneath_in_colour_and_grey(viewer, bundle):
 
 
 def test_the_screen_shows_attribution_over_the_grey_observation(viewer, bundle):
-    viewer.go("#trajectory=1&frame=62&layer=2b")
+    viewer.go("#trajectory=1&frame=62&layer=2b&residual=0")
     picture = viewer.get("picture-positive")
     shot = np.asarray(Image.open(io.BytesIO(picture.screenshot())).convert("RGB"))
     size = len(shot)
@@ -69,6 +70,7 @@ def test_the_screen_shows_attribution_over_the_grey_observation(viewer, bundle):
 
 
 def test_without_overlay_attribution_stands_on_black(viewer, bundle):
+    viewer.get("residual").uncheck()
     viewer.get("overlay").uncheck()
     viewer.settle()
     assert viewer.get("positive-grey").count() == 0
@@ -82,21 +84,47 @@ def test_without_overlay_attribution_stands_on_black(viewer, bundle):
     assert viewer.get("positive-grey").count() == 1
 
 
-def test_combined_shows_both_signs_in_one_picture(viewer, bundle):
+def test_combined_shows_both_signs_in_one_picture_and_tells_them_apart(viewer, bundle):
     viewer.go("#trajectory=1&frame=200&layer=2b")
     viewer.get("combine").check()
     layer = bundle.layers["model", "2b"]
     assert_same_picture(viewer.drawn("both"), attribution_picture(layer, 199, "both"))
     assert viewer.get("positive").count() == 0
+    stripes = viewer.drawn("both-stripes")[..., 3] / 255
+    expected = texture_opacity(layer, 199, "negative", slice(0, -1))
+    np.testing.assert_allclose(stripes, expected, atol=1.5 / 255)
+    assert expected.max() > 0.3
+    assert "striped: negative" in viewer.get("key").inner_text()
 
 
-def test_the_residual_is_shown_when_asked_for(viewer, bundle):
+@pytest.mark.parametrize("sign", ["positive", "negative"])
+def test_the_residual_is_hatched_so_that_it_shows_on_any_grey(viewer, bundle, sign):
     layer = bundle.layers["model", "2b"]
-    without = viewer.drawn("positive")
-    viewer.get("residual").check()
-    expected = attribution_picture(layer, 0, "positive", residual=True)
+    hatch = viewer.drawn(f"{sign}-hatch")[..., 3] / 255
+    expected = texture_opacity(layer, 0, sign, slice(-1, None))
+    np.testing.assert_allclose(hatch, expected, atol=1.5 / 255)
+    assert expected.max() > 0.1
+    # Black and white lines, as opaque as the residual is strong.
+    shown = viewer.pixels(f"{sign}-textures")
+    opaque = shown[shown[..., 3] > 0.5 * 255 * expected.max()]
+    assert opaque[:, :3].max() > 200 and opaque[:, :3].min() < 50
+    assert "residual" in viewer.get("key").inner_text()
+    viewer.get("residual").uncheck()
+    viewer.settle()
+    assert viewer.pixels(f"{sign}-textures")[..., 3].max() == 0
+    assert viewer.get("key").inner_text() == ""
+
+
+def test_strongest_only_hides_what_is_weak(viewer, bundle):
+    viewer.go("#trajectory=1&frame=124&layer=2b&smoothing=0")
+    layer = bundle.layers["model", "2b"]
+    viewer.get("strongest").fill("50")
+    viewer.wait_for("view.strongest === 50")
+    maps = layer.maps[:, 123].copy()
+    maps[np.abs(maps) < 0.5 * np.abs(maps).max()] = 0
+    kept = Layer(layer.scale, maps[:, None], layer.totals)
+    expected = attribution_picture(kept, 0, "positive", radius=0)
     assert_same_picture(viewer.drawn("positive"), expected)
-    assert not np.array_equal(without, viewer.drawn("positive"))
 
 
 def test_isolating_a_feature_leaves_it_alone(viewer, bundle):
@@ -104,7 +132,7 @@ def test_isolating_a_feature_leaves_it_alone(viewer, bundle):
     layer = bundle.layers["model", "4a"]
     s = index(1, 29)
     everything = viewer.drawn("positive")
-    for feature in (0, 5, 8):  # the last is the residual
+    for feature in (0, 5):
         viewer.get(f"feature-{feature + 1}").hover()
         viewer.wait_for(f"view.isolated === {feature}")
         for sign in ("positive", "negative"):
@@ -117,6 +145,12 @@ def test_isolating_a_feature_leaves_it_alone(viewer, bundle):
             np.testing.assert_allclose(
                 shown[bright, :3] / 255, expected[bright, :3], atol=2 / 255
             )
+    viewer.get("feature-9").hover()  # the residual
+    viewer.wait_for("view.isolated === 8")
+    assert viewer.drawn("positive")[..., 3].max() == 0
+    expected = texture_opacity(layer, s, "positive", slice(-1, None))
+    hatch = viewer.drawn("positive-hatch")[..., 3] / 255
+    np.testing.assert_allclose(hatch, expected, atol=1.5 / 255)
     viewer.get("frame-number").hover()
     viewer.wait_for("view.isolated === null")
     np.testing.assert_array_equal(viewer.drawn("positive"), everything)
@@ -138,10 +172,10 @@ def test_smoothing_radius_and_brightness(viewer, bundle):
     assert_same_picture(viewer.drawn("negative"), expected)
 
 
-def test_the_safe_palette_changes_colours_not_opacity(viewer):
+def test_the_articles_hues_change_colours_not_opacity(viewer):
     before = viewer.drawn("positive")
     viewer.get("settings-button").click()
-    viewer.page.get_by_text("Colour-blind safe").click()
+    viewer.page.get_by_text("Even hues").click()
     after = viewer.drawn("positive")
     assert not np.array_equal(before[..., :3], after[..., :3])
     strongest = np.unravel_index(before[..., 3].argmax(), before.shape[:2])

@@ -1,17 +1,16 @@
 /** Sizes that depend on the window. */
 
 const STEP = 32; // px; pictures of 64 cells stay even at every second step
-const SMALLEST = 96;
+const SMALLEST = 128;
 const LARGEST = 640;
-const ABOVE = 390; // px of the page above the pictures
-const TALL = 960; // px of a window in which the graphs are larger
-const TALLER = 48;
-const BELOW = 150; // of each row beneath its pictures
+const ABOVE = 62; // px of the window above the timeline and around the controls
+const AROUND = 196; // of each row, above and beneath its pictures
 
 /** The width of the pictures: as large as all rows fit the window, within reason. */
 export function pictureSize(
   width: number,
-  windowHeight: number,
+  /** Of the window, less the timeline and the controls. */
+  height: number,
   nPictures: number,
   nRows: number,
   gap: number,
@@ -19,8 +18,8 @@ export function pictureSize(
   aspect = 1,
 ): number {
   const byWidth = (width - gap * (nPictures - 1)) / nPictures;
-  const above = ABOVE + (windowHeight >= TALL ? TALLER : 0);
-  const byHeight = Math.max((windowHeight - above) / nRows - BELOW, nRows > 1 ? 192 : 224);
+  const byHeight = Math.max((height - ABOVE) / nRows - AROUND, nRows > 1 ? 192 : 224);
   const size = Math.floor(Math.min(byWidth, byHeight / aspect, LARGEST) / STEP) * STEP;
-  return Math.max(size, Math.min(SMALLEST, Math.floor(byWidth)));
+  // Too narrow for all side by side: two, and the others beneath.
+  return size >= SMALLEST ? size : Math.floor((width - gap) / 2);
 }
