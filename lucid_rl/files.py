@@ -1,9 +1,12 @@
 """Writing files: a reader sees the old one or the new one, never a part."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -11,40 +14,49 @@ from lucid_rl.errors import SaveError
 
 PathLike = str | os.PathLike
 
+_SUFFIX = ".lucid_rl.partial"
+# A file that is this old and not locked was left behind, even if nothing is in it.
+_OLD_SECONDS = 2.0
+_swept: set[pathlib.Path] = set()
+
 
 @contextlib.contextmanager
 def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Opens a temporary file that replaces `path` when the block succeeds.
 
+    The first call in a folder removes temporary files that killed processes left there.
+
     Args:
-        path: file to write; missing parent folders are made.
+        path: file to write; missing parent folders are made. A link stays one.
         mode: "wb" or "w" (UTF-8).
 
     Yields:
         The open temporary file, in the same folder as `path`.
 
     Raises:
-        SaveError: the folder or file cannot be written, or the disk is full;
-            an earlier file at `path` is left as it was.
+        SaveError: the folder or file cannot be written, the disk is full, or `path` is
+            no regular file; an earlier file at `path` is left as it was.
     """
-    target = pathlib.Path(path)
+    target = _regular(path)
     temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
         handle, temporary = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".partial"
+            dir=target.parent, prefix=f".{target.name[:50]}.", suffix=_SUFFIX
         )
-        # mkstemp makes private files; results get the usual permissions.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
         encoding = None if "b" in mode else "utf-8"
         with os.fdopen(handle, mode, encoding=encoding) as stream:
+            _lock(stream)
+            # mkstemp makes private files; results get the usual permissions.
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, target)
-        temporary = None
+            os.replace(temporary, target)
+            temporary = None
     except OSError as error:
         raise SaveError(
             f"cannot write {target}: {error.strerror or error}. Check that the "
@@ -56,13 +68,22 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
                 os.unlink(temporary)
 
 
+def check_output(path: PathLike) -> None:
+    """Finds out whether a file can be written, before any work.
+
+    Raises:
+        SaveError: it cannot, or something other than a regular file is there.
+    """
+    check_writable(_regular(path).parent)
+
+
 def check_writable(folder: PathLike) -> None:
     """Makes the folder and writes a file in it, to find out before any work.
 
     Raises:
-        SaveError: it cannot be made or written.
+        SaveError: it cannot be made or written, or is no folder.
     """
-    folder = pathlib.Path(folder)
+    folder = _without_nul(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder) as file:
@@ -70,7 +91,59 @@ def check_writable(folder: PathLike) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
+        reason = error.strerror or str(error)
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason = "a file is where a folder is meant"
         raise SaveError(
-            f"cannot write to {folder}: {error.strerror or error}. Choose an output "
-            "folder that is writable and has room."
+            f"cannot write to {folder}: {reason}. Choose an output folder that is "
+            "writable and has room."
         ) from error
+
+
+def _regular(path: PathLike) -> pathlib.Path:
+    """The file that a path means; refuses folders, devices, pipes and sockets."""
+    target = _without_nul(path)
+    try:
+        if target.is_symlink():
+            target = pathlib.Path(os.path.realpath(target))
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        raise SaveError(f"cannot write {path}: {error.strerror or error}.") from error
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise SaveError(f"cannot write {path}: it is {found}. Give the name of a file.")
+    return target
+
+
+def _without_nul(path: PathLike) -> pathlib.Path:
+    if "\0" in os.fspath(path):
+        raise SaveError(f"cannot write {os.fspath(path)!r}: a name cannot hold NUL.")
+    return pathlib.Path(path)
+
+
+def _lock(stream: IO[Any]) -> None:
+    """Marks a temporary file as in use until it is closed."""
+    # Some network file systems have no locks.
+    with contextlib.suppress(OSError):
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _opener(path: str, flags: int) -> int:
+    # A pipe would never open, and a link may lead anywhere.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
+def _sweep(folder: pathlib.Path) -> None:
+    """Removes temporary files in a folder whose processes have ended."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    for path in folder.glob(f".*{_SUFFIX}"):
+        with contextlib.suppress(OSError), open(path, "rb", opener=_opener) as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(stream.fileno())
+            # A new one may be about to be locked.
+            if found.st_size or time.time() - found.st_mtime > _OLD_SECONDS:
+                os.unlink(path)
