@@ -4,9 +4,11 @@ The engine's own ways are put right here, so that everything else can treat it a
 treats Procgen:
 
 - It tells of an episode's end one step late, with the next episode's first
-  observation. The reward is held back until then, so that reward, end and next
-  observation come together. The step in between shows the end, and its action does
-  nothing.
+  observation. An end that pays, or that the clock brings, is known at once: the
+  environment makes the late step at once, so that reward, end and next observation
+  come together, as in the article's recordings. Only of a death the step in between
+  is shown; its action does nothing that counts. `keep_last_frame` shows that step
+  after every end, and holds the reward back until it is over.
 - It shows nothing before the first step: the first picture of a new game, or of a
   level that was asked for, is that of its second moment.
 - It does not tell which level it plays; `LevelSeeds` knows.
@@ -61,6 +63,8 @@ _PROCGENS = (
     "use_generated_assets",
     "debug_mode",
 )
+# The action of an episode that brings its end by the clock.
+_LAST_ACTION = 1001
 # A set that starts elsewhere than at 0 is given to the engine as a table.
 _LARGEST_TABLE = 2**24
 
@@ -101,6 +105,7 @@ class OriginalCoinRun:
         self._starting: int | None = None
         self._only_level: int | None = None
         self._held_back = np.zeros(self.n_envs, np.float32)
+        self._n_actions_taken = np.zeros(self.n_envs, np.int64)
         self._last_complete = np.zeros(self.n_envs, bool)
         self._rewards = np.zeros(self.n_envs, np.float32)
         self._firsts = np.ones(self.n_envs, bool)
@@ -117,7 +122,7 @@ class OriginalCoinRun:
         if self._stepping:
             engine.wait()
             self._stepping = False
-            self._take_over(engine.rewards, engine.dones)
+            self._take_over(engine)
         return self._step
 
     def act(self, actions: np.ndarray) -> None:
@@ -200,22 +205,41 @@ class OriginalCoinRun:
     def __exit__(self, *exception: Any) -> None:
         self.close()
 
-    def _take_over(self, rewards: np.ndarray, dones: np.ndarray) -> None:
+    def _take_over(self, engine: OriginalEngine) -> None:
         """Aligns the step that the engine has just made."""
-        # The engine's reward of a last step belongs to the episode that it ends.
-        self._rewards[:] = self._held_back + np.where(dones, rewards, 0.0)
-        self._held_back[:] = np.where(dones, 0.0, rewards)
+        rewards, dones = engine.rewards.copy(), engine.dones.copy()
+        self._draw_levels(dones)
+        self._n_actions_taken = np.where(dones, 0, self._n_actions_taken + 1)
+        if self.settings.keep_last_frame:
+            # The engine's reward of a last step belongs to the episode that it ends.
+            self._rewards[:] = self._held_back + np.where(dones, rewards, 0.0)
+            self._held_back[:] = np.where(dones, 0.0, rewards)
+        else:
+            # The dead take no coins.
+            self._rewards[:] = np.where(dones, 0.0, rewards)
+            over = (rewards > 0) | (self._n_actions_taken == _LAST_ACTION)
+            ended = np.flatnonzero(over & ~dones)
+            engine.step_async(np.full(self.n_envs, NOOP), ended)
+            engine.wait(ended)
+            self._draw_levels(ended)
+            self._n_actions_taken[ended] = 0
+            dones[ended] = True
         self._firsts[:] = dones
         # The coin is the only reward.
         self._last_complete[dones] = self._rewards[dones] > 0
+
+    def _draw_levels(self, environments: np.ndarray) -> None:
+        """Follows the engine's stream of levels for environments that were reset."""
         if self._only_level is None:
-            self._level_seeds[dones] = self._levels.draw(int(dones.sum()))
+            drawn = self._levels.draw(len(self._level_seeds[environments]))
+            self._level_seeds[environments] = drawn
 
     def _start_level(self, level_seed: int) -> None:
         self._open_engine().start(level_seed)
         self._starting, self._only_level = None, level_seed
         self._level_seeds[:] = level_seed
         self._rewards[:] = self._held_back[:] = 0.0
+        self._n_actions_taken[:] = 0
         self._firsts[:] = True
 
     def _open_engine(self) -> OriginalEngine:

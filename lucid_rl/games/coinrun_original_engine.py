@@ -7,6 +7,7 @@ any mistake. So there is one `OriginalEngine` in a process and never a second.
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,10 @@ _started = False
 
 
 class OriginalEngine:
-    """The engine of this process with one vector of environments.
+    """The engine of this process, with one vector for each environment.
+
+    A vector's environments step together; vectors of one environment can be stepped
+    one by one.
 
     Args:
         files: the library and the pictures.
@@ -71,7 +75,8 @@ class OriginalEngine:
         frames: u8 [n, 512, 512, 3], or of no environments if not asked for.
         rewards: f32 [n], of the last step alone.
         dones: bool [n]. The observation is then already the next episode's first;
-            what ended the last one happened a step before.
+            what ended the last one happened a step before, after which the agent
+            moved once more, and what it took then was paid.
 
     Raises:
         GameError: the library cannot be loaded or is another one, or this process
@@ -102,7 +107,7 @@ class OriginalEngine:
         self.dones = np.zeros(n, bool)
         self._actions = np.zeros(n, np.int32)
         self._settings, self._level_set = settings, level_set
-        self._handle: int | None = None
+        self._handles: list[int] = []
         self._seed()
         self._library.initialize_set_monitor_dir(b"", _NO_MONITOR)
         self._read_pictures(files)
@@ -111,45 +116,55 @@ class OriginalEngine:
     def start(self, level_seed: int | None = None) -> None:
         """Puts every environment at the beginning of a level, and paints it.
 
-        The engine paints nothing before the first step. So a first vector of
-        environments makes a step of doing nothing, for its pictures, and a second one
-        on the same levels is there to be played.
+        The engine paints nothing before the first step. So first environments make a
+        step of doing nothing, for their pictures, and second ones on the same levels
+        are there to be played.
 
         Args:
             level_seed: the only level from now on; None for the stream of levels, from
                 its start.
         """
         if level_seed is not None:
-            self._close_vector()
+            self._close_vectors()
             self._set_levels(np.array([level_seed]))
-        self._create_vector()
+        self._create_vectors()
         self.step_async(np.full(len(self._actions), NOOP))
         self.wait()
-        self._close_vector()
+        self._close_vectors()
         if level_seed is None:
             self._seed()
-        self._create_vector()
+        self._create_vectors()
         self.rewards[:] = 0.0
         self.dones[:] = False
 
-    def step_async(self, actions: np.ndarray) -> None:
-        """Starts a step with `actions`, each in [0, 7); `wait` must follow."""
-        self._actions[:] = actions
-        self._library.vec_step_async_discrete(self._handle, self._actions.ctypes.data)
+    def step_async(
+        self, actions: np.ndarray, environments: np.ndarray | None = None
+    ) -> None:
+        """Starts a step; `wait` for the same environments must follow.
 
-    def wait(self) -> None:
-        """Waits for the step and fills the arrays."""
-        self._library.vec_wait(
-            self._handle,
-            self.observations.ctypes.data,
-            self.frames.ctypes.data,
-            self.rewards.ctypes.data,
-            self.dones.ctypes.data,
-        )
+        Args:
+            actions: int [n], each in [0, 7).
+            environments: int, those to step; None for all.
+        """
+        self._actions[:] = actions
+        for i in self._chosen(environments):
+            action = self._actions[i : i + 1].ctypes.data
+            self._library.vec_step_async_discrete(self._handles[i], action)
+
+    def wait(self, environments: np.ndarray | None = None) -> None:
+        """Waits for the step and fills the arrays' rows of `environments`."""
+        for i in self._chosen(environments):
+            self._library.vec_wait(
+                self._handles[i],
+                self.observations[i].ctypes.data,
+                self.frames[i : i + 1].ctypes.data,
+                self.rewards[i : i + 1].ctypes.data,
+                self.dones[i : i + 1].ctypes.data,
+            )
 
     def close(self) -> None:
         """Shuts the engine down; no step may be under way. It cannot be restarted."""
-        self._close_vector()
+        self._close_vectors()
         # Without it the process is aborted when it ends.
         self._library.coinrun_shutdown()
 
@@ -185,15 +200,17 @@ class OriginalEngine:
             os.environ["COINRUN_RESOURCES_PATH"] = os.fspath(assets)
             self._library.init(_N_THREADS)
 
-    def _create_vector(self) -> None:
-        hires = self._settings.full_resolution
-        self._handle = self._library.vec_create(
-            _STANDARD_GAME, len(self._actions), 0, hires, _ZOOM
-        )
+    def _chosen(self, environments: np.ndarray | None) -> Iterable[int]:
+        return range(len(self._actions)) if environments is None else environments
 
-    def _close_vector(self) -> None:
-        self._library.vec_close(self._handle)
-        self._handle = None
+    def _create_vectors(self) -> None:
+        create, hires = self._library.vec_create, self._settings.full_resolution
+        for _ in self._actions:
+            self._handles.append(create(_STANDARD_GAME, 1, 0, hires, _ZOOM))
+
+    def _close_vectors(self) -> None:
+        while self._handles:
+            self._library.vec_close(self._handles.pop())
 
     def _set_levels(self, level_set: np.ndarray) -> None:
         # The engine reads the seeds for as long as it runs.

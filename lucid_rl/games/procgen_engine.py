@@ -45,8 +45,8 @@ def check_settings(settings: GameSettings) -> None:
         raise SettingsError(
             f"Procgen has no game {settings.name!r}: there are {', '.join(NAMES)}"
         )
-    for option in ("level_set_seed", "n_actions"):
-        if getattr(settings, option) is not None:
+    for option in ("level_set_seed", "n_actions", "keep_last_frame"):
+        if getattr(settings, option) not in (None, False):
             raise SettingsError(
                 f"{option}={getattr(settings, option)} is an option of "
                 f"coinrun_original, but the game is {settings.name}"

@@ -58,6 +58,8 @@ class GameSettings:
             the levels too, and states can be neither saved nor set.
         debug_mode: bits of the engine's own; CoinRun: 2 no pits, 4 no crates,
             8 flat.
+        keep_last_frame: show the step between an episode's end and the next one's
+            beginning (coinrun_original only).
         frame_stack: frames in an observation, the newest last in the channels.
     """
 
@@ -80,6 +82,7 @@ class GameSettings:
     restrict_themes: bool = False
     use_generated_assets: bool = False
     debug_mode: int = 0
+    keep_last_frame: bool = False
     frame_stack: int = 1
 
     def __post_init__(self) -> None:

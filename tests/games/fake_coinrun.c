@@ -90,9 +90,21 @@ typedef struct {
 
 static enum { NEW, HAS_ARGS, HAS_MONITOR, RUNNING, SHUT_DOWN } stage;
 static twister levels;
-static agent *agents;
-static int n_agents, handle;
-static bool wants_hires, stepping;
+typedef struct {
+  agent *agents;
+  int n_agents;
+  bool wants_hires, stepping;
+} vector;
+
+#define MOST_VECTORS 1000
+static vector vectors[MOST_VECTORS];
+static int n_created, n_open;
+
+static vector *find(int handle) {
+  require(handle > 0 && handle <= n_created && vectors[handle].agents,
+          "unknown handle");
+  return &vectors[handle];
+}
 
 #ifndef OTHER_LIBRARY
 int get_NUM_ACTIONS(void) { return N_ACTIONS; }
@@ -104,7 +116,7 @@ int get_VIDEORES(void) { return VIDEORES; }
 void initialize_args(int *args) {
   LOG("initialize_args %d %d %d %d %d %d %d\n", args[0], args[1], args[2], args[3],
       args[4], args[5], args[6]);
-  require(stage == NEW || (stage == RUNNING && !handle), "initialize_args out of order");
+  require(stage == NEW || (stage == RUNNING && !n_open), "initialize_args out of order");
   if (stage == NEW) stage = HAS_ARGS;
   USE_HIGH_DIF = args[0] == 1;
   NUM_LEVELS = args[1];
@@ -155,41 +167,41 @@ static void reset(agent *a) {
 int vec_create(int game_type, int nenvs, int lump_n, bool want_hires, float zoom) {
   LOG("vec_create %d %d %d %d %g\n", game_type, nenvs, lump_n, want_hires, zoom);
   require(stage == RUNNING, "vec_create before init");
-  require(handle == 0, "one vector at a time here");
-  static int next_handle = 100;
-  n_agents = nenvs;
-  wants_hires = want_hires;
-  free(agents);
-  agents = calloc((size_t)nenvs, sizeof *agents);
-  for (int n = 0; n < nenvs; n++) reset(&agents[n]);
-  return handle = next_handle++;
+  require(n_created < MOST_VECTORS - 1, "too many vectors");
+  n_open++;
+  vector *v = &vectors[++n_created];
+  v->n_agents = nenvs;
+  v->wants_hires = want_hires;
+  v->agents = calloc((size_t)nenvs, sizeof *v->agents);
+  for (int n = 0; n < nenvs; n++) reset(&v->agents[n]);
+  return n_created;
 }
 
 void vec_step_async_discrete(int which, int32_t *actions) {
-  require(which == handle && handle, "unknown handle");
-  require(!stepping, "a step within a step");
-  stepping = true;
-  LOG("step");
-  for (int n = 0; n < n_agents; n++) {
+  vector *v = find(which);
+  require(!v->stepping, "a step within a step");
+  v->stepping = true;
+  LOG("step %d:", which);
+  for (int n = 0; n < v->n_agents; n++) {
     require(actions[n] >= 0 && actions[n] < N_ACTIONS, "no such action");
-    agents[n].action = actions[n];
+    v->agents[n].action = actions[n];
     LOG(" %d", actions[n]);
   }
   LOG("\n");
 }
 
 static void step(agent *a) {
-  /* The end of the last step shows now; the agent moves once more, in vain. */
+  /* The end of the last step shows now, after the agent has moved once more; what it
+     takes on the way is paid. One jump reaches the coin from the lava. */
   a->done = a->terminated;
   a->time++;
-  if (!a->done) {
-    a->x += (a->action == 1 || a->action == 4) - (a->action == 2 || a->action == 5);
-    if (a->x == 3 + (int)((uint32_t)a->level_seed % 4)) {
-      a->reward = 10;
-      a->terminated = true;
-    }
-    if (a->x == -2 || a->time > TIMEOUT) a->terminated = true;
+  a->x += (a->action == 1 || a->action == 4) - (a->action == 2 || a->action == 5);
+  bool takes = a->x == 3 + (int)((uint32_t)a->level_seed % 4);
+  if ((takes && !a->done) || (a->done && a->x == -2 && a->action == 3)) {
+    a->reward = 10;
+    a->terminated = true;
   }
+  if (a->x == -2 || a->time > TIMEOUT) a->terminated = true;
   if (a->done) reset(a);
 }
 
@@ -204,37 +216,39 @@ static void paint(const agent *a, uint8_t *rgb, int side) {
 }
 
 void vec_wait(int which, uint8_t *rgb, uint8_t *hires, float *rew, bool *done) {
-  require(which == handle && handle, "unknown handle");
-  if (stepping) {
+  vector *v = find(which);
+  if (v->stepping) {
     const char *crash = getenv("FAKE_COINRUN_CRASH");
     static int n_steps;
     if (crash && atoi(crash) == ++n_steps) fail("crashed on demand");
-    for (int n = 0; n < n_agents; n++) step(&agents[n]);
+    for (int n = 0; n < v->n_agents; n++) step(&v->agents[n]);
   }
   /* Without a step there is nothing painted. */
-  for (int n = 0; n < n_agents; n++) {
-    agent *a = &agents[n];
-    if (stepping) paint(a, rgb + n * RES * RES * 3, RES);
-    if (stepping && wants_hires) paint(a, hires + n * VIDEORES * VIDEORES * 3, VIDEORES);
+  for (int n = 0; n < v->n_agents; n++) {
+    agent *a = &v->agents[n];
+    if (v->stepping) paint(a, rgb + n * RES * RES * 3, RES);
+    if (v->stepping && v->wants_hires) paint(a, hires + n * VIDEORES * VIDEORES * 3, VIDEORES);
     rew[n] = a->reward;
     done[n] = a->done;
     a->reward = 0;
     a->done = false;
   }
-  LOG("wait\n");
-  stepping = false;
+  LOG("wait %d\n", which);
+  v->stepping = false;
 }
 
 void vec_close(int which) {
-  LOG("vec_close\n");
-  require(which == handle && handle, "unknown handle");
-  require(!stepping, "closed within a step");
-  handle = 0;
+  LOG("vec_close %d\n", which);
+  vector *v = find(which);
+  require(!v->stepping, "closed within a step");
+  free(v->agents);
+  v->agents = NULL;
+  n_open--;
 }
 
 void coinrun_shutdown(void) {
   LOG("coinrun_shutdown\n");
-  require(stage == RUNNING && !handle, "shut down out of order");
+  require(stage == RUNNING && !n_open, "shut down out of order");
   stage = SHUT_DOWN;
 }
 

@@ -12,7 +12,7 @@ from lucid_rl.games import assets, coinrun_original_files
 SOURCE = pathlib.Path(__file__).with_name("fake_coinrun.c")
 
 
-def compile_engine(folder, *options, name="libcoinrun_cpp.so", source=SOURCE):
+def compile_engine(folder, *options, name="coinrun_cpp.so", source=SOURCE):
     """The library's path; skips the test where nothing compiles C."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:

@@ -13,7 +13,7 @@ from lucid_rl.games.vector_game import GameSettings
 from tests.games.original_engine import compile_engine, make_assets, use_engine
 from tests.games.test_isolated_game import assert_gone
 
-_NOOP, _RIGHT, _LEFT, _A = 0, 1, 2, 7
+_NOOP, _RIGHT, _LEFT, _UP, _A = 0, 1, 2, 3, 7
 _REAL = [
     os.environ.get(coinrun_original_files.LIBRARY_VARIABLE),
     os.environ.get(coinrun_original_files.ASSETS_VARIABLE),
@@ -86,15 +86,11 @@ def test_calls_come_in_the_engines_order_and_it_ends_in_order(log, pictures):
         "init 1",
         f"assets {pictures}",
         # For the first pictures; then again, on the same levels, to be played.
-        "vec_create 1000 2 0 0 5",
-        "step 0 0",
-        "wait",
-        "vec_close",
+        *["vec_create 1000 1 0 0 5"] * 2,
+        *("step 1: 0", "step 2: 0", "wait 1", "wait 2", "vec_close 2", "vec_close 1"),
         "initialize_args 1 0 0 0 1000 -1 5",
-        "vec_create 1000 2 0 0 5",
-        "step 1 2",
-        "wait",
-        "vec_close",
+        *["vec_create 1000 1 0 0 5"] * 2,
+        *("step 3: 1", "step 4: 2", "wait 3", "wait 4", "vec_close 4", "vec_close 3"),
         "coinrun_shutdown",
         "exit",
     ]
@@ -118,17 +114,35 @@ def test_a_new_game_shows_the_beginning_of_an_episode(log):
 def test_reward_end_and_next_observation_come_together(log):
     with make(1, n_levels=1) as game:
         seen = []
-        for _ in range(4):
+        for t in range(3):
             last = step(game, _RIGHT)
             seen.append((float(last.rewards[0]), bool(last.firsts[0])))
-            if len(seen) < 4:
-                assert position(last.observations)[0] == min(len(seen), 3)
-        # Level 0: the coin lies at 3, and one more step shows the end.
-        assert seen == [(0, False), (0, False), (0, False), (10, True)]
+            assert position(last.observations)[0] == (t + 1) % 3
+        # Level 0: the coin lies at 3; no picture shows the agent there.
+        assert seen == [(0, False), (0, False), (10, True)]
         assert game.last_level_complete()[0]
-        assert position(last.observations)[0] == painted_time(last.observations)[0] == 0
+        assert painted_time(last.observations)[0] == 0
         # The next episode starts from nothing.
         assert float(step(game, _RIGHT).rewards[0]) == 0
+
+
+def test_an_end_of_one_environment_does_not_move_the_others(log):
+    with make(3, n_levels=1) as game:
+        for _ in range(4):
+            last = step(game, _RIGHT, _NOOP, _LEFT)
+        assert painted_time(last.observations).tolist() == [1, 4, 1]
+        assert position(last.observations).tolist() == [1, 0, -1]
+
+
+def test_the_last_frame_is_shown_where_it_is_asked_for(log):
+    with make(1, n_levels=1, keep_last_frame=True) as game:
+        seen = []
+        for t in range(4):
+            last = step(game, _RIGHT)
+            seen.append((float(last.rewards[0]), bool(last.firsts[0])))
+            assert position(last.observations)[0] == (t + 1) % 4
+        assert seen == [(0, False), (0, False), (0, False), (10, True)]
+        assert game.last_level_complete()[0]
 
 
 def test_a_failure_has_no_reward_and_is_not_complete(log):
@@ -136,15 +150,29 @@ def test_a_failure_has_no_reward_and_is_not_complete(log):
         rewards, _ = play_episode(game, _RIGHT)
         assert sum(rewards) == 10
         rewards, last = play_episode(game, _LEFT)
+        # Of a death the engine tells one step late.
         assert rewards == [0, 0, 0]
         assert last.firsts[0] and not game.last_level_complete()[0]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_the_dead_take_is_paid_only_as_the_engine_has_it(log, keep):
+    with make(1, n_levels=1, keep_last_frame=keep) as game:
+        step(game, _LEFT)
+        step(game, _LEFT)
+        last = step(game, _UP)
+        assert last.firsts[0]
+        assert float(last.rewards[0]) == (10 if keep else 0)
+        assert game.last_level_complete()[0] == keep
 
 
 def test_an_episode_times_out(log):
     with make(1) as game:
         rewards, _ = play_episode(game, _NOOP)
-        assert len(rewards) == 1002
+        assert len(rewards) == 1001
         assert sum(rewards) == 0 and not game.last_level_complete()[0]
+    with make(1, keep_last_frame=True) as game:
+        assert len(play_episode(game, _NOOP)[0]) == 1002
 
 
 def test_the_articles_two_further_actions_do_nothing(log):
@@ -230,7 +258,7 @@ def test_full_resolution_frames_show_the_present_step(log):
             kept = frames.copy()
         step(game, _RIGHT, _RIGHT)
         np.testing.assert_array_equal(frames, kept)
-    assert "vec_create 1000 2 0 1 5" in log.read_text()
+    assert "vec_create 1000 1 0 1 5" in log.read_text()
     with make(1) as game, pytest.raises(GameError, match="full_resolution=True"):
         game.full_resolution()
 
@@ -280,10 +308,10 @@ def test_a_given_level_starts_with_the_next_step(log):
             assert painted_seeds(shown.observations) == game.level_seeds() == seed
             assert shown.firsts[0] and shown.rewards[0] == 0
             assert position(shown.observations)[0] == 0
-            # One more step after the coin shows the end, and the level stays.
+            # The level stays.
             for _ in range(2):
                 rewards, last = play_episode(game, _RIGHT)
-                assert rewards == [0] * (3 + seed % 4) + [10]
+                assert rewards == [0] * (2 + seed % 4) + [10]
                 assert painted_seeds(last.observations) == game.level_seeds() == seed
         for wrong in (([1], [3]), ([0, 0], [3, 4]), ([0], [2**31])):
             with pytest.raises(InputError):
@@ -315,7 +343,7 @@ def test_a_game_closed_within_a_step_shuts_the_engine_down(log):
     game.act(np.array([_RIGHT]))
     game.close()
     assert_gone(game._child.pid)
-    assert log.read_text().endswith("wait\nvec_close\ncoinrun_shutdown\nexit\n")
+    assert log.read_text().endswith("wait 2\nvec_close 2\ncoinrun_shutdown\nexit\n")
 
 
 def test_files_that_are_missing_or_wrong(log, library, pictures, tmp_path, monkeypatch):
@@ -347,14 +375,17 @@ def test_a_missing_qt_is_named(pictures, tmp_path, monkeypatch):
     nothing = tmp_path / "nothing.c"
     nothing.write_text("int nothing;\n")
     qt = compile_engine(
-        tmp_path, "-Wl,-soname,libQt5Gui.so.5", name="libQt5Gui.so.5", source=nothing
+        tmp_path,
+        "-Wl,-soname,libQt5Absent.so.5",
+        name="libQt5Absent.so.5",
+        source=nothing,
     )
     library = compile_engine(
         tmp_path, "-Wl,--no-as-needed", str(qt), name="needs_qt.so"
     )
     qt.unlink()
     use_engine(monkeypatch, library, pictures)
-    with pytest.raises(GameError, match=r"libQt5Gui.*install Qt 5"):
+    with pytest.raises(GameError, match=r"libQt5Absent.*install Qt 5"):
         make(1)
 
 
