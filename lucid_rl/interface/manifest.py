@@ -10,6 +10,7 @@ from lucid_rl.interface import timeline
 from lucid_rl.interface.names import Names
 from lucid_rl.interface.parts import Part
 from lucid_rl.interface.samples import Samples
+from lucid_rl.interface.settings import INPUT_LAYER
 from lucid_rl.sampling.trajectories import Trajectories
 from lucid_rl.version import __version__
 
@@ -114,8 +115,6 @@ def manifest_part(
             listed = [entry["episodes"] for entry in entries]
             found = timeline.moments(trajectories, model.values, advantages, listed)
     keys = timeline.action_keys(samples.action_combos, first.logits.shape[-1])
-    hidden = [entry.layer for entry in first.layers if not _is_gradient(entry)]
-    shown = hidden or [entry.layer for entry in first.layers]
     frames = samples.frames
     meta = {
         "title": title or " and ".join(model.name for model in models),
@@ -131,11 +130,17 @@ def manifest_part(
         "trajectories": entries,
         "moments": found,
         "models": [_model_entry(model, names) for model in models],
-        "default_layer": shown[len(shown) // 2],
+        "default_layer": default_layer([entry.layer for entry in first.layers]),
         "full_resolution": None if frames is None else frames.entries[0]["shape"][1],
         "notes": [*samples.notes, *notes],
     }
     return Part.encode("manifest", meta, arrays)
+
+
+def default_layer(layers: Sequence[str]) -> str:
+    """The layer that a page shows first: the middle one of the hidden layers shown."""
+    shown = [layer for layer in layers if layer != INPUT_LAYER] or list(layers)
+    return shown[len(shown) // 2]
 
 
 def _entries(trajectories: Trajectories, game: str) -> list[dict[str, Any]]:

@@ -135,7 +135,8 @@ class Part:
                 f"part {self.name!r}: {name!r} has {sum(lengths)} entries along axis "
                 f"{axis}; asked for {first} to {last}"
             )
-        pieces, skipped, begin = [], 0, 0
+        pieces: list[np.ndarray] = []
+        skipped = begin = 0
         for i, entry in enumerate(found):
             if start is not None:
                 end = begin + lengths[i]

@@ -13,7 +13,12 @@ from lucid_rl.errors import InputError, ModelError
 from lucid_rl.files import check_writable
 from lucid_rl.interface.bundle import policy_parts
 from lucid_rl.interface.layers import layer_part
-from lucid_rl.interface.manifest import LayerResults, ModelResults, manifest_part
+from lucid_rl.interface.manifest import (
+    LayerResults,
+    ModelResults,
+    default_layer,
+    manifest_part,
+)
 from lucid_rl.interface.names import read_names
 from lucid_rl.interface.page import template, write_page
 from lucid_rl.interface.parts import Part
@@ -21,6 +26,7 @@ from lucid_rl.interface.quantization import LEVELS
 from lucid_rl.interface.samples import Samples, get_samples, observations_part
 from lucid_rl.interface.settings import INPUT_LAYER, InterfaceSettings
 from lucid_rl.interface.stages import StageCache
+from lucid_rl.interface.without import without_part
 from lucid_rl.interpret.accuracy import settings_within
 from lucid_rl.interpret.attribution import AttributionSettings
 from lucid_rl.interpret.features import fit_features
@@ -140,6 +146,7 @@ class _Job:
     def analyse(self, key: str, source: Model, features_of: Model) -> ModelResults:
         """Everything about one model, seen through the features of one."""
         chosen = _layers(source, self.settings)
+        default = default_layer(chosen)
         policy = self._policy(key, source)
         values, logits = policy.array("values"), policy.array("logits")
         last_values = None
@@ -155,7 +162,8 @@ class _Job:
             logits=logits.reshape(*self.shape, -1),
             last_values=last_values,
             layers=tuple(
-                self._layer(key, source, features_of, layer) for layer in chosen
+                self._layer(key, source, features_of, layer, layer == default)
+                for layer in chosen
             ),
         )
 
@@ -180,6 +188,8 @@ class _Job:
             yield entry.part
             if entry.policy_part is not None:
                 yield from policy_parts(entry.policy_part)
+            if entry.without_part is not None:
+                yield entry.without_part
 
     def _examples(self, used: np.ndarray) -> Part:
         """Observations by index, black where nothing shows them: that costs nothing."""
@@ -268,7 +278,12 @@ class _Job:
         return chosen, found["error"]
 
     def _layer(
-        self, key: str, source: Model, features_of: Model, layer: str
+        self,
+        key: str,
+        source: Model,
+        features_of: Model,
+        layer: str,
+        is_default: bool,
     ) -> LayerResults:
         settings = self.settings
         factorization, attribution, error = None, settings.attribution, None
@@ -325,8 +340,17 @@ class _Job:
                     code_levels=settings.code_levels,
                 ),
             )
+        without = None
+        if is_default and factorization is not None and _is_read(source, layer):
+            without = self.cache.get(
+                f"{name}/without",
+                {key: inputs[key] for key in ("model", "frames", "directions")},
+                lambda: without_part(
+                    f"{name}/without", source, layer, self.frames, factorization
+                ),
+            )
         shape = source.layer_shape(layer)
-        return LayerResults(layer, shape, part, policy_part)
+        return LayerResults(layer, shape, part, policy_part, without_part=without)
 
 
 def _layers(source: Model, settings: InterfaceSettings) -> tuple[str, ...]:
@@ -343,6 +367,14 @@ def _layers(source: Model, settings: InterfaceSettings) -> tuple[str, ...]:
     if settings.input_gradients:
         chosen.add(INPUT_LAYER)
     return tuple(layer for layer in known if layer in chosen)
+
+
+def _is_read(source: Model, layer: str) -> bool:
+    """Whether features of a layer can be removed from the kernels that read it."""
+    try:
+        return bool(source.kernels_reading(layer))
+    except ModelError:
+        return False
 
 
 def _fits(features_of: Model, source: Model, layer: str) -> bool:
