@@ -27,13 +27,15 @@ _INSTALL_REQUIRES = [
     "pooch>=1.8",
     'procgen>=0.10.7; python_version < "3.11"',
     'procgen-mirror>=0.10.7; python_version >= "3.11"',
-    "requests>=2.28",
+    "requests>=2.30",
     "scikit-learn>=1.4",
     "scipy>=1.11",
     "statsmodels>=0.14",
     "tensorboard>=2.16",
     "tensorflow>=2.16,<3",
     "tqdm>=4.66",
+    # Reads what has arrived, so that slow servers can be given up.
+    "urllib3>=2.2",
 ]
 
 # What users add for what they do.

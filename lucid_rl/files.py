@@ -45,8 +45,9 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
         handle, temporary = tempfile.mkstemp(
             dir=target.parent, prefix=f".{target.name[:50]}.", suffix=_SUFFIX
         )
+        os.close(handle)
         encoding = None if "b" in mode else "utf-8"
-        with os.fdopen(handle, mode, encoding=encoding) as stream:
+        with open(temporary, mode, encoding=encoding) as stream:
             _lock(stream)
             # mkstemp makes private files; results get the usual permissions.
             umask = os.umask(0)

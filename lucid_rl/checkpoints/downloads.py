@@ -1,15 +1,13 @@
-"""Fetching one file: kept, retried, and the same as the first time.
+"""Fetching one file: kept, retried, bounded, and the same as the first time.
 
 What a server offers comes with no list of checksums, so the first complete and
 readable copy sets it: its SHA-256 is written beside the file, in the form that
 `sha256sum --check` takes, and every later use is held against it.
 """
 
-import contextlib
-import logging
-import os
 import pathlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,12 +16,30 @@ import tqdm
 
 from lucid_rl.errors import DownloadError, FileFormatError
 from lucid_rl.files import atomic_open
+from lucid_rl.folder_lock import folder_lock
 
-_N_RETRIES = 2
+MAX_BYTES = 2**33
+"""Longest file; the longest known ones have a few hundred megabytes."""
+
+MAX_SECONDS = 3600.0
+"""Longest transfer."""
+
+MIN_BYTES_PER_SECOND = 1000.0
+"""Slowest transfer, on average, once `GRACE_SECONDS` have passed."""
+
+GRACE_SECONDS = 20.0
+
+_N_ATTEMPTS = 3
+_WAIT_SECONDS = 1.0
 _TIMEOUT_SECONDS = 30
+_CHUNK_BYTES = 2**18
 
 # Compressed transfers would not have the length that the server announces.
 _HEADERS = {"Accept-Encoding": "identity"}
+
+
+class _BrokenTransferError(Exception):
+    """A transfer that may succeed when it is tried again."""
 
 
 def fetch_file(
@@ -35,6 +51,7 @@ def fetch_file(
 
     A broken transfer starts again, twice at most; an interrupted one leaves no
     file. A file that was put at `path` by hand is taken as it is, after `check`.
+    One process at a time downloads into a folder.
 
     Args:
         url: where the file is.
@@ -43,130 +60,133 @@ def fetch_file(
         check: reads the file and raises FileFormatError where it is not whole.
 
     Raises:
-        DownloadError: the file cannot be fetched, is not what it should be, or has
-            changed on the server; says what to do.
+        DownloadError: the file cannot be fetched, is too long or too slow, is not what
+            it should be, or has changed on the server; says what to do.
+        SaveError: the folder cannot be written, or another process downloads into it.
     """
     record = path.with_name(path.name + ".sha256")
-    transfer = _Transfer(url, path, check)
-    try:
-        known = _recorded(record)
-        files = pooch.create(
-            path=path.parent,
-            base_url=url.removesuffix(path.name),
-            registry={path.name: known},
-            retry_if_failed=_N_RETRIES,
-        )
-        with _quiet():
-            files.fetch(path.name, downloader=transfer)
-        if known is None:
-            if not transfer.ran:
-                _check_by_hand(path, check)
-            with atomic_open(record, "w") as stream:
-                stream.write(f"{pooch.file_hash(str(path))}  {path.name}\n")
-    # First, because some of requests' OSErrors are ValueErrors as well.
-    except OSError as error:
-        changed = (
-            f" The copy at {path} is not what was fetched first."
-            if path.exists()
-            else ""
-        )
-        raise DownloadError(
-            f"cannot fetch {url} ({_reason(error)}).{changed} Check the network and "
-            "run it again, or fetch that address elsewhere and put the file at "
-            f"{path}."
-        ) from error
-    except ValueError as error:
-        raise DownloadError(
-            f"{url} is not the file whose checksum {record} holds. If it was released "
-            "anew, delete that record; if not, somebody changed it."
-        ) from error
+    known = _recorded(record)
+    if known is not None and path.is_file() and _digest(path) == known:
+        return
+
+    def accept(arrived: pathlib.Path) -> None:
+        if known is not None and _digest(arrived) != known:
+            raise DownloadError(
+                f"{url} is not the file whose checksum {record} holds. If it was "
+                "released anew, delete that record; if not, somebody changed it."
+            )
+        try:
+            if check is not None:
+                check(arrived)
+        except FileFormatError as error:
+            raise DownloadError(
+                f"{url} was fetched whole but is not what it should be: "
+                f"{str(error).replace(str(arrived), path.name)}"
+            ) from error
+
+    with folder_lock(path.parent, "a download"):
+        if known is None and path.is_file():
+            _check_by_hand(path, check)
+        else:
+            _download(url, path, accept)
+        with atomic_open(record, "w") as stream:
+            stream.write(f"{_digest(path)}  {path.name}\n")
 
 
-def fetch_text(url: str, limit: int = 2**22) -> str:
+def fetch_text(url: str, limit: int = 2**20) -> str:
     """Fetches a short text, such as an index page, without keeping it.
 
     Raises:
-        DownloadError: it cannot be fetched or is longer than `limit` bytes.
+        DownloadError: it cannot be fetched, is longer than `limit` bytes, or too slow.
     """
-    import requests
-
     try:
-        with requests.get(url, timeout=_TIMEOUT_SECONDS, stream=True) as response:
-            response.raise_for_status()
-            content = b"".join(_at_most(response.iter_content(2**16), limit, url))
-    except OSError as error:
+        content = b"".join(_pieces(url, limit, lambda n_bytes: None))
+    except _BrokenTransferError as error:
         raise DownloadError(
-            f"cannot fetch {url} ({_reason(error)}). Check the network."
+            f"cannot fetch {url} ({error}). Check the network."
         ) from error
     return content.decode("utf-8", errors="replace")
 
 
-class _Transfer:
-    """pooch's way of downloading, with a check of what arrived."""
-
-    def __init__(
-        self,
-        url: str,
-        path: pathlib.Path,
-        check: Callable[[pathlib.Path], Any] | None,
-    ) -> None:
-        self.url = url
-        self._path = path
-        self._check = check
-        self.ran = False
-
-    def __call__(self, url: str, output: str, _: Any, check_only: bool = False) -> None:
-        import requests
-
-        self.ran = True
-        n_expected = _announced_length(url)
-        terminal = sys.stderr.isatty()
-        bar = tqdm.tqdm(
-            # pooch sets it again, but asks for the truth of a bar before.
-            total=n_expected or 1,
-            desc=self._path.name,
-            unit="B",
-            unit_scale=True,
-            delay=0.5,
-            mininterval=0.2 if terminal else 30.0,
-            dynamic_ncols=terminal,
-            file=sys.stderr,
-        )
-        download = pooch.HTTPDownloader(
-            progressbar=bar, headers=_HEADERS, timeout=_TIMEOUT_SECONDS
-        )
+def _download(
+    url: str, path: pathlib.Path, accept: Callable[[pathlib.Path], None]
+) -> None:
+    """Downloads a file, trying again where the transfer breaks off."""
+    for attempts_left in reversed(range(_N_ATTEMPTS)):
         try:
-            download(url, output, None)
-        finally:
-            bar.close()
-        n_bytes = os.path.getsize(output)
-        if n_expected is not None and n_bytes != n_expected:
-            raise requests.ConnectionError(
-                f"the transfer broke off after {n_bytes} of {n_expected} bytes"
+            with atomic_open(path) as stream, _bar(path.name) as bar:
+                for piece in _pieces(url, MAX_BYTES, bar.reset):
+                    stream.write(piece)
+                    bar.update(len(piece))
+                stream.flush()
+                accept(pathlib.Path(stream.name))
+            return
+        except _BrokenTransferError as error:
+            if attempts_left:
+                time.sleep(_WAIT_SECONDS)
+                continue
+            changed = (
+                f" The copy at {path} is not what was fetched first."
+                if path.exists()
+                else ""
             )
-        if self._check is not None:
-            try:
-                self._check(pathlib.Path(output))
-            except FileFormatError as error:
-                raise DownloadError(
-                    f"{url} was fetched whole but is not what it should be: "
-                    f"{str(error).replace(str(output), self._path.name)}"
-                ) from error
+            raise DownloadError(
+                f"cannot fetch {url} ({error}).{changed} Check the network and run it "
+                f"again, or fetch that address elsewhere and put the file at {path}."
+            ) from error
 
 
-def _announced_length(url: str) -> int | None:
+def _pieces(
+    url: str, limit: int, announce: Callable[[int | None], Any]
+) -> Iterator[bytes]:
+    """What a server answers, as it comes, within the limits."""
     import requests
+    import urllib3
 
-    answer = requests.head(
-        url, headers=_HEADERS, timeout=_TIMEOUT_SECONDS, allow_redirects=True
-    )
-    if answer.status_code in (404, 410):
-        raise DownloadError(
-            f"{url} is not on the server (answer {answer.status_code}). Check the name "
-            "against the server's own list."
+    begin = time.monotonic()
+    n_bytes = 0
+    try:
+        with requests.get(
+            url, headers=_HEADERS, timeout=_TIMEOUT_SECONDS, stream=True
+        ) as response:
+            if response.status_code in (404, 410):
+                raise DownloadError(
+                    f"{url} is not on the server (answer {response.status_code}). "
+                    "Check the name against the server's own list."
+                )
+            response.raise_for_status()
+            length = response.headers.get("Content-Length", "")
+            expected = int(length) if length.isdigit() and len(length) < 20 else None
+            announce(expected)
+            # Not iter_content: it waits until a piece is full.
+            while piece := response.raw.read1(_CHUNK_BYTES):
+                n_bytes += len(piece)
+                _check_limits(url, max(n_bytes, expected or 0), limit)
+                _check_rate(url, n_bytes, time.monotonic() - begin)
+                yield piece
+    # Some of requests' errors are OSErrors, some ValueErrors.
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise _BrokenTransferError(_reason(error)) from error
+    if expected is not None and n_bytes != expected:
+        raise _BrokenTransferError(
+            f"the transfer broke off after {n_bytes} of {expected} bytes"
         )
-    length = answer.headers.get("Content-Length", "") if answer.ok else ""
-    return int(length) if length.isdigit() else None
+
+
+def _check_limits(url: str, n_bytes: int, limit: int) -> None:
+    if n_bytes > limit:
+        raise DownloadError(
+            f"{url} is longer than {limit} bytes: not what should be there."
+        )
+
+
+def _check_rate(url: str, n_bytes: int, seconds: float) -> None:
+    is_slow = seconds > GRACE_SECONDS and n_bytes < MIN_BYTES_PER_SECOND * seconds
+    if is_slow or seconds > MAX_SECONDS:
+        raise DownloadError(
+            f"{url} is sent too slowly: {n_bytes} bytes in {seconds:.0f} seconds. Try "
+            "again later, or fetch it elsewhere."
+        )
 
 
 def _check_by_hand(
@@ -181,7 +201,8 @@ def _check_by_hand(
 
 def _recorded(record: pathlib.Path) -> str | None:
     try:
-        words = record.read_text(encoding="utf-8", errors="replace").split()
+        with open(record, encoding="utf-8", errors="replace") as stream:
+            words = stream.read(10_000).split()
     except FileNotFoundError:
         return None
     if not words or len(words[0]) != 64:
@@ -189,13 +210,8 @@ def _recorded(record: pathlib.Path) -> str | None:
     return words[0]
 
 
-def _at_most(chunks: Iterator[bytes], limit: int, url: str) -> Iterator[bytes]:
-    n_bytes = 0
-    for chunk in chunks:
-        n_bytes += len(chunk)
-        if n_bytes > limit:
-            raise DownloadError(f"{url} is longer than {limit} bytes: no index page.")
-        yield chunk
+def _digest(path: pathlib.Path) -> str:
+    return pooch.file_hash(str(path))
 
 
 def _reason(error: BaseException) -> str:
@@ -207,13 +223,14 @@ def _reason(error: BaseException) -> str:
     return str(error).split("): ")[-1][:200] or type(error).__name__
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps pooch's own log lines out of the progress bar."""
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _bar(name: str) -> tqdm.tqdm:
+    terminal = sys.stderr.isatty()
+    return tqdm.tqdm(
+        desc=name,
+        unit="B",
+        unit_scale=True,
+        delay=0.5,
+        mininterval=0.2 if terminal else 30.0,
+        dynamic_ncols=terminal,
+        file=sys.stderr,
+    )

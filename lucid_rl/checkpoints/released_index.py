@@ -5,7 +5,7 @@ the server; the two edited models (`edit/...`) and the ablations of the
 architecture (`impala/...`) are named only in the server's own index.
 """
 
-import html.parser
+import html
 import json
 import os
 import pathlib
@@ -14,8 +14,9 @@ import urllib.parse
 
 import pooch
 
+from lucid_rl.bounded import read_json
 from lucid_rl.checkpoints.downloads import fetch_text
-from lucid_rl.errors import DownloadError
+from lucid_rl.errors import DownloadError, FileFormatError
 from lucid_rl.files import atomic_open
 
 _DATA = json.loads(
@@ -30,7 +31,12 @@ SERVER_ONLY: tuple[str, ...] = tuple(_DATA["known_only_to_the_server"])
 
 _INDEX_NAME = "index.json"
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+_MAX_NAME = 200
 _LISTING_TAGS = ("li", "a", "td")
+# A tag with its attributes, or the text between tags. Linear in the page's length: no
+# piece is looked at again.
+_PIECES = re.compile(r"<(\w+)([^<>]*)>|>?([^<>]+)")
+_LINK = re.compile(r"""\bhref ?= ?["']?([^"'\s>]+)""", re.IGNORECASE)
 
 
 def released_url() -> str:
@@ -84,9 +90,9 @@ def released_names(
             json.dump({"url": url, "names": names}, stream, indent=1)
         return names
     try:
-        names = json.loads(kept.read_text(encoding="utf-8"))["names"]
-        return [name for name in names if is_released_name(name)]
-    except (OSError, ValueError, KeyError, TypeError):
+        names = read_json(kept)["names"]
+        return [name for name in names if _is_model(name)]
+    except (FileFormatError, KeyError, TypeError):
         # Not refreshed yet, or of no use.
         return list(_DATA["names"])
 
@@ -98,32 +104,26 @@ def parse_index(page: str) -> list[str]:
     link to a `.jd` file. What surrounds the names, and how they are marked up, does
     not matter.
     """
-    parser = _IndexParser()
-    parser.feed(page)
-    parser.close()
-    return list(dict.fromkeys(filter(_is_model, parser.candidates)))
+    candidates = []
+    at_start = False
+    for tag, attributes, text in _PIECES.findall(page):
+        at_start = at_start or tag.lower() in _LISTING_TAGS
+        if link := _LINK.search(attributes):
+            candidates.append(_name_in(html.unescape(link[1])))
+        words = html.unescape(text).split(maxsplit=1)
+        if at_start and words:
+            candidates.append(words[0].removesuffix(".jd").rstrip(":,;"))
+            at_start = False
+    return list(dict.fromkeys(filter(_is_model, candidates)))
+
+
+def _name_in(address: str) -> str:
+    path = urllib.parse.unquote(address.split("?")[0].split("#")[0])
+    for root in (RELEASED_URL, urllib.parse.urlsplit(RELEASED_URL).path, "./"):
+        path = path.removeprefix(root)
+    return path.removesuffix(".jd") if path.endswith(".jd") else ""
 
 
 def _is_model(name: str) -> bool:
-    return is_released_name(name) and (name.startswith("coinrun") or "/" in name)
-
-
-class _IndexParser(html.parser.HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.candidates: list[str] = []
-        self._at_start = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._at_start = self._at_start or tag in _LISTING_TAGS
-        address = urllib.parse.urlsplit(dict(attrs).get("href") or "").path
-        if address.endswith(".jd"):
-            root = urllib.parse.urlsplit(RELEASED_URL).path
-            name = urllib.parse.unquote(address).removeprefix(root)
-            self.candidates.append(name.removeprefix("./").removesuffix(".jd"))
-
-    def handle_data(self, data: str) -> None:
-        words = data.split()
-        if self._at_start and words:
-            self.candidates.append(words[0].removesuffix(".jd").rstrip(":,;"))
-            self._at_start = False
+    is_short = len(name) <= _MAX_NAME and is_released_name(name)
+    return is_short and (name.startswith("coinrun") or "/" in name)

@@ -84,7 +84,7 @@ def server(released_contents, monkeypatch, tmp_path):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("LUCID_RL_CACHE", str(tmp_path / "cache"))
     # No waiting between attempts.
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("lucid_rl.checkpoints.downloads._WAIT_SECONDS", 0)
     with serving(released_contents) as running:
         monkeypatch.setenv("LUCID_RL_RELEASED_URL", running.url)
         yield running

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import pathlib
 import threading
+import time
 
 import joblib
 import numpy as np
@@ -55,8 +56,11 @@ class ReleasedServer:
     def __init__(self, contents: dict[str, bytes]) -> None:
         self.contents = dict(contents)
         self.breaks: dict[str, int] = {}
+        # Addresses whose bodies never end, and seconds between their pieces.
+        self.endless: dict[str, float] = {}
         self.gets: list[str] = []
         self.url = ""
+        self.stopped = False
 
     def answer(self, handler: http.server.BaseHTTPRequestHandler, body: bool) -> None:
         address = handler.path.lstrip("/")
@@ -65,6 +69,17 @@ class ReleasedServer:
             handler.send_error(404)
             return
         handler.send_response(200)
+        if address in self.endless:
+            handler.end_headers()
+            self.gets.append(address)
+            pause = self.endless[address]
+            # The other side goes away at some time.
+            with contextlib.suppress(OSError):
+                while not self.stopped:
+                    handler.wfile.write(b"x" if pause else bytes(2**16))
+                    handler.wfile.flush()
+                    time.sleep(pause)
+            return
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()
         if not body:
@@ -75,7 +90,8 @@ class ReleasedServer:
             handler.wfile.write(data[: len(data) // 2])
             handler.close_connection = True
         else:
-            handler.wfile.write(data)
+            with contextlib.suppress(OSError):
+                handler.wfile.write(data)
 
 
 @contextlib.contextmanager
@@ -100,5 +116,6 @@ def serving(contents: dict[str, bytes]):
         try:
             yield server
         finally:
+            server.stopped = True
             listener.shutdown()
             thread.join()

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from lucid_rl.checkpoints import downloads
 from lucid_rl.checkpoints.checkpoint import (
     bundled_checkpoint_path,
     load_checkpoint,
@@ -22,7 +23,8 @@ from lucid_rl.checkpoints.released_index import (
     parse_index,
     released_names,
 )
-from lucid_rl.errors import DownloadError, FileFormatError, InputError
+from lucid_rl.errors import DownloadError, FileFormatError, InputError, SaveError
+from lucid_rl.folder_lock import folder_lock
 from tests.checkpoints.jd_values import GOLDEN_CHECKPOINT
 from tests.checkpoints.released_server import serving
 
@@ -37,7 +39,9 @@ _ADDRESSES = {
 
 def _kept(folder):
     return sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
     )
 
 
@@ -92,7 +96,7 @@ def test_an_index_that_cannot_be_read_is_an_error_with_its_address(server):
     with pytest.raises(DownloadError, match="longer than"):
         released_names(refresh=True)
     del server.contents["index.html"]
-    with pytest.raises(DownloadError, match=r"cannot fetch .*index\.html .*404"):
+    with pytest.raises(DownloadError, match=r"index\.html is not on the server .*404"):
         released_names(refresh=True)
     with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9/index\.html"):
         released_names(refresh=True, base_url="http://127.0.0.1:9")
@@ -163,6 +167,49 @@ def test_a_page_instead_of_a_file_is_not_kept(server):
         with pytest.raises(DownloadError, match="not what it should be"):
             fetch_released("coinrun", (kind,))
     assert _kept(cache_folder()) == []
+
+
+@pytest.mark.parametrize(
+    ("pause", "limit", "message"),
+    [
+        (0, {"MAX_BYTES": 200_000}, "longer than 200000 bytes"),
+        (0.05, {"GRACE_SECONDS": 0.3}, "sent too slowly: .* bytes in 0 seconds"),
+        (0.05, {"MAX_SECONDS": 0.3}, "sent too slowly"),
+    ],
+)
+def test_bodies_without_end_are_given_up_and_leave_nothing(
+    server, monkeypatch, pause, limit, message
+):
+    for name, value in limit.items():
+        monkeypatch.setattr(downloads, name, value)
+    server.endless = {"coinrun.jd": pause, "index.html": pause}
+    with pytest.raises(DownloadError, match=message):
+        fetch_released("coinrun", ("checkpoint",))
+    assert _kept(cache_folder()) == []
+    assert server.gets == ["coinrun.jd"]
+    with pytest.raises(DownloadError, match=r"longer than|too slowly"):
+        released_names(refresh=True)
+
+
+@pytest.mark.parametrize(
+    "piece", ["<", "<a ", "<!--", "<a href='", "<li>", "&amp", "<a href = href =", "</"]
+)
+def test_index_pages_take_linear_time(watched, piece):
+    page = (piece * 2**20)[: 2**20] + "<li>coinrun"
+    with watched(20):
+        parse_index(page)
+
+
+def test_two_processes_do_not_fetch_into_one_folder(server):
+    with (
+        folder_lock(cache_folder(), "a download"),
+        pytest.raises(SaveError, match=r"in use by a download \(process \d+\)"),
+    ):
+        fetch_released("coinrun", ("checkpoint",))
+    path = fetch_released("coinrun", ("checkpoint",)).checkpoint
+    # What is there already needs no lock.
+    with folder_lock(cache_folder(), "a download"):
+        assert fetch_released("coinrun", ("checkpoint",)).checkpoint == path
 
 
 def test_a_copy_that_changed_is_fetched_again(server):
