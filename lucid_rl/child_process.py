@@ -2,16 +2,19 @@
 
 Unlike multiprocessing's children, these do not import the parent's main module, so
 that a notebook or a script without a main guard can start them, and they start no
-helper process. A child ends when the socket to its parent closes.
+helper process. A child ends when the socket to its parent closes, whatever it is doing.
 """
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +27,8 @@ _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from lucid_rl.child_process import _run; _run(int(sys.argv[1]))"
 )
+# How long a child may go on when its parent has gone, in seconds.
+_GRACE_S = 5.0
 
 
 class ChildProcess:
@@ -58,6 +63,8 @@ class ChildProcess:
         self._name = name
         # Kept open for the child's last words.
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        # What the child said before its last answer is no reason for its end.
+        self._n_bytes_said = 0
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -94,12 +101,14 @@ class ChildProcess:
 
         Raises:
             LucidRLError: the child raised one, or sent one.
-            ProcessError: the child ended; its last words are in the message.
+            ProcessError: the child ended; what it has written to standard error since
+                its last answer is in the message.
         """
         try:
             message = self.connection.recv()
         except (EOFError, OSError):
             self._raise_end()
+        self._n_bytes_said = os.fstat(self._stderr.fileno()).st_size
         if isinstance(message, LucidRLError):
             raise message
         return message
@@ -117,7 +126,7 @@ class ChildProcess:
             reason = "no longer answers"
         else:
             reason = f"ended ({_exit_text(code)})"
-        self._stderr.seek(0)
+        self._stderr.seek(self._n_bytes_said)
         words = self._stderr.read().decode(errors="replace").strip()
         self.close()
         raise ProcessError(
@@ -136,6 +145,7 @@ def as_message(error: Exception, name: str) -> LucidRLError:
 def _run(file: int) -> None:
     # Ctrl-C reaches both processes; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(file,), daemon=True).start()
     with Connection(file) as connection:
         try:
             function, arguments = connection.recv()
@@ -145,6 +155,15 @@ def _run(file: int) -> None:
             return
         except Exception as error:
             connection.send(as_message(error, "child"))
+
+
+def _end_with_parent(file: int) -> None:
+    """Ends this process a while after the other end of a socket has closed."""
+    watch = select.poll()
+    watch.register(file, getattr(select, "POLLRDHUP", select.POLLHUP))
+    watch.poll()
+    time.sleep(_GRACE_S)
+    os._exit(1)
 
 
 def _exit_text(code: int) -> str:

@@ -17,6 +17,8 @@ NAME = "coinrun_original"
 LIBRARY_VARIABLE = "LUCID_RL_COINRUN_LIBRARY"
 ASSETS_VARIABLE = "LUCID_RL_COINRUN_ASSETS"
 
+# What upstream's Makefile calls the library, and where; others have prefixed it.
+_LIBRARY_NAMES = ("coinrun_cpp.so", "libcoinrun_cpp.so")
 # A picture that every level with a saw needs.
 _ANY_PICTURE = "kenney/Enemies/sawHalf.png"
 
@@ -54,11 +56,16 @@ def engine_files() -> EngineFiles:
     """
     library = _given(LIBRARY_VARIABLE, "--coinrun_library", "the engine's library")
     assets = _given(ASSETS_VARIABLE, "--coinrun_assets", "the engine's pictures")
+    # A folder, or the library's other name, is as good where the library is there.
+    folder = library if library.is_dir() else library.parent
+    if not library.is_file():
+        for name in _LIBRARY_NAMES:
+            if (folder / name).is_file():
+                library = folder / name
     if not library.is_file():
         raise GameError(
             f"there is no file {library}: give the shared library that the original "
-            "CoinRun's Makefile builds, such as "
-            "coinrun/.build-release/libcoinrun_cpp.so"
+            "CoinRun's Makefile builds, coinrun/.build-release/coinrun_cpp.so"
         )
     if not (assets / _ANY_PICTURE).is_file():
         raise GameError(

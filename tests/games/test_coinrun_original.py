@@ -354,6 +354,9 @@ def test_files_that_are_missing_or_wrong(log, library, pictures, tmp_path, monke
 
     use_engine(monkeypatch, tmp_path / "none.so", pictures)
     assert f"there is no file {tmp_path / 'none.so'}" in message()
+    for other in (library.parent, library.with_name("libcoinrun_cpp.so")):
+        use_engine(monkeypatch, other, pictures)
+        make(1).close()
     use_engine(monkeypatch, library, tmp_path)
     assert "is not the original CoinRun's asset folder" in message()
     (tmp_path / "text.so").write_text("no library")

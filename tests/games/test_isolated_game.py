@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lucid_rl.child_process import ChildProcess
-from lucid_rl.errors import GameError, InputError, SettingsError
+from lucid_rl.errors import GameError, InputError, ProcessError, SettingsError
 from lucid_rl.games.isolated_game import IsolatedGame
 from lucid_rl.games.procgen_game import ProcgenGame
 from lucid_rl.games.registry import make_game
@@ -174,6 +174,50 @@ def test_a_stopped_child_is_ended_too():
     child.close()
     assert child.closed
     assert_gone(child.pid)
+
+
+def _speaks_and_dies(connection):
+    print("libpng warning: iCCP", file=sys.stderr, flush=True)
+    connection.send("ready")
+    connection.recv()
+    os._exit(3)
+
+
+def test_old_warnings_are_not_a_childs_last_words():
+    child = ChildProcess(_speaks_and_dies, (), name="speaker")
+    assert child.receive() == "ready"
+    child.send("go")
+    with pytest.raises(ProcessError, match=r"ended \(exit code 3\)$"):
+        child.receive()
+
+
+def _works_for_long(connection):
+    connection.send("ready")
+    time.sleep(60)
+
+
+_BUSY_PARENT = """
+import time
+from lucid_rl.child_process import ChildProcess
+from tests.games.test_isolated_game import _works_for_long
+child = ChildProcess(_works_for_long, (), name="worker")
+child.receive()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_child_at_work_ends_soon_after_its_parent():
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _BUSY_PARENT],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        text=True,
+    )
+    with parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+    assert_gone(child)
 
 
 _PARENT = """
