@@ -45,7 +45,7 @@ from lucid_rl.interpret.attribution import (
 )
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
-from lucid_rl.model.straight_rays import multiplications
+from lucid_rl.model.affine_prefix import multiplications
 
 ARTICLE = AttributionSettings(method="integrated_gradients", n_steps=10)
 _CHUNK = 64  # observations whose attributions are in memory at once
@@ -89,7 +89,7 @@ def multiplications_of_article(model: Model, layer: str) -> int:
     function = model.layer_function(layer, [value().tensor])
     before = multiplications(model.index, model.graph, (), (function.layer,))
     # Forward to the layer, along the ray, and once more for F(a).
-    along = function.rays.multiplications(ARTICLE.n_steps)
+    along = function.line_gradients.multiplications(ARTICLE.n_steps)
     return before + along + function.multiplications // 2
 
 

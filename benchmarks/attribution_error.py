@@ -98,7 +98,11 @@ def quadratures(
     function = model.layer_function(layer, [value().tensor])
     rows = []
     for rule in RULES:
-        way = function.quotients if rule == "difference_quotients" else function.rays
+        way = (
+            function.line_quotients
+            if rule == "difference_quotients"
+            else function.line_gradients
+        )
         for n_steps in STEPS if rule == "difference_quotients" else MORE_STEPS:
             settings = _settings(rule, n_steps)
             found = attribute(model, observations, layer, settings=settings)

@@ -321,15 +321,15 @@ class _IntegratedGradients:
         self._alphas, self._weights = quadrature(settings.quadrature, settings.n_steps)
         self.result_shape = function.shape
         # More points than fit are taken in turns.
-        self._turn = rows_within(settings.memory_bytes, function.rays.bytes_per_node)
-        self.bytes_per_observation = function.rays.bytes_per_node * min(
+        self._turn = rows_within(settings.memory_bytes, function.line_gradients.bytes_per_point)
+        self.bytes_per_observation = function.line_gradients.bytes_per_point * min(
             self._turn, settings.n_steps
         )
 
     def __call__(self, points, seeds, batch):
         sums: list = [0] * len(seeds)
         for turn in batch_slices(len(self._alphas), self._turn):
-            part = self.function.rays(
+            part = self.function.line_gradients(
                 points, self._alphas[turn], self._weights[turn], seeds, batch
             )
             sums = [s + p for s, p in zip(sums, part, strict=True)]
@@ -345,10 +345,10 @@ class _DifferenceQuotients:
         self.function = function
         self._n_steps = settings.n_steps
         self.result_shape = function.shape
-        self.bytes_per_observation = function.quotients.bytes_per_ray(self._n_steps)
+        self.bytes_per_observation = function.line_quotients.bytes_per_observation(self._n_steps)
 
     def __call__(self, points, seeds, batch):
-        quotients, starts, ends = self.function.quotients(
+        quotients, starts, ends = self.function.line_quotients(
             points, self._n_steps, seeds, batch
         )
         return [points * q for q in quotients], _changes(seeds, starts, ends)

@@ -132,7 +132,7 @@ def attribute_along_paths(
     n = len(observations)
     values = np.zeros((len(chosen), n, *function.shape), np.float32)
     totals = np.empty((len(chosen), n), np.float32)
-    per_ray = function.paths.bytes_per_point * (settings.n_steps + 1)
+    per_ray = function.path_quotients.bytes_per_point * (settings.n_steps + 1)
     for rows in batch_slices(n, rows_within(settings.memory_bytes, per_ray)):
         batch = model.float_observations(observations[rows], first=rows.start)
         shapes = function.target_shapes()
@@ -167,7 +167,7 @@ def _path(ends, features, lead, n_steps):
 
 
 def _quotients_along(function, points, seeds, batch):
-    quotients = function.paths(points, seeds, batch)
+    quotients = function.path_quotients(points, seeds, batch)
     steps = np.diff(points, axis=0)
     return [(steps * quotient).sum(axis=0) for quotient in quotients]
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lucid_rl.bounded import parse_json, read_npz
 from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import Attribution
@@ -350,9 +351,9 @@ class NMF:
             FileFormatError: the file is missing, damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                metadata = json.loads(str(arrays["metadata"]))
-                directions, shares = arrays["directions"], arrays["feature_shares"]
+            arrays = read_npz(path)
+            metadata = parse_json(str(arrays["metadata"]))
+            directions, shares = arrays["directions"], arrays["feature_shares"]
             if metadata["format"] != _FORMAT or metadata["version"] > _VERSION:
                 raise FileFormatError(
                     f"{path} holds {metadata['format']} of version "
@@ -370,8 +371,6 @@ class NMF:
             return loaded
         except FileFormatError:
             raise
-        except FileNotFoundError as error:
-            raise FileFormatError(f"there is no factorization at {path}") from error
         # Whatever a damaged archive raises is the file's fault.
         except Exception as error:
             raise FileFormatError(

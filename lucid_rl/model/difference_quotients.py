@@ -4,9 +4,9 @@ Between two points of a path, a network's change is the sum over its inputs of
 multiplier * change, when each operation passes back its difference quotient
 (f(x) - f(x0)) / (x - x0) where backpropagation passes back its derivative f'(x).
 This is DeepLIFT's rescale rule (Shrikumar et al. 2017, arXiv 1704.02685) with
-the previous point as reference. A ReLU's quotient is the share of the way on which
-it is open, wherever on the way it switches, so nothing hinges on which side of a
-switch a node of a quadrature happens to lie.
+the previous point as reference. A ReLU's quotient is the fraction of the segment on
+which it is open, wherever it switches, so that nothing depends on which side of a
+switch a quadrature point happens to lie.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import ModelError
-from lucid_rl.model.straight_rays import LINEAR_OPS
+from lucid_rl.model.affine_prefix import LINEAR_OPS
 
 Tensor = Any
 # Rows of a tensor -> for each row, its value at the previous point of the path.
@@ -143,7 +143,7 @@ def _partials(operation, varying, gradient, previous):
         return _product(operation, varying, gradient, previous)
     raise ModelError(
         f"no difference quotient is known for the operation {kind} "
-        f"({operation.name}): use the rule 'midpoint' for this network."
+        f'({operation.name}): use method="integrated_gradients" for this network.'
     )
 
 
@@ -187,11 +187,11 @@ def _summed_to(gradient, tensor):
 
 
 def _max_pool(operation, gradient, previous):
-    """Shares a pool's change between where its maximum is now and where it was.
+    """Splits a pool's change between where its maximum is now and where it was.
 
-    With the maxima m = x[j] and m0 = x0[j0], the shares s and 1 - s are such that
-    s * (x[j] - x0[j]) + (1 - s) * (x[j0] - x0[j0]) = m - m0: the shares of the way
-    for which either is the larger, if both change evenly.
+    With the maxima m = x[j] and m0 = x0[j0], the fractions s and 1 - s are such that
+    s * (x[j] - x0[j]) + (1 - s) * (x[j0] - x0[j0]) = m - m0: the fractions of the
+    segment on which either is the larger, if both change evenly.
     """
     x, y = operation.inputs[0], operation.outputs[0]
     x0, y0 = previous(x), previous(y)

@@ -1,7 +1,7 @@
 """A network from one of its layers onward, with gradients and their integrals.
 
 The layer's activation is fed, so that nothing before it is recomputed. What is
-needed for one question, such as gradients along rays, is built when first asked for
+needed for one question, such as gradients along a path, is built when first asked for
 and kept.
 """
 
@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import InputError
+from lucid_rl.model.affine_prefix import multiplications
+from lucid_rl.model.line_gradients import LineGradients
+from lucid_rl.model.line_quotients import LineQuotients
 from lucid_rl.model.path_quotients import PathQuotients
-from lucid_rl.model.ray_gradients import RayGradients
-from lucid_rl.model.ray_quotients import RayQuotients
-from lucid_rl.model.straight_rays import multiplications
 
 Tensor = Any
 Transform = Callable[[Tensor], Tensor]
@@ -37,9 +37,9 @@ class LayerFunction:
         activation: the layer's tensor in the model's graph.
         needs_observations: whether the targets depend on the observations other
             than through the layer; then the methods need them too.
-        rays: `RayGradients`: sums of gradients at nodes of a ray.
-        quotients: `RayQuotients`: difference quotients over cells of a ray.
-        paths: `PathQuotients`: the same along any path of activations.
+        line_gradients: sums of gradients at points of the straight-line path from 0.
+        line_quotients: difference quotients over segments of that path.
+        path_quotients: the same along any path of activations.
     """
 
     def __init__(self, model, layer: str, targets: Sequence[ScoreTensor]):
@@ -151,17 +151,17 @@ class LayerFunction:
             return [tf.zeros_like(self.activation) if g is None else g for g in found]
 
     @functools.cached_property
-    def rays(self) -> RayGradients:
-        """Sums of gradients along rays; built when first used."""
-        return RayGradients(self)
+    def line_gradients(self) -> LineGradients:
+        """Sums of gradients along the straight line; built when first used."""
+        return LineGradients(self)
 
     @functools.cached_property
-    def quotients(self) -> RayQuotients:
-        """Difference quotients along rays; built when first used."""
-        return RayQuotients(self)
+    def line_quotients(self) -> LineQuotients:
+        """Difference quotients along the straight line; built when first used."""
+        return LineQuotients(self)
 
     @functools.cached_property
-    def paths(self) -> PathQuotients:
+    def path_quotients(self) -> PathQuotients:
         """Difference quotients along any path; built when first used."""
         return PathQuotients(self)
 

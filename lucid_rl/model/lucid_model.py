@@ -16,6 +16,7 @@ from typing import NamedTuple
 import tensorflow.compat.v1 as tf
 from google.protobuf.message import DecodeError
 
+from lucid_rl.bounded import parse_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import atomic_open
 
@@ -174,11 +175,11 @@ def _check_constant(node: tf.NodeDef, path: pathlib.Path) -> None:
 def _parse_metadata(node: tf.NodeDef, path: pathlib.Path) -> Metadata:
     try:
         (text,) = node.attr["value"].tensor.string_val
-        entries = json.loads(text)
+        entries = parse_json(text)
         height, width, channels = (int(size) for size in entries["image_shape"])
         low, high = (float(end) for end in entries["image_value_range"])
         name = str(entries["input_name"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (FileFormatError, ValueError, KeyError, TypeError) as error:
         raise FileFormatError(
             f"{path}: its {METADATA_NAME} does not say input_name, image_shape and "
             f"image_value_range: {error!r}."

@@ -32,29 +32,29 @@ class PathQuotients:
 
     def _build(self):
         function = self._function
-        n_points, n_rays = tf.unstack(tf.shape(self._points)[:2])
+        n_points, n_rows = tf.unstack(tf.shape(self._points)[:2])
         rows = tf.reshape(self._points, (-1, *function.shape))
         mapped = {function.layer: rows}
         if function.needs_observations:
-            tiled = repeat_rows(self._observations, n_points * n_rays)
+            tiled = repeat_rows(self._observations, n_points * n_rows)
             mapped = {function.model.input_node: tiled, **mapped}
         targets = function.apply_transforms(
             function.model.copy(function.target_nodes, mapped, "path")[0]
         )
 
         def previous(tensor):
-            return tf.concat([tensor[:n_rays], tensor[:-n_rays]], 0)
+            return tf.concat([tensor[:n_rows], tensor[:-n_rows]], 0)
 
         self.quotients: list[Any] = []
         for target, seed in zip(targets, self._seeds, strict=True):
             with tf.control_dependencies(self.quotients[-1:]):
                 seed = tf.identity(seed)
             # The first points have none before them.
-            later = repeat_rows(seed, (n_points - 1) * n_rays)
+            later = repeat_rows(seed, (n_points - 1) * n_rows)
             seeds = tf.concat([tf.zeros_like(seed), later], 0)
             (found,) = quotient_gradients([target], [rows], [seeds], previous)
             found = tf.zeros_like(rows) if found is None else found
-            shape = tf.stack([n_points, n_rays, *function.shape])
+            shape = tf.stack([n_points, n_rows, *function.shape])
             self.quotients.append(tf.reshape(found, shape)[1:])
 
     def __call__(

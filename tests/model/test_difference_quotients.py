@@ -14,16 +14,16 @@ MATRIX = RNG.normal(size=(72, 3)).astype(np.float32)
 POSITIVE = np.float32(0.1) + np.abs(IMAGES)
 
 
-def multipliers(function, points, n_rays=2):
-    """Multipliers of the change from each ray's previous point, and the change."""
+def multipliers(function, points, n_rows=2):
+    """Multipliers of the change from each row's previous point, and the change."""
     with tf.Graph().as_default(), tf.Session() as session:
         x = tf.constant(points)
 
         def previous(tensor):
-            return tf.concat([tensor[:n_rays], tensor[:-n_rays]], 0)
+            return tf.concat([tensor[:n_rows], tensor[:-n_rows]], 0)
 
         y = function(x)
-        seeds = tf.concat([tf.zeros_like(y[:n_rays]), tf.ones_like(y[n_rays:])], 0)
+        seeds = tf.concat([tf.zeros_like(y[:n_rows]), tf.ones_like(y[n_rows:])], 0)
         (found,) = quotient_gradients([y], [x], [seeds], previous)
         change = tf.reduce_sum(y - previous(y))
         return session.run([found, change, x - previous(x)])
@@ -87,7 +87,7 @@ def test_no_step_gives_no_nan():
 
 def test_relu_is_open_for_its_share_of_the_way():
     points = np.array([[-1.0, -2.0, 1.0, -3.0], [3.0, 1.0, 2.0, -1.0]], np.float32)
-    found = multipliers(tf.nn.relu, points, n_rays=1)[0]
+    found = multipliers(tf.nn.relu, points, n_rows=1)[0]
     np.testing.assert_allclose(found[1], [3 / 4, 1 / 3, 1, 0], rtol=1e-6)
 
 
@@ -98,7 +98,7 @@ def test_max_pool_shares_between_old_and_new_maximum():
     def pool(x):
         return tf.nn.max_pool2d(x, (1, 2), (1, 2), "VALID")
 
-    found, change, step = multipliers(pool, points, n_rays=1)
+    found, change, step = multipliers(pool, points, n_rows=1)
     first, second = found[1].ravel()
     assert change == pytest.approx(3)
     assert first * step[1, 0, 0, 0] + second * step[1, 0, 1, 0] == pytest.approx(3)
@@ -132,5 +132,5 @@ def test_a_source_without_influence_gives_none():
 def test_unknown_operations_are_named():
     with tf.Graph().as_default():
         x = tf.constant(IMAGES)
-        with pytest.raises(ModelError, match=r"Sin .*midpoint"):
+        with pytest.raises(ModelError, match=r"Sin .*integrated_gradients"):
             quotient_gradients([tf.sin(x)], [x], [tf.ones_like(x)], lambda t: t)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lucid_rl.bounded import read_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.visualization.figures import FigureRow
@@ -63,10 +64,10 @@ class ContactSheet:
         path = self.folder / RESULTS
         if path.is_file():
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))
+                found = read_json(path)
                 if all(found[key] == self.results[key] for key in subject):
                     self.results["figures"] = dict(found["figures"])
-            except (ValueError, KeyError, TypeError) as error:
+            except (FileFormatError, ValueError, KeyError, TypeError) as error:
                 raise FileFormatError(
                     f"{path} was not written by this package: {error!r}. Remove it, "
                     "or choose another folder."

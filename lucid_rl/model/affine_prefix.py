@@ -1,16 +1,16 @@
-"""How far into a network the rays through a layer stay straight.
+"""How much of a network is affine in alpha, where a layer's activation is alpha * a.
 
-Along a ray alpha * a, a convolution without its bias, ReLU, max-pooling and L2
+Along the line alpha * a, a convolution without its bias, ReLU, max-pooling and L2
 pooling are homogeneous: their outputs grow in proportion to alpha, and their
 derivatives do not change. Adding a bias makes outputs affine in alpha; the next
-ReLU bends them. So the pre-activations that follow a layer are known at every alpha
+ReLU does not. So the pre-activations that follow a layer are known at every alpha
 from a few of them, and everything up to there needs one pass backward and two or
-three forward for an observation, rather than one each for every node of a quadrature.
+three forward for an observation, rather than one each for every quadrature point.
 
 The 1e-8 under the root of L2 pooling departs from this where all activations of a
 pooling window are of the order of 1e-4. Interpolating between three scales keeps the
 error of each attribution below 3e-4 of the largest one, and their errors' sum below
-1e-4 of the attributions' (absolute values; tests/model/test_rays.py).
+1e-4 of the attributions' (absolute values; tests/model/test_line_integrals.py).
 """
 
 import enum
@@ -39,7 +39,7 @@ LINEAR_OPS = _LINEAR | _SUMS | _SCALINGS
 """Operations linear in the one input of theirs that varies; sums in all."""
 
 
-class _Course(enum.IntEnum):
+class _Dependence(enum.IntEnum):
     """How a tensor changes with alpha; sums take the larger of the first four."""
 
     CONSTANT = 0  # the same for all observations
@@ -47,11 +47,11 @@ class _Course(enum.IntEnum):
     PROPORTIONAL = 2
     AFFINE = 3
     SQUARED = 4  # proportional to alpha squared
-    BENT = 5
+    NONLINEAR = 5
 
 
-class StraightPrefix(NamedTuple):
-    """The part of a network that rays cross straight.
+class AffinePrefix(NamedTuple):
+    """The part of a network that is affine in alpha.
 
     Attributes:
         ends: nodes that separate the layer from the rest of the network.
@@ -90,10 +90,10 @@ class StraightPrefix(NamedTuple):
 _L2_POOL_SCALES, _L2_POOL_SLOPE_SCALE = (1.0, 0.4, 0.1), 0.4
 
 
-def straight_prefix(
+def affine_prefix(
     index: GraphIndex, layer: str, input_node: str, targets: Iterable[str]
-) -> StraightPrefix:
-    """Finds where rays from 0 to a layer's activation begin to bend.
+) -> AffinePrefix:
+    """Finds the nodes up to which a network is affine in alpha.
 
     Args:
         index: the network.
@@ -105,71 +105,75 @@ def straight_prefix(
         The nodes that separate the layer from the targets, each affine in alpha;
         the layer alone where nothing more can be said.
     """
-    courses: dict[str, _Course] = {}
-    nothing = StraightPrefix((layer,))
+    dependences: dict[str, _Dependence] = {}
+    nothing = AffinePrefix((layer,))
     pools_l2 = False
     for name in _in_order(index):
         if name == layer:
-            courses[name] = _Course.PROPORTIONAL
+            dependences[name] = _Dependence.PROPORTIONAL
         elif name == input_node:
-            courses[name] = _Course.FIXED
+            dependences[name] = _Dependence.FIXED
         else:
-            inputs = [courses[source] for source in index.inputs[name]]
-            courses[name] = _course(index, name, inputs)
+            inputs = [dependences[source] for source in index.inputs[name]]
+            dependences[name] = _dependence(index, name, inputs)
     relevant = index.between((), targets)
     targets = set(targets)
     ends = []
-    for name, course in courses.items():
-        if name not in relevant or course is _Course.CONSTANT:
+    for name, dependence in dependences.items():
+        if name not in relevant or dependence is _Dependence.CONSTANT:
             continue
         consumers = [c for c in index.consumers[name] if c in relevant]
-        bending = any(courses[c] is _Course.BENT for c in consumers)
-        if course is _Course.SQUARED and bending:
+        feeds_nonlinear = any(
+            dependences[c] is _Dependence.NONLINEAR for c in consumers
+        )
+        if dependence is _Dependence.SQUARED and feeds_nonlinear:
             return nothing
-        if course is not _Course.BENT and (bending or name in targets):
+        if dependence is not _Dependence.NONLINEAR and (
+            feeds_nonlinear or name in targets
+        ):
             ends.append(name)
-        if course is _Course.SQUARED:
+        if dependence is _Dependence.SQUARED:
             pools_l2 = True
     if not ends:
         return nothing
     if pools_l2:
-        return StraightPrefix(tuple(ends), _L2_POOL_SCALES, _L2_POOL_SLOPE_SCALE)
-    return StraightPrefix(tuple(ends))
+        return AffinePrefix(tuple(ends), _L2_POOL_SCALES, _L2_POOL_SLOPE_SCALE)
+    return AffinePrefix(tuple(ends))
 
 
-def _course(index: GraphIndex, name: str, inputs: list[_Course]) -> _Course:
+def _dependence(index: GraphIndex, name: str, inputs: list[_Dependence]) -> _Dependence:
     op = index.nodes[name].op
-    if op == "Shape" or not inputs or max(inputs) is _Course.CONSTANT:
-        return _Course.CONSTANT
+    if op == "Shape" or not inputs or max(inputs) is _Dependence.CONSTANT:
+        return _Dependence.CONSTANT
     worst = max(inputs)
-    if worst is _Course.FIXED:
-        return _Course.FIXED
-    if worst is _Course.BENT:
-        return _Course.BENT
-    varying = sum(course > _Course.CONSTANT for course in inputs)
+    if worst is _Dependence.FIXED:
+        return _Dependence.FIXED
+    if worst is _Dependence.NONLINEAR:
+        return _Dependence.NONLINEAR
+    varying = sum(dependence > _Dependence.CONSTANT for dependence in inputs)
     if op in _LINEAR and (op in ("AddN", "ConcatV2", "Pack") or varying == 1):
         return worst
     if op in _SCALINGS and varying == 1 and inputs[0] == worst:
         return worst
     if op in _SUMS:
-        if worst is _Course.SQUARED:
+        if worst is _Dependence.SQUARED:
             small = _is_small_constant(index, index.inputs[name][1])
-            return worst if small else _Course.BENT
-        return worst if min(inputs) is _Course.PROPORTIONAL else _Course.AFFINE
-    if worst is _Course.PROPORTIONAL:
+            return worst if small else _Dependence.NONLINEAR
+        return worst if min(inputs) is _Dependence.PROPORTIONAL else _Dependence.AFFINE
+    if worst is _Dependence.PROPORTIONAL:
         if op in _HOMOGENEOUS:
             return worst
         if op == "Square" or (op == "Pow" and _scalar(index, name, 1) == 2):
-            return _Course.SQUARED
-    if worst is _Course.SQUARED and op == "Sqrt":
-        return _Course.PROPORTIONAL
-    return _Course.BENT
+            return _Dependence.SQUARED
+    if worst is _Dependence.SQUARED and op == "Sqrt":
+        return _Dependence.PROPORTIONAL
+    return _Dependence.NONLINEAR
 
 
-def bends(
+def nonlinear_parts(
     index: GraphIndex, starts: Iterable[str], targets: Iterable[str]
 ) -> list[str]:
-    """Finds where a network's path bends one part after the other.
+    """Finds where a network's nonlinearities lie, one after the other.
 
     Args:
         index: the network.
@@ -188,13 +192,13 @@ def bends(
         if name not in relevant or name in starts or name in targets:
             continue
         before = tuple(found[-1:]) or starts
-        bending = any(
+        feeds_nonlinear = any(
             index.nodes[c].op not in LINEAR_OPS and index.nodes[c].op != "Shape"
             for c in index.consumers[name]
             if c in relevant
         )
         if (
-            bending
+            feeds_nonlinear
             and not any(index.reaches(s, targets, without=name) for s in before)
             and any(index.reaches(s, [name]) for s in before)
             and any(

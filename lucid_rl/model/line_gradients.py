@@ -1,4 +1,4 @@
-"""Weighted sums of gradients at nodes of the rays from 0 to activations.
+"""Weighted sums of gradients at points of the line from 0 to an activation.
 
 This is what integrated gradients need with an ordinary quadrature rule.
 """
@@ -9,28 +9,28 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from lucid_rl.model.affine_prefix import affine_prefix, multiplications
 from lucid_rl.model.batching import repeat_rows
-from lucid_rl.model.straight_rays import multiplications, straight_prefix
 
 
-class RayGradients:
+class LineGradients:
     """For a layer's activation a: sum over k of w_k dF/da at alpha_k * a.
 
-    Up to where rays bend, values come from a few points of each ray, and the
-    derivative, which does not change along it, is taken once.
+    As far as the network is affine in alpha, its values are interpolated between a few
+    points, and the derivative, which is constant there, is taken once.
     """
 
     def __init__(self, function):
         """Builds the operations for a LayerFunction."""
         self._function = function
         model = function.model
-        self._prefix = straight_prefix(
+        self._prefix = affine_prefix(
             model.index, function.layer, model.input_node, function.target_nodes
         )
         with model.graph.as_default():
             first = len(model.graph.get_operations())
             self._build()
-            self.bytes_per_node = model.bytes_since(first)
+            self.bytes_per_point = model.bytes_since(first)
 
     def _build(self):
         function, prefix = self._function, self._prefix
@@ -39,7 +39,7 @@ class RayGradients:
             tf.float32, (None, *function.model.image_shape)
         )
         self._weights = tf.placeholder(tf.float32, (None,))
-        # [K, scales]; see StraightPrefix.interpolation.
+        # [K, scales]; see AffinePrefix.interpolation.
         self._interpolation = tf.placeholder(tf.float32, (None, len(prefix.scales)))
         self._seeds = function.seed_placeholders()
         n_steps = tf.shape(self._weights)[0]
@@ -50,16 +50,16 @@ class RayGradients:
                 points = points[:1]  # the same for all
             scaled.append(points)
             at_scales.append(self._copy(prefix.ends, points, f"scale_{scale:g}"))
-        rays = {
+        along = {
             node: self._interpolate([ends[node] for ends in at_scales])
             for node in prefix.ends
         }
-        mapped = dict(rays)
+        mapped = dict(along)
         if function.needs_observations:
             tiled = repeat_rows(self._observations, n_steps * tf.shape(self._points)[0])
-            mapped = {function.model.input_node: tiled, **rays}
+            mapped = {function.model.input_node: tiled, **along}
         targets = function.apply_transforms(
-            function.model.copy(function.target_nodes, mapped, "rays")[0]
+            function.model.copy(function.target_nodes, mapped, "line")[0]
         )
         slopes_at = prefix.scales.index(prefix.slope_scale)
         ends = list(at_scales[slopes_at].values())
@@ -69,7 +69,7 @@ class RayGradients:
             with tf.control_dependencies(self.sums[-1:]):
                 seed = tf.identity(seed)
             repeated = repeat_rows(seed, tf.shape(target)[0])
-            gradients = tf.gradients(target, list(rays.values()), repeated)
+            gradients = tf.gradients(target, list(along.values()), repeated)
             pairs = [
                 (end, self._weighted_sum(gradient))
                 for end, gradient in zip(ends, gradients, strict=True)
@@ -93,7 +93,7 @@ class RayGradients:
         return function.model.copy(nodes, mapped, name)[0]
 
     def _interpolate(self, at_scales):
-        """[K * B, ...]: all observations at the first node of their rays, and so on."""
+        """[K * B, ...]: all observations at the first alpha, and so on."""
         ones = (1,) * at_scales[0].shape.rank
         points = sum(
             tf.reshape(self._interpolation[:, i], (-1, *ones)) * tensor
@@ -102,7 +102,7 @@ class RayGradients:
         return tf.reshape(points, (-1, *at_scales[0].shape[1:]))
 
     def _weighted_sum(self, gradient):
-        """Sum over the nodes of each ray."""
+        """Sum over each observation's points."""
         n_steps = tf.shape(self._weights)[0]
         shape = tf.concat([[n_steps, -1], tf.shape(gradient)[1:]], 0)
         return tf.tensordot(self._weights, tf.reshape(gradient, shape), 1)
@@ -110,7 +110,7 @@ class RayGradients:
     def multiplications(self, n_steps: int) -> int:
         """Multiplications for one observation, forward and backward."""
         model, function = self._function.model, self._function
-        straight, bent = (
+        affine, nonlinear = (
             multiplications(model.index, model.graph, starts, ends)
             for starts, ends in (
                 ((function.layer,), self._prefix.ends),
@@ -118,7 +118,7 @@ class RayGradients:
             )
         )
         n_scales = sum(scale > 0 for scale in self._prefix.scales)
-        return (n_scales + 1) * straight + 2 * n_steps * bent
+        return (n_scales + 1) * affine + 2 * n_steps * nonlinear
 
     def __call__(
         self,
@@ -131,8 +131,8 @@ class RayGradients:
         """Computes weighted sums of gradients.
 
         Args:
-            activations: ends of the rays, f32 [B, *shape].
-            alphas: where on each ray to take gradients, [K].
+            activations: ends of the lines, f32 [B, *shape].
+            alphas: where on each line to take gradients, [K].
             weights: the sum's weights, [K].
             seeds: for each target the weights of what the gradient is taken of,
                 sum(seed * target), f32 [B, *target shape].

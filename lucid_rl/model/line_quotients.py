@@ -1,12 +1,12 @@
-"""Difference quotients over cells of the rays from 0 to activations.
+"""Difference quotients over segments of the line from 0 to an activation.
 
-Each ray is cut into cells. Over each cell the network passes back difference
-quotients (see `difference_quotients`), whose mean over cells takes the place of the
-integral of gradients: it converges to it, and for any number of cells the
-attributions add up to F(a) - F(0).
+The line alpha * a is cut into segments. Over each segment the network passes back
+difference quotients (see `difference_quotients`), whose mean, weighted by the
+segments' lengths, takes the place of the integral of gradients: it converges to it,
+and for any number of segments the attributions add up to F(a) - F(0).
 
-Values before each nonlinearity change almost evenly within a cell. So the later
-parts of a network, which cost less, are computed on finer cells, between values
+Values before each nonlinearity change almost evenly within a segment. So the later
+parts of a network, which cost less, are computed on finer segments, between values
 interpolated from the coarser ones.
 """
 
@@ -17,26 +17,33 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from lucid_rl.model.affine_prefix import (
+    affine_prefix,
+    multiplications,
+    nonlinear_parts,
+)
 from lucid_rl.model.batching import repeat_rows
 from lucid_rl.model.difference_quotients import quotient_gradients
-from lucid_rl.model.straight_rays import bends, multiplications, straight_prefix
+
+# Segment k of n ends at (k / n) ** _EXPONENT: most nonlinearities switch near 0, where
+# biases outweigh the activations.
+_EXPONENT = 1.5
 
 
 class _Level:
-    """One part of the network, computed at the ends of cells.
+    """One part of the network, computed at the ends of segments.
 
     Attributes:
-        n_cells: cells of each ray.
-        tensors: by node name, what the part starts from: [n_cells * B, ...], the ends
-            of the first cells of all observations, then of the second cells, and so
-            on.
-        starts: the same where the rays start, [1 or B, ...].
+        n_steps: segments of each line.
+        tensors: by node name, what the part starts from: [n_steps * B, ...], the ends
+            of the first segments of all observations, then of the second, and so on.
+        starts: the same at alpha = 0, [1 or B, ...].
     """
 
-    def __init__(self, function, n_cells, n_rays, tensors, starts):
+    def __init__(self, function, n_steps, n_rows, tensors, starts):
         self._function = function
-        self.n_cells = n_cells
-        self._n_rays = n_rays
+        self.n_steps = n_steps
+        self._n_rows = n_rows
         self.tensors = tensors
         self.starts = starts
 
@@ -57,7 +64,7 @@ class _Level:
         self._previous = {}
 
     def previous(self, tensor):
-        """Each row's value at the end of the cell before."""
+        """Each row's value at the end of the segment before."""
         if tensor.ref() not in self._previous:
             starts = self._known_starts.get(tensor.ref())
             if starts is None:
@@ -67,69 +74,69 @@ class _Level:
         return self._previous[tensor.ref()]
 
     def _shifted(self, tensor, starts):
-        first = repeat_rows(starts, self._n_rays)
-        return tf.concat([first, tensor[: -self._n_rays]], 0)
+        first = repeat_rows(starts, self._n_rows)
+        return tf.concat([first, tensor[: -self._n_rows]], 0)
 
-    def refined(self, factor):
-        """The next level: each cell cut into equal parts, values interpolated."""
-        fractions = tf.cast(tf.range(1, factor + 1), tf.float32)
-        fractions /= tf.cast(factor, tf.float32)
+    def refined(self, factor, fractions):
+        """The next level: each segment cut at fractions, values interpolated."""
         finer = {}
         for node, tensor in self.outcomes.items():
             before = self._shifted(tensor, self.start_outcomes[node])
-            steps = self.by_cell(tensor - before)[:, None]
+            steps = self.by_segment(tensor - before)[:, None]
             along = tf.reshape(fractions, (1, -1, *(1,) * tensor.shape.rank))
-            points = self.by_cell(before)[:, None] + steps * along
+            points = self.by_segment(before)[:, None] + steps * along
             points = _reshape(points, [-1], tf.shape(tensor)[1:])
             finer[node] = tf.ensure_shape(points, tensor.shape)
         return _Level(
             self._function,
-            self.n_cells * factor,
-            self._n_rays,
+            self.n_steps * factor,
+            self._n_rows,
             finer,
             self.start_outcomes,
         )
 
-    def by_cell(self, rows):
-        """[n_cells, B, ...]."""
-        return _reshape(rows, [self.n_cells, self._n_rays], tf.shape(rows)[1:])
+    def by_segment(self, rows):
+        """[n_steps, B, ...]."""
+        return _reshape(rows, [self.n_steps, self._n_rows], tf.shape(rows)[1:])
 
     def gather(self, finer_rows, factor):
-        """What a level's cells pass back together, out of their parts'."""
+        """What a level's segments pass back together, out of their parts'."""
         if isinstance(factor, int) and factor == 1:
             return finer_rows
         inner = tf.shape(finer_rows)[1:]
-        parts = _reshape(finer_rows, [self.n_cells, factor, self._n_rays], inner)
+        parts = _reshape(finer_rows, [self.n_steps, factor, self._n_rows], inner)
         return _reshape(tf.reduce_sum(parts, 1), [-1], inner)
 
 
-class RayQuotients:
+class LineQuotients:
     """For a layer's activation a: the mean difference quotient from 0 to a."""
 
     def __init__(self, function):
         """Builds the operations for a LayerFunction."""
         self._function = function
         model = function.model
-        prefix = straight_prefix(
+        prefix = affine_prefix(
             model.index, function.layer, model.input_node, function.target_nodes
         )
         # The parts of the network, each by the nodes it ends in.
-        inner = bends(model.index, prefix.ends, function.target_nodes)
+        inner = nonlinear_parts(model.index, prefix.ends, function.target_nodes)
         parts = [prefix.ends, *((node,) for node in inner), function.target_nodes]
         with model.graph.as_default():
-            self._n_cells = tf.placeholder(tf.int32, ())
+            # Where the segments of the first part end, ascending to 1.
+            self._alphas = tf.placeholder(tf.float32, (None,))
+            n_steps = tf.shape(self._alphas)[0]
             # Multiplications of each part of the network, for one row.
             self._costs = [
                 multiplications(model.index, model.graph, starts, ends)
                 for starts, ends in itertools.pairwise([(function.layer,), *parts])
             ]
-            # Into how many each cell is cut where one part meets the next: in two,
+            # Into how many each segment is cut where one part meets the next: in two,
             # where that makes the finer part no dearer than the one before.
             self._refinements = [
                 2 if 2 * later <= earlier else 1
                 for earlier, later in itertools.pairwise(self._costs[1:])
             ]
-            self._factors = [self._n_cells, *self._refinements]
+            self._factors = [n_steps, *self._refinements]
             self._build(parts)
 
     def _build(self, parts):
@@ -141,21 +148,25 @@ class RayQuotients:
         starts = tf.zeros_like(self._points)
         if not function.needs_observations:
             starts = starts[:1]  # the same for all
-        n_rays = tf.shape(self._points)[0]
+        n_rows = tf.shape(self._points)[0]
         layer = function.layer
-        level = _Level(function, 1, n_rays, {layer: self._points}, {layer: starts})
+        level = _Level(function, 1, n_rows, {layer: self._points}, {layer: starts})
         levels: list[_Level] = []
         self._row_bytes = []
         for i, nodes in enumerate(parts):
             first = len(model.graph.get_operations())
             if i > 0:
-                level = levels[-1].refined(self._factors[i - 1])
+                fractions = self._alphas
+                if i > 1:
+                    factor = self._factors[i - 1]
+                    fractions = tf.range(1.0, factor + 1) / factor
+                level = levels[-1].refined(self._factors[i - 1], fractions)
             level.compute(nodes, self._observations, f"part_{i}")
             self._row_bytes.append(model.bytes_since(first))
             levels.append(level)
         finals = function.apply_transforms(level.outcomes)
         self.starts = function.apply_transforms(level.start_outcomes)
-        self.ends = [level.by_cell(final)[-1] for final in finals]
+        self.ends = [level.by_segment(final)[-1] for final in finals]
         self.quotients: list[Any] = []
         for final, seed in zip(finals, self._seeds, strict=True):
             # One output after the other keeps memory bounded.
@@ -164,8 +175,13 @@ class RayQuotients:
             self.quotients.append(self._backward(levels, final, seed))
 
     def _backward(self, levels, final, seed):
-        share = seed / tf.cast(levels[-1].n_cells, tf.float32)
-        targets, seeds = [final], [repeat_rows(share, tf.shape(final)[0])]
+        starts = tf.concat([[0.0], self._alphas[:-1]], 0)
+        finest = levels[-1]
+        parts = finest.n_steps // levels[min(1, len(levels) - 1)].n_steps
+        lengths = tf.repeat((self._alphas - starts) / tf.cast(parts, tf.float32), parts)
+        weights = tf.repeat(lengths, tf.shape(seed)[0])
+        weights = tf.reshape(weights, [-1, *(1,) * (seed.shape.rank - 1)])
+        targets, seeds = [final], [weights * repeat_rows(seed, tf.shape(final)[0])]
         for i in reversed(range(len(levels))):
             level = levels[i]
             sources = list(level.tensors.values())
@@ -180,18 +196,18 @@ class RayQuotients:
             ]
         raise AssertionError("a network has at least one part")
 
-    def bytes_per_ray(self, n_cells: int) -> int:
+    def bytes_per_observation(self, n_steps: int) -> int:
         """About how much memory one observation takes."""
-        return self._sum_over_parts(self._row_bytes, n_cells)
+        return self._sum_over_parts(self._row_bytes, n_steps)
 
-    def multiplications(self, n_cells: int) -> int:
+    def multiplications(self, n_steps: int) -> int:
         """Multiplications for one observation, forward and backward."""
-        return 2 * self._sum_over_parts(self._costs, n_cells)
+        return 2 * self._sum_over_parts(self._costs, n_steps)
 
-    def _sum_over_parts(self, per_row, n_cells):
+    def _sum_over_parts(self, per_row, n_steps):
         total, rows = 0, 1
         for amount, factor in zip(
-            per_row, [n_cells, *self._refinements, 1], strict=True
+            per_row, [n_steps, *self._refinements, 1], strict=True
         ):
             total += rows * amount
             rows *= factor
@@ -200,15 +216,15 @@ class RayQuotients:
     def __call__(
         self,
         activations: np.ndarray,
-        n_cells: int,
+        n_steps: int,
         seeds: Sequence[np.ndarray],
         observations: np.ndarray | None = None,
     ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
         """Computes mean difference quotients.
 
         Args:
-            activations: ends of the rays, f32 [B, *shape].
-            n_cells: cells of each ray, in the first part of the network.
+            activations: ends of the lines, f32 [B, *shape].
+            n_steps: segments of each line, in the first part of the network.
             seeds: for each target the weights of what is differentiated,
                 sum(seed * target), f32 [B, *target shape].
             observations: float observations, where they are needed.
@@ -219,7 +235,7 @@ class RayQuotients:
         """
         feed = {
             self._points: activations,
-            self._n_cells: n_cells,
+            self._alphas: (np.arange(1, n_steps + 1) / n_steps) ** _EXPONENT,
             **dict(zip(self._seeds, seeds, strict=True)),
         }
         if self._function.needs_observations:

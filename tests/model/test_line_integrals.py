@@ -1,4 +1,4 @@
-"""Rays: where they bend, and short cuts against gradients taken one by one."""
+"""Straight lines from 0: the affine prefix, and short cuts against plain gradients."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ import tensorflow.compat.v1 as tf
 
 from lucid_rl.interpret.quadrature import quadrature
 from lucid_rl.interpret.targets import logit, value
+from lucid_rl.model.affine_prefix import AffinePrefix, affine_prefix, nonlinear_parts
 from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.layers import GraphIndex
 from lucid_rl.model.model import Model
-from lucid_rl.model.straight_rays import StraightPrefix, bends, straight_prefix
 from tests.model.numpy_networks import random_params
 
 VALUE = "ppo2_model/strided_slice"
@@ -54,22 +54,22 @@ class TestShortCuts:
         )
         nodes, weights = quadrature("gauss_legendre", 8)
         seeds = [np.array([1.0, -2.0, 0.5], np.float32)]
-        (found,) = function.rays(points, nodes, weights, seeds, floats)
+        (found,) = function.line_gradients(points, nodes, weights, seeds, floats)
         expected = sum(
             weight * function.gradients(points * np.float32(node), seeds, floats)[0]
             for node, weight in zip(nodes, weights, strict=True)
         )
         attributions, exact = points * found, points * expected
         errors = np.abs(attributions - exact)
-        # L2 pooling's 1e-8 under the root departs from straight rays; elsewhere a
+        # L2 pooling's 1e-8 under the root departs from straight lines; elsewhere a
         # ReLU's input of nearly 0 may be rounded to either side.
         largest = 3e-4 if architecture == "clear" else 1e-3
         assert errors.max() < largest * np.abs(exact).max()
         assert errors.sum() < 1e-4 * np.abs(exact).sum()
 
     @pytest.mark.parametrize(("architecture", "layer"), CASES)
-    @pytest.mark.parametrize("n_cells", [1, 2])
-    def test_quotients_add_up(self, models, golden, architecture, layer, n_cells):
+    @pytest.mark.parametrize("n_steps", [1, 2])
+    def test_quotients_add_up(self, models, golden, architecture, layer, n_steps):
         floats, points, function = points_and_function(
             models, golden, architecture, layer, [value(), logit(1)]
         )
@@ -77,21 +77,23 @@ class TestShortCuts:
             np.ones(3, np.float32),
             np.random.default_rng(0).normal(size=(3, 15)).astype(np.float32),
         ]
-        quotients, starts, ends = function.quotients(points, n_cells, seeds, floats)
+        quotients, starts, ends = function.line_quotients(
+            points, n_steps, seeds, floats
+        )
         for found, start, end, seed in zip(quotients, starts, ends, seeds, strict=True):
             change = (seed * (end - start)).reshape(3, -1).sum(axis=1)
             sums = (points * found).reshape(3, -1).sum(axis=1)
             np.testing.assert_allclose(sums, change, atol=1e-4 * np.abs(change).max())
 
     @pytest.mark.parametrize("architecture", ["clear", "nature"])
-    def test_paths_along_a_ray_are_rays(self, models, golden, architecture):
+    def test_paths_along_a_line_are_lines(self, models, golden, architecture):
         layer = {"clear": "4a", "nature": "c3"}[architecture]
         floats, points, function = points_and_function(
             models, golden, architecture, layer
         )
         seeds = [np.ones(3, np.float32)]
         path = np.stack([points * np.float32(alpha) for alpha in (0, 0.5, 1)])
-        (steps,) = function.paths(path, seeds, floats)
+        (steps,) = function.path_quotients(path, seeds, floats)
         assert steps.shape == (2, *points.shape)
         (change,) = (
             end - start
@@ -104,13 +106,15 @@ class TestShortCuts:
         sums = (np.diff(path, axis=0) * steps).sum(axis=(0, 2, 3, 4))
         np.testing.assert_allclose(sums, change, atol=1e-4)
 
-    def test_more_cells_come_closer(self, models, golden):
+    def test_more_steps_come_closer(self, models, golden):
         floats, points, function = points_and_function(models, golden, "clear", "4a")
         seeds = [np.ones(3, np.float32)]
         nodes, weights = quadrature("midpoint", 256)
-        (exact,) = function.rays(points, nodes, weights, seeds, floats)
+        (exact,) = function.line_gradients(points, nodes, weights, seeds, floats)
         errors = [
-            np.abs(function.quotients(points, n, seeds, floats)[0][0] - exact).sum()
+            np.abs(
+                function.line_quotients(points, n, seeds, floats)[0][0] - exact
+            ).sum()
             for n in (1, 4, 16)
         ]
         assert errors[0] > 2 * errors[1] > 4 * errors[2]
@@ -119,11 +123,13 @@ class TestShortCuts:
         function = models["clear"].layer_function("4a", [value().tensor])
         dense = 4 * 4 * 32 * 256  # straight: from 4a's pool to the first dense layer
         rest = 256 * 512 + 512
-        assert function.rays.multiplications(1) == (3 + 1) * dense + 2 * rest
-        assert function.rays.multiplications(5) == (3 + 1) * dense + 10 * rest
-        twice = function.quotients.multiplications(2)
-        assert twice - function.quotients.multiplications(1) >= 2 * rest
-        assert function.quotients.bytes_per_ray(8) > function.quotients.bytes_per_ray(4)
+        assert function.line_gradients.multiplications(1) == (3 + 1) * dense + 2 * rest
+        assert function.line_gradients.multiplications(5) == (3 + 1) * dense + 10 * rest
+        twice = function.line_quotients.multiplications(2)
+        assert twice - function.line_quotients.multiplications(1) >= 2 * rest
+        assert function.line_quotients.bytes_per_observation(
+            8
+        ) > function.line_quotients.bytes_per_observation(4)
 
 
 class TestWhereRaysBend:
@@ -138,16 +144,16 @@ class TestWhereRaysBend:
     )
     def test_straight_up_to_the_next_bias(self, model_a, layer, end):
         node = model_a.node_name(layer)
-        prefix = straight_prefix(model_a.index, node, "Placeholder", [VALUE])
+        prefix = affine_prefix(model_a.index, node, "Placeholder", [VALUE])
         assert prefix.ends == (end,)
-        later = bends(model_a.index, prefix.ends, [VALUE])
+        later = nonlinear_parts(model_a.index, prefix.ends, [VALUE])
         assert later[-1] == "ppo2_model/pi/dense_1/BiasAdd"
         assert end not in later
 
     def test_residual_paths_end_in_several_nodes(self, models):
         model = models["impala"]
         node = model.node_name("layer_2")
-        prefix = straight_prefix(model.index, node, "Placeholder", [VALUE])
+        prefix = affine_prefix(model.index, node, "Placeholder", [VALUE])
         assert set(prefix.ends) == {
             "ppo2_model/pi/add",
             "ppo2_model/pi/layer_3/BiasAdd",
@@ -158,14 +164,14 @@ class TestWhereRaysBend:
             x = tf.placeholder(tf.float32, (None, 3), name="x")
             tf.tanh(tf.identity(x, name="layer"), name="end")
         index = GraphIndex(graph.as_graph_def())
-        assert straight_prefix(index, "layer", "x", ["end"]).ends == ("layer",)
+        assert affine_prefix(index, "layer", "x", ["end"]).ends == ("layer",)
 
 
 class TestInterpolation:
     def test_exact_for_what_is_affine(self):
         alphas = np.array([0.0, 0.05, 0.3, 0.77, 1.0])
         for scales in ((1.0, 0.0), (1.0, 0.4, 0.1)):
-            weights = StraightPrefix((), scales).interpolation(alphas)
+            weights = AffinePrefix((), scales).interpolation(alphas)
             curves = np.stack([3 + 2 * s for s in scales])
             np.testing.assert_allclose(weights @ curves, 3 + 2 * alphas, rtol=1e-5)
 
@@ -173,6 +179,6 @@ class TestInterpolation:
     def test_pools_are_close(self, q):
         scales = np.array((1.0, 0.4, 0.1))
         alphas = np.linspace(0.02, 1, 50)
-        weights = StraightPrefix((), tuple(scales)).interpolation(alphas)
+        weights = AffinePrefix((), tuple(scales)).interpolation(alphas)
         found = weights @ np.sqrt(scales**2 * q + 1e-8)
         np.testing.assert_allclose(found, np.sqrt(alphas**2 * q + 1e-8), atol=2e-5)
