@@ -5,6 +5,7 @@ from .checkpoints.checkpoint import save_checkpoint as save_checkpoint
 from .errors import LucidRLError as LucidRLError
 from .evaluation.evaluation import Evaluation as Evaluation
 from .evaluation.evaluation import evaluate as evaluate
+from .games.vector_game import GameSettings as GameSettings
 from .interface.make_page import make_page as make_page
 from .interface.settings import InterfaceSettings as InterfaceSettings
 from .interpret.attribution import Attribution as Attribution
@@ -21,4 +22,6 @@ from .interpret.visualization.visualize import Visualization as Visualization
 from .interpret.visualization.visualize import visualize as visualize
 from .model.loading import load as load
 from .model.model import Model as Model
+from .sampling.model_samples import sample_observations as sample_observations
+from .sampling.model_samples import sample_trajectories as sample_trajectories
 from .version import __version__ as __version__

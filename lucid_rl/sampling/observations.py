@@ -60,6 +60,13 @@ class Observations:
     def __len__(self) -> int:
         return len(self.observations)
 
+    def __getitem__(self, rows: slice) -> "Observations":
+        return Observations(
+            self.observations[rows],
+            None if self.level_seeds is None else self.level_seeds[rows],
+            None if self.states is None else self.states[rows],
+        )
+
 
 def sample_observations(
     game: VectorGame,

@@ -1,0 +1,169 @@
+"""What a model sees: observations and trajectories of its own game, or of a file."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.checkpoints.checkpoint import Checkpoint
+from lucid_rl.errors import InputError
+from lucid_rl.games.registry import check_actions, game_settings, make_game
+from lucid_rl.games.vector_game import GameSettings, VectorGame
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
+from lucid_rl.sampling import observations, trajectories
+from lucid_rl.sampling.observations import Observations, ObservationSettings
+from lucid_rl.sampling.trajectories import Trajectories, TrajectorySettings
+
+# A model, or what `load` takes.
+ModelLike = Model | Checkpoint | str | os.PathLike
+# A game's name, its options, or a game that is made; None for the model's own.
+GameLike = str | GameSettings | VectorGame | None
+
+
+def sample_observations(
+    model: ModelLike,
+    n: int = 2048,
+    *,
+    game: GameLike = None,
+    seed: int = 0,
+    n_envs: int | None = None,
+    interval: int = ObservationSettings.interval,
+    greedy: bool = False,
+    states: bool = False,
+    **options: Any,
+) -> Observations:
+    """Plays a model's own game and keeps observations far apart, to find features from.
+
+    Args:
+        model: a `Model`, or what `load` takes.
+        n: number of observations.
+        game: what to play instead: a game's name, `GameSettings`, or a game that is
+            made, which is played on from where it stands and left open.
+        seed: of the levels and of the actions.
+        n_envs: environments that play together; None for the default, or as many as
+            `game` has.
+        interval: steps of each environment from one kept observation to the next.
+        greedy: take the most probable actions rather than sampled ones.
+        states: keep the game's states too.
+        **options: fields of `GameSettings`, such as `n_levels=100`, or
+            `training_levels=True` for the levels that the model was trained on.
+
+    Returns:
+        n observations, u8 [n, *model.image_shape], time-major.
+
+    Raises:
+        SettingsError: the model does not say its game, or there is none of that name.
+        InputError: the game has another number of actions, or observations of another
+            shape, than the model.
+        GameError: the game is not installed.
+
+    Example:
+        observations = lucid_rl.sample_observations(model, 2048).observations
+    """
+    model = load(model)
+    if not isinstance(n, int | np.integer) or n < 1:
+        raise InputError(f"n={n!r}: expected a whole number of at least 1")
+    n_envs = _n_envs(game, n_envs, min(ObservationSettings.n_envs, n))
+    settings = ObservationSettings(
+        n_envs=n_envs,
+        n_per_env=-(-n // n_envs),
+        interval=interval,
+        greedy=greedy,
+        states=states,
+    )
+    with _game(model, game, {**options, "n_envs": n_envs, "seed": seed}) as played:
+        rng = np.random.default_rng(seed)
+        found = observations.sample_observations(played, model, settings, rng)
+    return found[:n]
+
+
+def sample_trajectories(
+    model: ModelLike,
+    n: int = TrajectorySettings.n_envs,
+    *,
+    n_steps: int = TrajectorySettings.n_steps,
+    game: GameLike = None,
+    seed: int = 0,
+    greedy: bool = False,
+    frame_size: int = 0,
+    states: bool = False,
+    **options: Any,
+) -> Trajectories:
+    """Plays a model's own game and keeps every step.
+
+    Args:
+        model: a `Model`, or what `load` takes.
+        n: number of trajectories, one of each environment.
+        n_steps: steps in each.
+        game: as `sample_observations` takes it; a game that is made must have `n`
+            environments.
+        seed: of the levels and of the actions.
+        greedy: take the most probable actions rather than sampled ones.
+        frame_size: side in pixels of high-resolution frames to keep; 0 keeps none.
+        states: keep the game's states too.
+        **options: fields of `GameSettings`, or `training_levels=True`.
+
+    Returns:
+        The trajectories.
+
+    Raises:
+        SettingsError, InputError, GameError: as `sample_observations`.
+
+    Example:
+        trajectories = lucid_rl.sample_trajectories(model, 8, n_steps=512)
+    """
+    model = load(model)
+    settings = TrajectorySettings(
+        n_envs=_n_envs(game, n, n),
+        n_steps=n_steps,
+        greedy=greedy,
+        frame_size=frame_size,
+        states=states,
+    )
+    changes = {"n_envs": n, "seed": seed, "full_resolution": bool(frame_size)}
+    with _game(model, game, {**options, **changes}) as played:
+        rng = np.random.default_rng(seed)
+        return trajectories.sample_trajectories(played, model, settings, rng)
+
+
+def check_fits(model: Model, game: VectorGame) -> None:
+    """Checks that a model can play a game.
+
+    Raises:
+        InputError: another number of actions, or observations of another shape.
+    """
+    check_actions(game, model.n_actions)
+    shape = game.observe().observations.shape[1:]
+    if shape != model.image_shape:
+        raise InputError(
+            f"{game.settings.name} shows observations of shape {shape}, but the model "
+            f"takes {model.image_shape}: name the game that it was trained on, and its "
+            "frame_stack or wrappers"
+        )
+
+
+def _n_envs(game: GameLike, given: int | None, default: int) -> int:
+    if given is None and not isinstance(game, str | GameSettings | None):
+        return game.n_envs
+    return default if given is None else given
+
+
+@contextlib.contextmanager
+def _game(
+    model: Model, game: GameLike, changes: dict[str, Any]
+) -> Iterator[VectorGame]:
+    """The game to play; one that is made here is closed here."""
+    if game is None or isinstance(game, str):
+        settings = game_settings(model.args, model.n_actions, name=game, **changes)
+    elif isinstance(game, GameSettings):
+        settings = game.replace(**changes)
+    else:
+        check_fits(model, game)
+        yield game
+        return
+    with make_game(settings) as made:
+        check_fits(model, made)
+        yield made
