@@ -48,6 +48,24 @@ def test_axe_finds_nothing(open_page, site, scheme):
     assert _audit(viewer) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [820, 390])
+def test_axe_finds_nothing_in_narrow_windows(open_page, site, scheme, width):
+    viewer = open_page(
+        *(site, "#trajectory=1&frame=124&layer=2b&feature=1&change=1&find=falls"),
+        viewport={"width": width, "height": 844},
+        color_scheme=scheme,
+    )
+    viewer.settle()
+    assert _audit(viewer) == []
+    viewer.get("share-button").click()
+    assert _audit(viewer) == []
+    viewer.page.keyboard.press("Escape")
+    viewer.get("open-1").click()
+    viewer.get("map").click()
+    assert _audit(viewer) == []
+
+
 @pytest.mark.parametrize("layer", ["2b", "4a"])  # of four and of eight features
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
 def test_everything_fits(open_page, site, size, layer):
@@ -66,7 +84,7 @@ def test_everything_fits(open_page, site, size, layer):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)])
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (820, 1180), (390, 844)])
 def test_screenshots_for_people(open_page, site, screenshots, scheme, size):
     viewport = dict(zip(("width", "height"), size, strict=True))
     viewer = open_page(site, VIEWS["main"], viewport=viewport, color_scheme=scheme)
@@ -76,7 +94,7 @@ def test_screenshots_for_people(open_page, site, screenshots, scheme, size):
         viewer.page.screenshot(path=screenshots / f"{name}_{mark}")
     viewer.go(VIEWS["main"])
     viewer.get("open-1").click()
-    viewer.wait_for_text("patch-count", "32")
+    viewer.wait_for_text("patch-count", "8")
     viewer.get("map").click()
     viewer.page.screenshot(path=screenshots / f"popup_{mark}")
     assert len(list(screenshots.glob(f"*_{mark}"))) == 4

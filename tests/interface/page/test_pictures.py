@@ -1,11 +1,14 @@
 """The pictures that the page draws are those that the numbers in Python give."""
 
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lucid_rl.interface.page import write_page
+from lucid_rl.interface.parts import Layout, Part
 from tests.interface.page.driver import (
     OVERLAY,
     assert_same_picture,
@@ -233,3 +236,44 @@ def test_every_trajectory_has_its_own_frames(viewer, bundle):
             viewer.pixels("observation")[..., :3],
             bundle.observations[index(trajectory, 0)],
         )
+
+
+def test_stacks_of_any_height_and_width_show_their_frames(open_page, bundle, tmp_path):
+    """Observations of 48 x 64 with four grey frames: the last is shown, or others."""
+    height, depth = 48, 4
+    rng = np.random.default_rng(3)
+    frames = bundle.observations[:, 8:56]
+    stacks = np.stack([np.roll(frames.mean(-1), k, 0) for k in (3, 2, 1, 0)], -1)
+    stacks = np.clip(stacks + rng.integers(0, 3, stacks.shape), 0, 255).astype(np.uint8)
+    layout = {"observations": Layout("webp", 0, LENGTHS)}
+    parts = {part.name: part for part in bundle.parts}
+    examples = {"observations": stacks[:48]}
+    parts["frames"] = Part.encode("frames", {}, {"observations": stacks}, layout)
+    parts["examples"] = Part.encode(
+        "examples", {}, examples, {"observations": Layout("webp")}
+    )
+    manifest = parts["manifest"]
+    meta = {**manifest.meta, "observation_shape": [height, SIDE, depth]}
+    meta["full_resolution"] = None
+    parts["manifest"] = dataclasses.replace(manifest, meta=meta)
+    del parts["frames_full"]
+    viewer = open_page(
+        write_page(parts.values(), tmp_path), "#trajectory=2&frame=31&layer=2b"
+    )
+    viewer.settle()
+    s = index(1, 30)
+    for value, expected in (
+        ("0", stacks[s, ..., 3]),
+        ("1", stacks[s, ..., 2]),
+        ("3", stacks[s, ..., 0]),
+        ("difference", 128 + (stacks[s, ..., 3].astype(int) - stacks[s, ..., 2]) / 2),
+    ):
+        viewer.get("stack").select_option(value)
+        viewer.wait_for("true")
+        shown = viewer.pixels("observation")[..., :3].astype(float)
+        assert np.abs(shown - expected[..., None]).max() <= 1
+    box = viewer.get("picture-positive").bounding_box()
+    assert box["height"] == pytest.approx(box["width"] * height / SIDE, abs=1)
+    viewer.get("open-1").click()
+    viewer.wait_for_text("patch-count", "8")
+    assert viewer.errors() == []
