@@ -31,7 +31,7 @@ _MAX_MEMBERS = 100_000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NPY_HEADER = re.compile(
     r"\{'descr': '([<>|=]?(?:b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,8}))', "
-    r"'fortran_order': (True|False), 'shape': \(((?:\d{1,19}(?:, ?)?)*)\),? ?\}\s*"
+    r"'fortran_order': (True|False), 'shape': \(([\d, ]*)\),? ?\}\s*"
 )
 
 
@@ -201,8 +201,11 @@ def _npy(data: bytes, name: str) -> np.ndarray:
             f"the array {name!r:.200} is not of numbers, booleans or fixed-width text"
         )
     dtype = np.dtype(header[1])
-    shape = tuple(int(n) for n in header[3].replace(",", " ").split())
-    if len(shape) > 32 or math.prod(shape) * dtype.itemsize != len(data) - end:
+    lengths = header[3].replace(",", " ").split()
+    if len(lengths) > 32 or any(len(length) > 18 for length in lengths):
+        raise FileFormatError(f"the array {name!r:.200} has an absurd shape")
+    shape = tuple(map(int, lengths))
+    if math.prod(shape) * dtype.itemsize != len(data) - end:
         raise FileFormatError(f"the array {name!r:.200} has another length")
     order: Any = "F" if header[2] == "True" else "C"
     if 0 in shape:
@@ -211,8 +214,12 @@ def _npy(data: bytes, name: str) -> np.ndarray:
     return array.astype(dtype.newbyteorder("="), order="K", copy=True)
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, where: Any) -> Any:
     """The value of a JSON text.
+
+    Args:
+        text: the text.
+        where: what to call its file in an error.
 
     Raises:
         FileFormatError: it is damaged, or nested too deep.
@@ -220,9 +227,11 @@ def parse_json(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise FileFormatError("the JSON is nested too deep") from error
+        raise FileFormatError(f"{where}: its JSON is nested too deep.") from error
     except ValueError as error:
-        raise FileFormatError(f"the JSON is damaged ({str(error)[:200]})") from error
+        raise FileFormatError(
+            f"{where}: its JSON is damaged ({str(error)[:200]})."
+        ) from error
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -233,10 +242,8 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     try:
         with open(path, "rb") as stream:
-            return parse_json(stream.read())
+            return parse_json(stream.read(), path)
     except OSError as error:
         raise FileFormatError(
             f"cannot read {path}: {error.strerror or error}"
         ) from error
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}.") from error

@@ -119,7 +119,7 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
             archive = ZipReader(stream)
             if _NESTED not in archive.names or "data" not in archive.names:
                 return {}
-            data = parse_json(archive.read("data"))
+            data = parse_json(archive.read("data"), path)
     except (OSError, FileFormatError) as error:
         raise FileFormatError(f"cannot read {path}: {error}") from error
     data = data if isinstance(data, dict) else {}

@@ -2,14 +2,12 @@
 
 import dataclasses
 import json
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from lucid_rl.bounded import parse_json, read_npz
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike, atomic_open
 
@@ -94,25 +92,20 @@ def read_episodes(path: PathLike) -> tuple[list[Episode], dict[str, Any]]:
         FileFormatError: the file cannot be read or its arrays do not fit together.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-            version = int(arrays["format_version"])
-            if version != FORMAT_VERSION:
-                raise FileFormatError(
-                    f"{path}: episodes of format {version}, expected {FORMAT_VERSION}: "
-                    "play them again, or use the release that wrote them"
-                )
-            header = json.loads(str(arrays["header"]))
-            names = [str(name) for name in arrays["outcome_names"]]
-            columns = {
-                name: arrays[name].astype(kind, casting="safe").reshape(-1)
-                for name, kind in _KINDS.items()
-            }
-    except (
-        *(OSError, ValueError, TypeError, KeyError, EOFError, IndexError),
-        *(NotImplementedError, RuntimeError, MemoryError, AttributeError),
-        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-    ) as error:
+        arrays = read_npz(path)
+        version = int(arrays["format_version"])
+        if version != FORMAT_VERSION:
+            raise FileFormatError(
+                f"{path}: episodes of format {version}, expected {FORMAT_VERSION}: "
+                "play them again, or use the release that wrote them"
+            )
+        header = parse_json(str(arrays["header"]), f"{path}, a file of episodes")
+        names = [str(name) for name in arrays["outcome_names"]]
+        columns = {
+            name: arrays[name].astype(kind, casting="safe").reshape(-1)
+            for name, kind in _KINDS.items()
+        }
+    except (ValueError, TypeError, KeyError) as error:
         raise FileFormatError(
             f"cannot read {path} as a file of episodes: {error}"
         ) from error

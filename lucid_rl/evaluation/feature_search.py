@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lucid_rl.bounded import read_json
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.editing.edit import EditSettings, edit_checkpoint, feature_directions
 from lucid_rl.editing.feature_naming import (
@@ -263,7 +264,7 @@ def _keep(search: FeatureSearch, folder: pathlib.Path, identity: dict) -> None:
 
 def _read_kept(folder: pathlib.Path, identity: dict) -> FeatureSearch | None:
     try:
-        content = json.loads((folder / SEARCH_FILE).read_text(encoding="utf-8"))
+        content = read_json(folder / SEARCH_FILE)
         if content["identity"] != identity:
             return None
         return FeatureSearch(
@@ -278,6 +279,6 @@ def _read_kept(folder: pathlib.Path, identity: dict) -> FeatureSearch | None:
             top_shares=np.array(content["top_shares"], np.float64),
             one_hotness=np.array(content["one_hotness"], np.float64),
         )
-    except (OSError, ValueError, KeyError, TypeError, FileFormatError):
+    except (ValueError, KeyError, TypeError, FileFormatError):
         # Not sought yet, or damaged.
         return None

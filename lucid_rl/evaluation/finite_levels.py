@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from lucid_rl.bounded import read_json
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import ReleasedModel, fetch_released
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import FileFormatError, InputError, SettingsError
 from lucid_rl.evaluation.article import article_numbers
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import attribute
@@ -284,9 +285,9 @@ def _judged(run: int, n_train_levels: int) -> float:
 
 def _read_kept(path: pathlib.Path, how: dict[str, Any]) -> dict[str, dict[str, float]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         return dict(content["models"]) if content["settings"] == how else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileFormatError, ValueError, KeyError, TypeError):
         # Not measured yet, or of no use.
         return {}
 

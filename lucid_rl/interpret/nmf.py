@@ -352,7 +352,7 @@ class NMF:
         """
         try:
             arrays = read_npz(path)
-            metadata = parse_json(str(arrays["metadata"]))
+            metadata = parse_json(str(arrays["metadata"]), path)
             directions, shares = arrays["directions"], arrays["feature_shares"]
             if metadata["format"] != _FORMAT or metadata["version"] > _VERSION:
                 raise FileFormatError(

@@ -175,7 +175,7 @@ def _check_constant(node: tf.NodeDef, path: pathlib.Path) -> None:
 def _parse_metadata(node: tf.NodeDef, path: pathlib.Path) -> Metadata:
     try:
         (text,) = node.attr["value"].tensor.string_val
-        entries = parse_json(text)
+        entries = parse_json(text, path)
         height, width, channels = (int(size) for size in entries["image_shape"])
         low, high = (float(end) for end in entries["image_value_range"])
         name = str(entries["input_name"])

@@ -237,6 +237,9 @@ BOMBS = {
     "text.npz": lambda: _npz({"a.npy": _npy(
         "{'descr': '<U999999999', 'fortran_order': False, 'shape': (1,), }"
     )}),
+    "digits.npz": lambda: _npz({"a.npy": _npy(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (" + "1" * 60 + "x), }"
+    )}),
     "brackets.npz": lambda: _npz({"a.npy": _npy("(" * 110)}),
     "not.npz": lambda: b"PK\x03\x04 and so on",
     "brackets.json": lambda: b"[" * 100_000 + b"]" * 100_000,

@@ -43,7 +43,7 @@ def server(checkpoint_a, golden, monkeypatch, tmp_path):
         contents[name] = path.read_bytes()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("LUCID_RL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("lucid_rl.checkpoints.downloads._WAIT_SECONDS", 0)
     with serving(contents) as running:
         monkeypatch.setenv("LUCID_RL_RELEASED_URL", running.url)
         yield running
