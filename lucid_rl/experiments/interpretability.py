@@ -1,0 +1,503 @@
+"""How interpretable a model's features are, measured against the game's states.
+
+The article let researchers judge whether a feature looks interpretable (section
+"Interpretability and generalization"). Here four quantities are computed for each
+feature, with CoinRun's states as ground truth:
+
+* response concentration: the fraction of the feature's response that lies within reach
+  of one kind of object, beyond what the covered area alone would give;
+* attribution concentration: the same of its attribution, for the same object;
+* consistency: the fraction of levels with the object in which most of the response
+  lies within its reach;
+* background sensitivity: how much the responses change when the same states are drawn
+  before other backgrounds, 0 to 1.
+
+A feature counts as interpretable if all four pass their thresholds. The score is the
+fraction of such features, with a bootstrap interval over levels. Controls show that
+the score can fail: random weights, weights shuffled within layers, random directions,
+single channels and principal components.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.ndimage
+from sklearn.decomposition import PCA
+
+from lucid_rl.errors import InputError
+from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.games.coinrun_backgrounds import with_background_of
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
+from lucid_rl.games.procgen_state import parse_state
+from lucid_rl.games.registry import check_actions, game_settings, make_game
+from lucid_rl.interpret.attribution import attribute
+from lucid_rl.interpret.nmf import NMF, NMFSettings
+from lucid_rl.model.batching import batch_slices
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
+from lucid_rl.progress import progress
+from lucid_rl.sampling.observations import (
+    Observations,
+    ObservationSettings,
+    sample_observations,
+)
+from lucid_rl.validation import at_least, between, check_fields
+
+CONTROLS = (
+    "random weights",
+    "shuffled weights",
+    "random directions",
+    "single channels",
+    "principal components",
+)
+# Kinds of objects; edges of walls are left out, for they are nearly everywhere, and so
+# within reach of any response.
+_KINDS: dict[str, tuple[str, ...]] = {
+    "agent": ("agent",),
+    "coin": ("coin",),
+    "buzzsaw": ("buzzsaw",),
+    "enemy_left": ("enemy_left",),
+    "enemy_right": ("enemy_right",),
+    "enemy": ("enemy_left", "enemy_right"),
+    "box": ("box",),
+    "lava": ("lava",),
+    "platform_left_end": ("platform_left_end",),
+    "platform_right_end": ("platform_right_end",),
+    "platform_end": ("platform_left_end", "platform_right_end"),
+}
+_CHUNK = 64  # observations in memory at once
+_MAX_ROWS = 200_000  # positions that principal components are fitted to
+
+
+@dataclasses.dataclass(frozen=True)
+class InterpretabilitySettings:
+    """How features are scored."""
+
+    layer: str = "2b"
+    """Layer whose features are scored."""
+    n_features: int = 8
+    """Features of each model."""
+    n_observations: int = 512
+    """Observations, from as many levels as there are environments."""
+    reach: int = 3
+    """Positions of the layer around an object that count as within its reach."""
+    min_response: float = 0.5
+    """Least response concentration of an interpretable feature."""
+    min_attribution: float = 0.5
+    """Least attribution concentration of an interpretable feature."""
+    min_consistency: float = 0.7
+    """Least consistency of an interpretable feature."""
+    max_background: float = 0.4
+    """Largest background sensitivity of an interpretable feature."""
+    n_steps: int = 4
+    """Steps of the attributions."""
+    n_bootstrap: int = 1000
+    """Resamples of levels for the interval."""
+    seed: int = 0
+    """Seed of levels, actions, controls and resamples."""
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            n_features=at_least(1),
+            n_observations=at_least(8),
+            reach=at_least(0),
+            min_response=between(0, 1),
+            min_attribution=between(0, 1),
+            min_consistency=between(0, 1),
+            max_background=between(0, 1),
+            n_steps=at_least(1),
+            n_bootstrap=at_least(1),
+            seed=at_least(0),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureScore:
+    """What was measured of one feature."""
+
+    feature: int
+    object_class: str
+    response: float
+    attribution: float
+    consistency: float
+    background: float
+    interpretable: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class InterpretabilityScore:
+    """The score of one model, or of one control.
+
+    Attributes:
+        name: of the model or control.
+        features: what was measured of each feature.
+        score: fraction of interpretable features.
+        interval: 95 % bootstrap interval of the score, over levels.
+        n_levels: levels that observations come from.
+    """
+
+    name: str
+    features: tuple[FeatureScore, ...]
+    score: float
+    interval: tuple[float, float]
+    n_levels: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a results file."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scene:
+    """Observations with what the game says of them."""
+
+    observations: np.ndarray  # u8 [N, H, W, C]
+    redrawn: np.ndarray  # the same states before other backgrounds
+    levels: np.ndarray  # int [N], index of each observation's level
+    reach: np.ndarray  # bool [N, classes, h, w], within reach of an object
+
+
+def score_interpretability(
+    model: Any,
+    settings: InterpretabilitySettings | None = None,
+    controls: tuple[str, ...] = CONTROLS,
+) -> list[InterpretabilityScore]:
+    """Scores the features of a model of Procgen's CoinRun, and controls.
+
+    Args:
+        model: a `Model`, or what `load` takes.
+        settings: layer, numbers and thresholds.
+        controls: of `CONTROLS`; all of them see the model's own observations.
+
+    Returns:
+        The model's score, then the controls'.
+
+    Raises:
+        InputError: the model plays another game, whose states are not known.
+    """
+    settings = settings or InterpretabilitySettings()
+    unknown = set(controls) - set(CONTROLS)
+    if unknown:
+        raise InputError(
+            f"no control {min(unknown)!r}: expected some of {', '.join(CONTROLS)}."
+        )
+    model = load(model)
+    scene = _scene(model, settings)
+    found = [_score(model.name, model, _fit_nmf, scene, settings)]
+    for control in controls:
+        rng = np.random.default_rng([settings.seed, CONTROLS.index(control)])
+        subject, directions = _control(control, model, rng)
+        found.append(_score(control, subject, directions, scene, settings))
+    return found
+
+
+def concentration(
+    within: np.ndarray, everything: np.ndarray, area: np.ndarray
+) -> np.ndarray:
+    """The fraction of a quantity near objects, beyond what their area alone gives.
+
+    (within / everything - area) / (1 - area): 1 if all of it is near, 0 if it is spread
+    evenly.
+
+    Args:
+        within: f [K, kinds], the quantity within reach of each kind of object.
+        everything: f [K], the quantity in all.
+        area: f [kinds], the fraction of positions within reach, below 1.
+
+    Returns:
+        f [K, kinds], at most 1.
+    """
+    fraction = within / np.maximum(everything, 1e-12)[:, None]
+    return (fraction - area) / (1 - area)
+
+
+def report(results: Mapping[str, list[InterpretabilityScore]]) -> str:
+    """A table in Markdown of the scores of models and their controls."""
+    lines = ["| model | control | score | 95 % interval | interpretable features |"]
+    lines.append("|---|---|---|---|---|")
+    for model, scores in results.items():
+        for i, score in enumerate(scores):
+            low, high = score.interval
+            named = [f.object_class for f in score.features if f.interpretable]
+            lines.append(
+                f"| {model} | {score.name if i else 'none'} | {score.score:.3f} | "
+                f"{low:.3f} to {high:.3f} | {', '.join(named)} |"
+            )
+    return "\n".join(lines)
+
+
+def plot_scores(
+    results: Mapping[str, list[InterpretabilityScore]], path: PathLike
+) -> None:
+    """Draws the scores with their intervals, a group of bars for each model."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 3))
+    width = 0.8 / max(map(len, results.values()))
+    for m, scores in enumerate(results.values()):
+        for i, score in enumerate(scores):
+            low, high = score.interval
+            errors = [[score.score - low], [high - score.score]]
+            axes.bar(
+                m + i * width,
+                score.score,
+                width,
+                yerr=np.maximum(errors, 0),
+                color=f"C{i}",
+                label=(score.name if i else "the model") if m == 0 else None,
+            )
+    axes.set_xticks(np.arange(len(results)) + 0.3, list(results))
+    axes.set_ylabel("interpretable features")
+    axes.legend(fontsize=7)
+    with atomic_open(path) as stream:
+        figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
+    plt.close(figure)
+
+
+def _scene(model: Model, settings: InterpretabilitySettings) -> _Scene:
+    game = game_settings(model.args, model.n_actions)
+    if game.name != "coinrun":
+        raise InputError(
+            f"{model.name} plays {game.name}: objects are known from the states of "
+            "Procgen's coinrun only."
+        )
+    n_per_env = min(8, settings.n_observations)
+    sampling = ObservationSettings(
+        n_envs=-(-settings.n_observations // n_per_env),
+        n_per_env=n_per_env,
+        interval=32,
+        states=True,
+    )
+    rng = np.random.default_rng(settings.seed)
+    with make_game(game.replace(n_envs=sampling.n_envs, seed=settings.seed)) as played:
+        check_actions(played, model.n_actions)
+        sampled = sample_observations(played, model, sampling, rng)
+        redrawn = _redraw(played, sampled, rng)
+    assert sampled.states is not None and sampled.level_seeds is not None
+    size = model.layer_shape(settings.layer)[0]
+    maps = batch_object_maps(sampled.states, size)
+    kinds = [
+        maps[:, [OBJECT_CLASSES.index(name) for name in members]].max(axis=1)
+        for members in _KINDS.values()
+    ]
+    side = 2 * settings.reach + 1
+    reach = (
+        scipy.ndimage.maximum_filter(np.stack(kinds, axis=1), (1, 1, side, side)) > 0
+    )
+    _, levels = np.unique(sampled.level_seeds, return_inverse=True)
+    return _Scene(sampled.observations, redrawn, levels, reach)
+
+
+def _redraw(game: Any, sampled: Observations, rng: np.random.Generator) -> np.ndarray:
+    """The sampled states before the backgrounds of others, u8 [N, H, W, C]."""
+    states = [parse_state(state) for state in sampled.states or []]
+    others = np.roll(rng.permutation(len(states)), 1)
+    drawn = [
+        with_background_of(state, states[other]).to_bytes()
+        for state, other in zip(states, others, strict=True)
+    ]
+    frames = []
+    for rows in batch_slices(len(drawn), game.n_envs):
+        part = drawn[rows]
+        game.set_states(part, range(len(part)))
+        frames.append(game.observe().observations[: len(part)].copy())
+    return np.concatenate(frames)
+
+
+Fit = Callable[[Model, _Scene, InterpretabilitySettings], Any]
+
+
+class _Directions:
+    """Directions whose responses are projections, where these are positive."""
+
+    def __init__(self, directions: np.ndarray):
+        norms = np.linalg.norm(directions, axis=1, keepdims=True)
+        self.directions = (directions / norms).astype(np.float32)
+
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        """Projections f32 [..., K] >= 0."""
+        return np.maximum(values @ self.directions.T, 0)
+
+    def transform_signed(self, values: np.ndarray) -> np.ndarray:
+        """Projections of attributions, each sign by itself."""
+        return self.transform(np.maximum(values, 0)) - self.transform(
+            np.maximum(-values, 0)
+        )
+
+
+def _fit_nmf(model: Model, scene: _Scene, settings: InterpretabilitySettings) -> NMF:
+    chosen = NMFSettings(n_features=settings.n_features, seed=settings.seed)
+    return NMF(settings=chosen).fit(_attributions(model, scene, settings))
+
+
+def _control(control: str, model: Model, rng: np.random.Generator) -> tuple[Model, Fit]:
+    if control in ("random weights", "shuffled weights"):
+        return _with_other_weights(model, control, rng), _fit_nmf
+    if control == "random directions":
+
+        def random(model, scene, settings):
+            shape = settings.n_features, model.layer_shape(settings.layer)[-1]
+            return _Directions(np.abs(rng.normal(size=shape)))
+
+        return model, random
+    if control == "single channels":
+
+        def channels(model, scene, settings):
+            values = [np.abs(v) for v in _attributions(model, scene, settings)]
+            weights = sum(v.reshape(-1, v.shape[-1]).sum(axis=0) for v in values)
+            largest = np.argsort(-weights)[: settings.n_features]
+            return _Directions(np.eye(len(weights))[largest])
+
+        return model, channels
+
+    def components(model, scene, settings):
+        activations = model.activations(scene.observations, settings.layer)
+        rows = activations.reshape(-1, activations.shape[-1])
+        rows = rows[rng.choice(len(rows), min(len(rows), _MAX_ROWS), replace=False)]
+        found = PCA(settings.n_features, random_state=0).fit(rows).components_
+        return _Directions(found * np.sign(found.sum(axis=1, keepdims=True)))
+
+    return model, components
+
+
+def _with_other_weights(model: Model, control: str, rng: np.random.Generator) -> Model:
+    """The network with kernels drawn anew, or with their numbers shuffled."""
+    if model.checkpoint is None:
+        raise InputError(f"{model.name} is a graph: its weights cannot be shuffled.")
+    changes = {}
+    for name, array in model.checkpoint.params.items():
+        if array.ndim < 2:
+            continue
+        if control == "shuffled weights":
+            changes[name] = rng.permutation(array.ravel()).reshape(array.shape)
+        else:
+            std = np.sqrt(2 / np.prod(array.shape[:-1]))
+            changes[name] = rng.normal(0, std, array.shape).astype(np.float32)
+    return Model.from_checkpoint(model.checkpoint.replace_params(changes))
+
+
+def _attributions(model: Model, scene: _Scene, settings: InterpretabilitySettings):
+    """Attributions of the value, f32 [n, h, w, C], chunk by chunk."""
+    slices = list(batch_slices(len(scene.observations), _CHUNK))
+    for rows in progress(slices, f"{settings.layer}: attributions"):
+        yield attribute(
+            model,
+            scene.observations[rows],
+            settings.layer,
+            n_steps=settings.n_steps,
+        ).values
+
+
+def _score(
+    name: str,
+    model: Model,
+    fit: Fit,
+    scene: _Scene,
+    settings: InterpretabilitySettings,
+) -> InterpretabilityScore:
+    features = fit(model, scene, settings)
+    sums = _sums(model, features, scene, settings)
+    n_levels = int(scene.levels.max()) + 1
+    by_level = {
+        key: _by_level(values, scene.levels, n_levels) for key, values in sums.items()
+    }
+    weights = np.ones(n_levels)
+    measured = _measure(by_level, weights, settings)
+    rng = np.random.default_rng([settings.seed, 100])
+    draws = rng.multinomial(
+        n_levels, np.full(n_levels, 1 / n_levels), settings.n_bootstrap
+    )
+    scores = [_measure(by_level, draw, settings)["passes"].mean() for draw in draws]
+    low, high = np.quantile(scores, (0.025, 0.975))
+    rows = tuple(
+        FeatureScore(
+            k,
+            tuple(_KINDS)[measured["best"][k]],
+            response=round(float(measured["response"][k]), 4),
+            attribution=round(float(measured["attribution"][k]), 4),
+            consistency=round(float(measured["consistency"][k]), 4),
+            background=round(float(measured["background"][k]), 4),
+            interpretable=bool(measured["passes"][k]),
+        )
+        for k in range(len(measured["best"]))
+    )
+    score = float(measured["passes"].mean())
+    return InterpretabilityScore(name, rows, score, (float(low), float(high)), n_levels)
+
+
+def _sums(
+    model: Model, features: Any, scene: _Scene, settings: InterpretabilitySettings
+) -> dict[str, np.ndarray]:
+    """Sums over positions for each observation, from which everything follows."""
+    parts: dict[str, list[np.ndarray]] = {
+        key: []
+        for key in (
+            *("response_within", "response_all", "attribution_within"),
+            *("attribution_all", "changed", "both", "area", "observations"),
+        )
+    }
+    attributions = _attributions(model, scene, settings)
+    slices = batch_slices(len(scene.observations), _CHUNK)
+    for rows, values in zip(slices, attributions, strict=True):
+        reach = scene.reach[rows].astype(np.float32)  # [n, c, h, w]
+        response, redrawn = (
+            features.transform(model.activations(frames[rows], settings.layer))
+            for frames in (scene.observations, scene.redrawn)
+        )
+        attribution = np.abs(features.transform_signed(values))
+        for key, array in (("response", response), ("attribution", attribution)):
+            within = np.einsum("nhwk,nchw->nkc", array, reach)
+            parts[f"{key}_within"].append(within)
+            parts[f"{key}_all"].append(array.sum(axis=(1, 2)))
+        parts["changed"].append(np.abs(response - redrawn).sum(axis=(1, 2)))
+        parts["both"].append((response + redrawn).sum(axis=(1, 2)))
+        parts["area"].append(reach.mean(axis=(2, 3)))
+        parts["observations"].append(np.ones(len(values)))
+    return {key: np.concatenate(arrays) for key, arrays in parts.items()}
+
+
+def _by_level(values: np.ndarray, levels: np.ndarray, n_levels: int) -> np.ndarray:
+    """Sums of observations' values for each level."""
+    total = np.zeros((n_levels, *values.shape[1:]), np.float64)
+    np.add.at(total, levels, values)
+    return total
+
+
+def _measure(
+    sums: dict[str, np.ndarray],
+    weights: np.ndarray,
+    settings: InterpretabilitySettings,
+) -> dict[str, np.ndarray]:
+    """The four quantities of each feature, with levels weighted."""
+    total = {key: np.tensordot(weights, values, axes=1) for key, values in sums.items()}
+
+    area = total["area"] / total["observations"]
+    response, attribution = (
+        concentration(total[f"{kind}_within"], total[f"{kind}_all"], area)
+        for kind in ("response", "attribution")
+    )
+    best = response.argmax(axis=1)
+    index = np.arange(len(best))
+    present = sums["area"][:, best] > 0  # [levels, k]
+    fires = sums["response_all"] > 0.1 * sums["response_all"].mean(axis=0)
+    most = sums["response_within"][:, index, best] > 0.5 * sums["response_all"]
+    counted = weights[:, None] * (present & fires)
+    consistency = (counted * most).sum(axis=0) / np.maximum(counted.sum(axis=0), 1e-12)
+    background = total["changed"] / np.maximum(total["both"], 1e-12)
+    found = {
+        "best": best,
+        "response": response[index, best],
+        "attribution": attribution[index, best],
+        "consistency": consistency,
+        "background": background,
+    }
+    found["passes"] = (
+        (found["response"] >= settings.min_response)
+        & (found["attribution"] >= settings.min_attribution)
+        & (consistency >= settings.min_consistency)
+        & (background <= settings.max_background)
+    )
+    return found
