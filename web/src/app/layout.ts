@@ -18,7 +18,7 @@ export function pictureSize(
   aspect = 1,
 ): number {
   const byWidth = (width - gap * (nPictures - 1)) / nPictures;
-  const byHeight = Math.max((height - ABOVE) / nRows - AROUND, nRows > 1 ? 192 : 224);
+  const byHeight = Math.max((height - ABOVE) / nRows - AROUND, 192);
   const size = Math.floor(Math.min(byWidth, byHeight / aspect, LARGEST) / STEP) * STEP;
   // Too narrow for all side by side: two, and the others beneath.
   return size >= SMALLEST ? size : Math.floor((width - gap) / 2);

@@ -1,7 +1,6 @@
 /** What one picture of attribution is made of, for the page and for what it exports. */
 
 import type { Rgb } from '../arithmetic/colours';
-import { RESIDUAL_COLOUR } from '../arithmetic/colours';
 import { largest, type Renderer, type Sign } from '../arithmetic/rendering';
 import type { Disc } from '../arithmetic/smoothing';
 import type { Attribution } from '../bundle/attribution';
@@ -57,10 +56,8 @@ export function shade(
       'stripes',
       renderer.render(maps, { ...base, sign: 'negative', colours: features }).slice(),
     ]);
-  if (hasResidual && shown[nFeatures]) {
-    const colours = shown.map((_, map) => (map === nFeatures ? RESIDUAL_COLOUR : null));
-    textures.push(['hatch', renderer.render(maps, { ...base, sign, colours }).slice()]);
-  }
+  if (hasResidual && shown[nFeatures])
+    textures.push(['hatch', renderer.opacity(maps, nFeatures, { ...base, sign }).slice()]);
   return { light: light as Uint8ClampedArray<ArrayBuffer>, textures };
 }
 

@@ -69,6 +69,29 @@ export class Renderer {
     brightnessToOpacity(shown, this.rgba);
     return this.rgba;
   }
+
+  /** As `render` of one map in a colour that is not shown: only the opacity counts. */
+  opacity(
+    maps: Float32Array,
+    map: number,
+    { sign, scale, filter, least = 0 }: Omit<Shading, 'colours'>,
+  ): Uint8ClampedArray {
+    const area = this.height * this.width;
+    const light = this.#light.subarray(0, area);
+    for (let p = 0; p < area; p++) {
+      const v = maps[map * area + p]!;
+      const counts = Math.abs(v) >= least && (sign === 'both' || v > 0 === (sign === 'positive'));
+      light[p] = counts ? Math.abs(v) / scale : 0;
+    }
+    let shown = light;
+    if (filter.radius > 0) {
+      shown = this.#smoothed.subarray(0, area);
+      smooth(light, this.height, this.width, filter, shown, 1);
+    }
+    this.rgba.fill(255);
+    for (let p = 0; p < area; p++) this.rgba[4 * p + 3] = 255 * Math.min(shown[p]!, 1);
+    return this.rgba;
+  }
 }
 
 export function brightnessToOpacity(light: Float32Array, rgba: Uint8ClampedArray): void {

@@ -25,7 +25,7 @@ export function disc(radius: number): Disc {
 }
 
 /**
- * Convolves [height, width, 3] with the disc; beyond the edge there is nothing.
+ * Convolves [height, width, channels] with the disc; beyond the edge there is nothing.
  *
  * Rows without light are passed over: attribution is sparse.
  */
@@ -35,9 +35,10 @@ export function smooth(
   width: number,
   filter: Disc,
   out: Float32Array,
+  channels = 3,
 ): void {
   out.fill(0);
-  const stride = width * 3;
+  const stride = width * channels;
   const { dy, dx, weight } = filter;
   for (let y = 0; y < height; y++) {
     const row = y * stride;
@@ -47,10 +48,8 @@ export function smooth(
     if (first === end) continue;
     let last = end - 1;
     while (image[last] === 0) last--;
-    first -= (first - row) % 3;
-    last += 2 - ((last - row) % 3);
-    const left = (first - row) / 3;
-    const right = (last - row - 2) / 3;
+    const left = Math.floor((first - row) / channels);
+    const right = Math.floor((last - row) / channels);
     for (let tap = 0; tap < weight.length; tap++) {
       const toY = y + dy[tap]!;
       if (toY < 0 || toY >= height) continue;
@@ -58,8 +57,8 @@ export function smooth(
       const from = Math.max(left, -shift);
       const to = Math.min(right, width - 1 - shift);
       const w = weight[tap]!;
-      let target = toY * stride + (from + shift) * 3;
-      for (let i = row + from * 3, stop = row + to * 3 + 3; i < stop; i++, target++)
+      let target = toY * stride + (from + shift) * channels;
+      for (let i = row + from * channels, stop = row + (to + 1) * channels; i < stop; i++, target++)
         out[target]! += w * image[i]!;
     }
   }
