@@ -539,9 +539,9 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Sub": lambda x, y: x - y,
     "Mul": lambda x, y: x * y,
     "Div": lambda x, y: x / y,
-    "Pow": tf.pow,
-    "Min": tf.minimum,
-    "Max": tf.maximum,
+    "Pow": lambda x, y: tf.pow(x, y),
+    "Min": lambda x, y: tf.minimum(x, y),
+    "Max": lambda x, y: tf.maximum(x, y),
     "Sum": lambda x, y: x + y,
 }
 
