@@ -9,15 +9,21 @@ from typing import IO, Any
 
 from lucid_rl.bounded import MAX_EXPANSION, Inflater, output_limit
 
-_REFUSED_STARTS = {
+EXPORT = "Load it with the library that wrote it and export it to ONNX"
+"""What helps with files of other libraries."""
+
+OTHER_FORMATS = {
+    b"\x89HDF": f"an HDF5 file, as of Keras. {EXPORT}",
+    b"Rar!": "a RAR archive. Expand it first",
+    b"7z\xbc": "a 7z archive. Expand it first",
     b"BZ": "compressed with bz2",
     b"\xfd7zXZ": "compressed with xz",
     b"\x5d\x00": "compressed with lzma",
     b"\x04\x22\x4d\x18": "compressed with lz4",
     b"ZF": "in joblib's format of before 0.10",
-    b"PK": "a zip archive, as of numpy or of PyTorch (scripts/import_torch.py)",
-    b"\x93NUMPY": "a .npy file",
+    b"\x93NUMPY": "a .npy file; expected all arrays of a network, by name",
 }
+"""What files are that begin so; none of the formats that are read here does."""
 
 
 class ByteReader:
@@ -73,6 +79,13 @@ class ByteReader:
         return data
 
 
+def refuse_other_formats(start: bytes) -> None:
+    """Raises UnpicklingError where a file's first bytes tell another format."""
+    for magic, description in OTHER_FORMATS.items():
+        if start.startswith(magic):
+            raise UnpicklingError(f"it is {description}")
+
+
 @contextlib.contextmanager
 def open_bounded(path: str | os.PathLike) -> Iterator[ByteReader]:
     """Opens a file for bounded reading; one that zlib or gzip made is expanded.
@@ -87,12 +100,12 @@ def open_bounded(path: str | os.PathLike) -> Iterator[ByteReader]:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(6)
         stream.seek(0)
-        for magic, description in _REFUSED_STARTS.items():
-            if start.startswith(magic):
-                raise UnpicklingError(
-                    f"it is {description}; only plain, zlib and gzip files of joblib "
-                    "are read"
-                )
+        refuse_other_formats(start)
+        if start.startswith(b"PK"):
+            raise UnpicklingError(
+                "it is a zip archive, as of numpy or of PyTorch; agents of PyTorch are "
+                "converted by scripts.import_torch"
+            )
         if start.startswith((b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
             limit = output_limit(size)
             # What it expands to ends at the limit, if not before.

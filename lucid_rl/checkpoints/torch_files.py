@@ -16,7 +16,11 @@ from typing import IO, Any
 import numpy as np
 
 from lucid_rl.bounded import ZipReader, output_limit, parse_json
-from lucid_rl.checkpoints.byte_reader import ByteReader
+from lucid_rl.checkpoints.byte_reader import (
+    EXPORT,
+    ByteReader,
+    refuse_other_formats,
+)
 from lucid_rl.checkpoints.constructors import CONSTRUCTORS, construct
 from lucid_rl.checkpoints.plain_values import Placeholder
 from lucid_rl.checkpoints.safe_unpickler import SafeUnpickler
@@ -40,20 +44,16 @@ _STORAGES: dict[str, np.dtype[Any]] = {
 _MAX_DIMENSIONS = 32
 # What Stable-Baselines3 calls the parameters within its own archive.
 _NESTED = "policy.pth"
+# Its defaults, by the module of the policy's class.
+_SB3_ACTIVATIONS = {
+    "stable_baselines3.common.policies": "Tanh",
+    "stable_baselines3.dqn.policies": "ReLU",
+}
 
-_EXPORT = "Load it with the library that wrote it and export it to ONNX"
 _OTHER_ARCHIVES = (
-    ("constants.pkl", f"a TorchScript program. {_EXPORT}, or save its state_dict()"),
-    ("model.weights.h5", f"a Keras model. {_EXPORT}"),
-    ("parameter_list", f"an archive of Stable Baselines 2. {_EXPORT}"),
-    ("version.pkl", f"an archive of another library. {_EXPORT}"),
-)
-_OTHER_STARTS = (
-    (b"\x89HDF", f"an HDF5 file, as of Keras. {_EXPORT}"),
-    (b"\x93NUMPY", "a .npy file. Save all arrays of the state dictionary by name"),
-    (b"\x1f\x8b", "compressed by gzip. Expand it first"),
-    (b"Rar!", "a RAR archive. Expand it first"),
-    (b"7z\xbc", "a 7z archive. Expand it first"),
+    ("constants.pkl", f"a TorchScript program. {EXPORT}, or save its state_dict()"),
+    ("model.weights.h5", f"a Keras model. {EXPORT}"),
+    ("parameter_list", f"an archive of Stable Baselines 2. {EXPORT}"),
 )
 
 
@@ -77,13 +77,11 @@ def read_torch(path: PathLike) -> Any:
     try:
         if os.path.isdir(path):
             raise FileFormatError(
-                f"it is a folder, as TensorFlow's SavedModel. {_EXPORT}"
+                f"it is a folder, as TensorFlow's SavedModel. {EXPORT}"
             )
         with open(path, "rb") as stream:
             start = stream.read(8)
-            for magic, found in _OTHER_STARTS:
-                if start.startswith(magic):
-                    raise FileFormatError(f"it is {found}")
+            refuse_other_formats(start)
             if start.startswith(b"PK"):
                 return _read_archive(ZipReader(stream))
             return _read_legacy(stream)
@@ -136,13 +134,15 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
     kwargs = kwargs if isinstance(kwargs, dict) else {}
     if kwargs.get("normalize_images") is False:
         raise FileFormatError(
-            f"{path}: its observations were not divided by 255. {_EXPORT}"
+            f"{path}: its observations were not divided by 255. {EXPORT}"
         )
-    # Its default for policies of actor and critic.
-    name = str(kwargs.get("activation_fn", "Tanh")).rstrip("'>").split(".")[-1]
-    if data and name not in ("ReLU", "Tanh"):
-        raise FileFormatError(f"{path} has the activation {name!r:.80}. {_EXPORT}")
-    if data:
+    policy = data.get("policy_class")
+    module = policy.get("__module__") if isinstance(policy, dict) else None
+    default = _SB3_ACTIVATIONS.get(str(module))
+    name = str(kwargs.get("activation_fn") or default).rstrip("'>").split(".")[-1]
+    if name not in ("ReLU", "Tanh", "None"):
+        raise FileFormatError(f"{path} has the activation {name!r:.80}. {EXPORT}")
+    if name != "None":
         told["activation"] = name.lower()
     return told
 
@@ -228,6 +228,8 @@ def _read_archive(archive: ZipReader) -> Any:
     for leaf, found in _OTHER_ARCHIVES:
         if leaf in leaves:
             raise FileFormatError(f"it is {found}")
+    if leaves and all(leaf.endswith(".npy") for leaf in leaves):
+        raise FileFormatError("it is numpy's .npz. Save its arrays by torch.save")
     pickles = [name for name in archive.names if name.split("/")[-1] == "data.pkl"]
     if len(pickles) != 1:
         raise FileFormatError(f"its archive holds {len(pickles)} files data.pkl")

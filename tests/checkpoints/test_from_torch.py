@@ -1,7 +1,9 @@
 """Agents of PyTorch as checkpoints: their outputs are those that PyTorch computed."""
 
+import json
 import os
 import pathlib
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,9 +12,14 @@ from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch, parameters
 from lucid_rl.checkpoints.torch_files import read_torch
 from lucid_rl.checkpoints.torch_weights import find_weights
-from lucid_rl.errors import CheckpointError, InputError, SettingsError
+from lucid_rl.errors import (
+    CheckpointError,
+    FileFormatError,
+    InputError,
+    SettingsError,
+)
 from lucid_rl.model.loading import load
-from tests.checkpoints.test_torch_files import NAMES, TORCH_FILES
+from tests.checkpoints.test_torch_files import NAMES, TORCH_FILES, write_archive
 
 
 def _drawn(shapes):
@@ -102,6 +109,45 @@ def test_small_agents_of_many_kinds(name, options, expected, tmp_path):
         for ours, kind in zip(model(observations), ("logits", "value"), strict=True):
             theirs = outputs[f"{name}_{kind}"]
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def _stable_baselines3(path, weights, **data):
+    write_archive(path, weights)
+    policy = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data", json.dumps(data))
+        archive.writestr("policy.pth", policy)
+    return path
+
+
+def test_what_stable_baselines3_tells_beside_the_parameters(tmp_path, monkeypatch):
+    weights = {k: a for k, a in nature_weights().items() if "_net" not in k}
+    own = {"mlp_extractor.policy_net.0": (16, 512), "action_net": (15, 16)}
+    own |= {"mlp_extractor.value_net.0": (8, 512), "value_net": (1, 8)}
+    weights |= _drawn(_with_biases(own))
+    data = {
+        "gamma": 0.98,
+        "gae_lambda": 0.9,
+        "observation_space": {":serialized:": "gAS", "_shape": [3, 64, 64]},
+        "policy_kwargs": {"net_arch": {"pi": [16], "vf": [8]}},
+        "policy_class": {"__module__": "stable_baselines3.common.policies"},
+    }
+    path = tmp_path / "it.zip"
+    found = import_torch(_stable_baselines3(path, weights, **data))
+    assert found.sizes.hidden == ((), (16,), (8,))
+    told = {"gamma": 0.98, "lambda": 0.9, "image_size": [64, 64]}
+    assert told.items() <= found.args.items()
+    assert found.args["hidden_activation"] == "tanh" and "assumed" not in found.extra
+    kwargs = data["policy_kwargs"]
+    kwargs["activation_fn"] = "<class 'torch.nn.modules.activation.ReLU'>"
+    found = import_torch(_stable_baselines3(path, weights, **data))
+    assert found.args["hidden_activation"] == "relu"
+    kwargs["activation_fn"] = "<class 'torch.nn.modules.activation.ELU'>"
+    with pytest.raises(FileFormatError, match=r"activation 'ELU'.* ONNX"):
+        import_torch(_stable_baselines3(path, weights, **data))
+    kwargs |= {"activation_fn": None, "normalize_images": False}
+    with pytest.raises(FileFormatError, match="not divided by 255"):
+        import_torch(_stable_baselines3(path, weights, **data))
 
 
 def test_what_was_assumed_is_said():

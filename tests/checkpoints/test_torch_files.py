@@ -246,7 +246,7 @@ def test_archives_that_are_none(tmp_path, no_torch):
     evil = f"cos\nsystem\n(S'touch {ran}'\ntR.".encode()
     order = next(name for name in members if name.endswith("byteorder"))
     cases = {
-        "0 files data.pkl": {"a.npy": b"x"},
+        "0 files data.pkl": {"a.txt": b"x"},
         "2 files data.pkl": {**members, "other/data.pkl": b"N."},
         "no member": {k: v for k, v in members.items() if k != storage},
         "beyond its numbers": {**members, storage: b"1234"},
@@ -314,3 +314,34 @@ def test_what_names_itself_again_and_again_stays_small(tmp_path):
     _archive(tmp_path / "it.pt", {"it/data.pkl": pickle.dumps(value, 2)})
     found = read_torch(tmp_path / "it.pt")
     assert found[2] is found
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"it/data.pkl": b"N.", "it/constants.pkl": b"N."}, "TorchScript.* ONNX"),
+        ({"config.json": b"{}", "model.weights.h5": b""}, "Keras model.* ONNX"),
+        ({"data": b"{}", "parameters": b"", "parameter_list": b"[]"}, "Baselines 2"),
+        ({"a.npy": b"", "b.npy": b""}, r"numpy's \.npz.* torch\.save"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5 file.* ONNX"),
+        (b"\x93NUMPY\x01\x00", r"a \.npy file"),
+        (pickle.dumps({"w": np.zeros(3)}), "a pickle of another library .of a dict"),
+        (pickle.dumps(_small), "a pickle of another library .of a 'tests"),
+        (b"hello", "no weights that can be read"),
+    ],
+)
+def test_files_of_other_libraries_are_told_by_name(tmp_path, content, message):
+    path = tmp_path / "it.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        _archive(path, content)
+    with pytest.raises(FileFormatError, match=message) as caught:
+        read_torch(path)
+    for word in ("run code", "Placeholder", "Foreign"):
+        assert word not in str(caught.value)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(FileFormatError, match="folder, as TensorFlow's SavedModel"):
+        read_torch(tmp_path)
