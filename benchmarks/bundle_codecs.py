@@ -36,11 +36,18 @@ def _entries(part: Part) -> list[dict]:
     return [e for e in part.entries if e["name"].startswith("attribution#")]
 
 
+def _piece(part: Part, nth: int) -> np.ndarray:
+    """The codes of one piece, i8 [maps, frames, H, W]."""
+    lengths = [entry["shape"][1] for entry in _entries(part)]
+    start = sum(lengths[:nth])
+    return part.array("attribution", start, start + lengths[nth])
+
+
 def measure(part: Part) -> dict[str, float]:
     """Bits a number, and the megabytes of a layer now and with mixed contexts."""
     entries = _entries(part)
     piece = len(entries) // 3
-    codes = part.array("attribution", piece)
+    codes = _piece(part, piece)
     webp = 8 * entries[piece]["length"] / codes.size
     mixed = bits_per_number(codes)
     megabytes = sum(entry["length"] for entry in entries) / 1e6
@@ -58,7 +65,7 @@ def megabytes_at(part: Part, levels: int) -> float:
     """Megabytes of a layer's attributions at so many levels."""
     size = 0
     for piece in range(len(_entries(part))):
-        codes = part.array("attribution", piece)
+        codes = _piece(part, piece)
         scales = np.ones(codes.shape[1], np.float32)
         coarse = quantize(dequantize(codes, scales), scales, levels)
         size += len(encode_array(coarse, "webp")[1])

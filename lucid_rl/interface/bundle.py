@@ -129,7 +129,7 @@ class Bundle:
         part = holder = self.part(name)
         array = "attribution" if action is None else f"attribution/{action}"
         if action is not None:
-            n_actions = len(part.array("totals"))
+            n_actions = (*part.array("totals").shape, 0)[0]
             if not 0 <= action < n_actions:
                 raise BundleError(f"no action {action}; there are {n_actions}, from 0")
             holder = self.part(f"{name}/{action}")
@@ -138,7 +138,12 @@ class Bundle:
         scales = part.array("frame_scale")[frames]
         if codes.ndim != 4 or scales.shape != codes.shape[1:2]:
             raise BundleError(f"part {name!r}: scales and attributions do not match")
-        return dequantize(codes, scales, part.meta.get("code_levels", LEVELS))
+        levels = part.meta.get("code_levels", LEVELS)
+        if type(levels) is not int or not 3 <= levels <= LEVELS:
+            raise BundleError(
+                f"part {name!r}: {levels!r} code levels, not 3 to {LEVELS}"
+            )
+        return dequantize(codes, scales, levels)
 
     def frames(self, trajectory: int) -> slice:
         """Where a trajectory's frames lie among all S frames."""

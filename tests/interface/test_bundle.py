@@ -215,6 +215,35 @@ def test_text_that_is_no_part_is_refused(text, tmp_path):
         Part.load(tmp_path / "stage")
 
 
+@pytest.mark.parametrize(
+    ("meta", "arrays", "words"),
+    [
+        ({"code_levels": "255"}, {}, "code levels"),
+        ({}, {"frame_scale": np.ones((8, 2), "f4")}, "do not match"),
+        ({}, {"attribution": np.zeros((2, 8), "i1")}, "do not match"),
+        ({}, {"attribution": np.zeros((2, 5, 3, 3), "i1")}, "asked for"),
+        ({}, {"attribution": np.zeros(8, "i1")}, "no axis 1|do not match"),
+    ],
+)
+def test_layers_that_make_no_sense_are_refused(parts, tmp_path, meta, arrays, words):
+    usual = {
+        "attribution": np.zeros((2, 8, 3, 3), "i1"),
+        "frame_scale": np.ones(8, "f4"),
+    }
+    arrays = usual | arrays
+    layer = Part.encode("model/2b", meta, {"frame_scale": arrays["frame_scale"]})
+    codes = Part.encode("model/2b", {}, {"attribution": arrays["attribution"]})
+    axis = min(1, arrays["attribution"].ndim - 1)
+    entry = codes.entries[0] | {"offset": len(layer.data), "axis": axis}
+    made = dataclasses.replace(
+        layer, entries=(*layer.entries, entry), data=layer.data + codes.data
+    )
+    bundles.write_part(parts[0], tmp_path)
+    bundles.write_part(made, tmp_path)
+    with pytest.raises(BundleError, match=words):
+        bundles.read_bundle(tmp_path).attribution("2b", 0)
+
+
 def test_a_page_of_unclosed_parts_is_read_in_linear_time(tmp_path):
     page = tmp_path / "index.html"
     page.write_text(bundles._ELEMENT * 50_000)
