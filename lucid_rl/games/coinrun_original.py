@@ -32,7 +32,7 @@ from lucid_rl.games.coinrun_original_engine import (
 )
 from lucid_rl.games.coinrun_original_files import NAME, engine_files, library_version
 from lucid_rl.games.coinrun_original_levels import LevelSeeds
-from lucid_rl.games.engine import Engine, levels_text, velocity_text
+from lucid_rl.games.engine import Engine, check_not_given, levels_text, velocity_text
 from lucid_rl.games.isolated_game import IsolatedGame
 from lucid_rl.games.model_args import COINRUN_ORIGINAL
 from lucid_rl.games.vector_game import (
@@ -54,8 +54,9 @@ ACTION_COMBOS: tuple[tuple[str, ...], ...] = (
     ("A",),
     ("B",),
 )
-# Settings that are Procgen's alone.
-_PROCGENS = (
+# Settings that are other engines' alone.
+_OF_OTHERS = (
+    "wrappers",
     "center_agent",
     "use_backgrounds",
     "use_monochrome_assets",
@@ -250,13 +251,7 @@ class OriginalCoinRun:
 
 def check_settings(settings: GameSettings) -> None:
     """Raises `SettingsError` if the original CoinRun has no such options."""
-    default = GameSettings()
-    for name in _PROCGENS:
-        if getattr(settings, name) != getattr(default, name):
-            raise SettingsError(
-                f"{name}={getattr(settings, name)!r} is an option of Procgen's; {NAME} "
-                "has none of that name"
-            )
+    check_not_given(settings, _OF_OTHERS, NAME)
     if settings.distribution_mode not in ("mixed", "hard"):
         raise SettingsError(
             f"{NAME} has no mode {settings.distribution_mode!r}: expected mixed "

@@ -1,10 +1,22 @@
 """What the registry has to know of an engine before one of its games is made."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from lucid_rl.errors import SettingsError
 from lucid_rl.games.model_args import Argument
 from lucid_rl.games.vector_game import GameSettings, VectorGame
+
+
+def check_not_given(settings: GameSettings, names: Iterable[str], title: str) -> None:
+    """Raises `SettingsError` if an option that an engine does not have is given."""
+    default = GameSettings()
+    for name in names:
+        if getattr(settings, name) != getattr(default, name):
+            raise SettingsError(
+                f"{name}={getattr(settings, name)!r}: {title} has no option of "
+                "that name"
+            )
 
 
 def levels_text(settings: GameSettings) -> str:

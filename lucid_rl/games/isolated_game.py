@@ -6,6 +6,8 @@ on an error. `IsolatedGame` runs any `VectorGame` in a child process: steps pass
 through shared memory, everything else as messages.
 """
 
+import os
+import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 
 from lucid_rl.child_process import ChildProcess, as_message
 from lucid_rl.errors import GameError, ProcessError
-from lucid_rl.games.shared_step import SharedStep
+from lucid_rl.games.shared_step import SharedStep, make_file
 from lucid_rl.games.vector_game import GameSettings, GameStep, VectorGame
 
 _ATTRIBUTES = ("n_actions", "action_combos", "chooses_levels", "has_completion")
@@ -43,17 +45,20 @@ class IsolatedGame:
     ) -> None:
         self.settings = settings
         self.n_envs = settings.n_envs
-        self._memory = SharedStep(settings.n_envs)
+        file = make_file()
+        weakref.finalize(self, os.close, file)
         self._child = ChildProcess(
             _serve,
-            (make, settings, self._memory.file),
+            (make, settings, file),
             name=f"{settings.name} game",
-            files=(self._memory.file,),
+            files=(file,),
         )
         self._stepping = False
         try:
-            for name, value in self._answer().items():
+            shape, attributes = self._answer()
+            for name, value in attributes.items():
                 setattr(self, name, value)
+            self._memory = SharedStep(file, self.n_envs, shape)
         except BaseException:
             self.close()
             raise
@@ -140,9 +145,11 @@ def _serve(
 ) -> None:
     """Makes the game, then answers requests until the parent goes."""
     with make(settings) as game:
-        memory = SharedStep(settings.n_envs, shared_file)
+        shape = game.observe().observations.shape[1:]
+        memory = SharedStep(shared_file, settings.n_envs, shape)
         memory.write(game)
-        connection.send({name: getattr(game, name) for name in _ATTRIBUTES})
+        attributes = {name: getattr(game, name) for name in _ATTRIBUTES}
+        connection.send((shape, attributes))
         while True:
             request, arguments = connection.recv()
             try:

@@ -43,6 +43,10 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
+def _or_none(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else convert(value)
+
+
 def _truth(value: Any) -> bool:
     if _whole(value) not in (0, 1):
         raise ValueError("expected 0 or 1")
@@ -85,8 +89,11 @@ COINRUN_ORIGINAL = {
 }
 """Arguments of the original CoinRun; `start_level` is this package's addition."""
 
-GYMNASIUM = {"frame_stack": Argument("frame_stack", 1, _whole)}
-"""Arguments of Gymnasium's environments."""
+GYMNASIUM = {
+    "wrappers": Argument("wrappers", None, _or_none(_text)),
+    "frame_stack": Argument("frame_stack", None, _or_none(_whole)),
+}
+"""Arguments of Gymnasium's environments; `wrappers` is this package's addition."""
 
 NOT_PLAYED = (
     "use_sequential_levels",

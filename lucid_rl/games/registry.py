@@ -9,12 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from lucid_rl.errors import InputError, SettingsError
-from lucid_rl.games import coinrun_original, procgen_game
+from lucid_rl.games import coinrun_original, gymnasium_game, procgen_game
 from lucid_rl.games.engine import Engine
+from lucid_rl.games.frame_stack import StackedGame
 from lucid_rl.games.model_args import fields_from_args, not_played
 from lucid_rl.games.vector_game import GameSettings, VectorGame
 
-ENGINES: tuple[Engine, ...] = (procgen_game.ENGINE, coinrun_original.ENGINE)
+ENGINES: tuple[Engine, ...] = (
+    procgen_game.ENGINE,
+    coinrun_original.ENGINE,
+    gymnasium_game.ENGINE,
+)
 
 # What the article's training script calls the game.
 _ALIASES = {"coinrun_old": coinrun_original.NAME}
@@ -48,6 +53,8 @@ def game_settings(
     overrides = {name: value for name, value in overrides.items() if value is not None}
     name = check_name(overrides.pop("name", None) or _name_from_args(args))
     engine = engine_of(name)
+    if args.get("env_kind") == "atari":
+        args = {"wrappers": "atari", **args}
     fields = fields_from_args(args, engine.arguments, of_levels=training_levels)
     if name == coinrun_original.NAME and n_logits == len(
         coinrun_original.ACTION_COMBOS
@@ -73,7 +80,7 @@ def describe(settings: GameSettings) -> str:
     """One line on what is played, for a script to print."""
     engine = engine_of(settings.name)
     parts = list(engine.describe(settings))
-    if settings.frame_stack > 1:
+    if settings.frame_stack != 1:
         parts.append(f"stack of {settings.frame_stack} frames")
     if settings.invisible:
         parts.append(f"invisible {', '.join(settings.invisible)}")
@@ -156,11 +163,23 @@ def make_game(settings: GameSettings) -> VectorGame:
         GameError: the game is not installed or cannot be started.
     """
     check_game(settings)
-    return engine_of(settings.name).make(settings)
+    game = engine_of(settings.name).make(settings)
+    assert settings.frame_stack is not None
+    if settings.frame_stack > 1:
+        return StackedGame(game, settings.frame_stack)
+    return game
 
 
 def _name_from_args(args: Mapping[str, Any]) -> Any:
     name = args.get("env_name")
+    if args.get("env_kind") == "atari" and args.get("env_id"):
+        # The article's own environments: its script knows them in small letters.
+        kind = "v0" if args.get("use_sticky_actions") == 1 else "v4"
+        wanted = f"{args['env_id']}NoFrameskip-{kind}".lower()
+        known = gymnasium_game.import_gymnasium().registry
+        name = gymnasium_game.PREFIX + next(
+            (name for name in known if name.lower() == wanted), wanted
+        )
     if name is None:
         raise SettingsError(
             "the model's file does not say which game it plays: give it as --game (or "

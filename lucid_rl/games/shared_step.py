@@ -1,40 +1,41 @@
 """A game's step in shared memory."""
 
+import math
 import mmap
 import os
 import tempfile
-import weakref
 
 import numpy as np
 
-from lucid_rl.games.vector_game import (
-    OBSERVATION_SIZE,
-    GameStep,
-    VectorGame,
-    read_only,
-)
+from lucid_rl.games.vector_game import GameStep, VectorGame, read_only
 
 
 class SharedStep:
     """The arrays of a step, in memory that two processes share.
 
     Args:
+        file: descriptor of the file behind the memory, from `make_file`.
         n_envs: number of environments.
-        file: descriptor of the file behind the memory, as another process made
-            it; None makes one. It has no name, so that it goes when both
-            processes have gone, however they end.
+        shape: of one observation.
     """
 
-    def __init__(self, n_envs: int, file: int | None = None) -> None:
-        self.file = _make_file(n_envs) if file is None else file
-        weakref.finalize(self, os.close, self.file)
-        self._map = mmap.mmap(self.file, 0)
-        offset = 0
-        arrays = []
-        for kind, shape in _layout(n_envs):
-            array: np.ndarray = np.ndarray(shape, kind, self._map, offset)
-            arrays.append(array)
-            offset += _aligned(array.nbytes)
+    def __init__(self, file: int, n_envs: int, shape: tuple[int, ...]) -> None:
+        layout: list[tuple[str, tuple[int, ...]]] = [
+            ("f4", (n_envs,)),
+            ("u1", (n_envs, *shape)),
+            ("?", (n_envs,)),
+            ("i8", (n_envs,)),
+            ("?", (n_envs,)),
+        ]
+        sizes = [_aligned(math.prod(s) * np.dtype(kind).itemsize) for kind, s in layout]
+        if os.fstat(file).st_size < sum(sizes):
+            os.truncate(file, sum(sizes))
+        self._map = mmap.mmap(file, sum(sizes))
+        offsets = [sum(sizes[:i]) for i in range(len(sizes))]
+        arrays: list[np.ndarray] = [
+            np.ndarray(s, kind, self._map, offset)
+            for (kind, s), offset in zip(layout, offsets, strict=True)
+        ]
         *step, self.level_seeds, self.last_level_complete = arrays
         self._writable = GameStep(*step)
         self.step = GameStep(*(read_only(array) for array in step))
@@ -47,24 +48,13 @@ class SharedStep:
         self.last_level_complete[:] = game.last_level_complete()
 
 
-def _layout(n_envs: int) -> list[tuple[str, tuple[int, ...]]]:
-    return [
-        ("f4", (n_envs,)),
-        ("u1", (n_envs, OBSERVATION_SIZE, OBSERVATION_SIZE, 3)),
-        ("?", (n_envs,)),
-        ("i8", (n_envs,)),
-        ("?", (n_envs,)),
-    ]
+def make_file() -> int:
+    """Descriptor of an empty file without a name.
 
-
-def _make_file(n_envs: int) -> int:
-    size = sum(
-        _aligned(int(np.prod(shape)) * np.dtype(kind).itemsize)
-        for kind, shape in _layout(n_envs)
-    )
+    It goes when all processes that hold it have gone, however they end.
+    """
     folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryFile(dir=folder) as file:
-        file.truncate(size)
         return os.dup(file.fileno())
 
 

@@ -60,7 +60,9 @@ class GameSettings:
             8 flat.
         keep_last_frame: show the step between an episode's end and the next one's
             beginning (coinrun_original only).
-        frame_stack: frames in an observation, the newest last in the channels.
+        wrappers: "atari" for Gymnasium's standard preprocessing (Gymnasium only).
+        frame_stack: frames in an observation, the newest last in the channels; None
+            is 4 with the wrappers "atari" and otherwise 1.
     """
 
     name: str = "coinrun"
@@ -83,11 +85,15 @@ class GameSettings:
     use_generated_assets: bool = False
     debug_mode: int = 0
     keep_last_frame: bool = False
-    frame_stack: int = 1
+    wrappers: str | None = None
+    frame_stack: int | None = None
 
     def __post_init__(self) -> None:
         # One order, so that equal sets of objects make equal settings.
         object.__setattr__(self, "invisible", tuple(sorted(set(self.invisible))))
+        if self.frame_stack is None:
+            stacked = 4 if self.wrappers == "atari" else 1
+            object.__setattr__(self, "frame_stack", stacked)
         for field, low, high in (
             ("n_envs", 1, 2**16),
             ("seed", 0, _INT32_MAX),
@@ -213,7 +219,10 @@ class VectorGame(Protocol):
         ...
 
     def full_resolution(self) -> np.ndarray:
-        """The present frames in high resolution, u8 [n, 512, 512, 3]."""
+        """The present frames in high resolution, u8 [n, H, W, 3].
+
+        512 by 512 in both CoinRuns and in Procgen.
+        """
         ...
 
     def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:

@@ -240,7 +240,9 @@ def read_trajectories(path: PathLike) -> Trajectories:
 
 
 def _reduced(frame: np.ndarray, size: int) -> np.ndarray:
-    factor = len(frame) // size
-    if factor == 1:
+    if frame.shape[:2] == (size, size):
         return frame
-    return np.asarray(Image.fromarray(frame).reduce(factor))
+    picture = Image.fromarray(frame)
+    if len(frame) == frame.shape[1] and len(frame) % size == 0:
+        return np.asarray(picture.reduce(len(frame) // size))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BOX))
