@@ -241,7 +241,7 @@ def test_layers_that_make_no_sense_are_refused(parts, tmp_path, meta, arrays, wo
     bundles.write_part(parts[0], tmp_path)
     bundles.write_part(made, tmp_path)
     with pytest.raises(BundleError, match=words):
-        bundles.read_bundle(tmp_path).attribution("2b", 0)
+        bundles.read_bundle(tmp_path).attribution("2b", 1)
 
 
 def test_a_page_of_unclosed_parts_is_read_in_linear_time(tmp_path):
