@@ -1,9 +1,8 @@
 """Where CoinRun's objects are in the 64x64 picture, from the game's state.
 
-The maps serve as labels (a network learns to see) and as a yardstick (which object
-does a feature respond to). An object is marked where its art has visible pixels: a
-buzzsaw fills only the lower half of its tile, the agent stands higher than its
-collision box.
+The maps tell which object a feature responds to. An object is marked where its art has
+visible pixels: a buzzsaw fills only the lower half of its tile, the agent stands higher
+than its collision box.
 """
 
 from collections.abc import Sequence
@@ -12,15 +11,17 @@ import numba
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.games.coinrun_physics import VX, X, Y
-from lucid_rl.games.coinrun_world import World, as_world
 from lucid_rl.games.procgen_state import (
+    CRATE,
+    ENEMY,
     GOAL,
     LAVA_MID,
     LAVA_TOP,
+    SAW,
     WALL_MID,
     WALL_TOP,
     CoinRunState,
+    parse_state,
 )
 
 OBJECT_CLASSES = (
@@ -39,6 +40,7 @@ OBJECT_CLASSES = (
 HAZARD_CLASSES = ("buzzsaw", "enemy_left", "enemy_right", "lava")
 
 PICTURE_SIZE = 64
+_X, _Y, _VX, _VY = range(4)  # the first words of an entity
 VELOCITY_BOX_SIZE = 13  # pixels; two boxes side by side
 
 (
@@ -60,7 +62,7 @@ VELOCITY_BOX_SIZE = 13  # pixels; two boxes side by side
 _ENEMY_HEIGHTS = (0.7, 0.48, 0.48, 0.48, 0.48, 0.56, 0.48, 0.33, 0.33)
 
 
-def object_maps(state: CoinRunState | bytes | World, size: int = 16) -> np.ndarray:
+def object_maps(state: CoinRunState | bytes, size: int = 16) -> np.ndarray:
     """Maps where each class of object is seen in the state's 64x64 picture.
 
     A map's cell is 1 where the class covers at least a quarter of the cell's pixels,
@@ -68,7 +70,7 @@ def object_maps(state: CoinRunState | bytes | World, size: int = 16) -> np.ndarr
     velocity boxes is not seen, so not marked.
 
     Args:
-        state: a parsed state, its bytes, or the world taken out of it.
+        state: a parsed state, or its bytes.
         size: cells along a side, a divisor of 64; 64 gives masks of pixels.
 
     Returns:
@@ -82,12 +84,12 @@ def object_maps(state: CoinRunState | bytes | World, size: int = 16) -> np.ndarr
 
 
 def batch_object_maps(
-    states: Sequence[CoinRunState | bytes | World], size: int = 16
+    states: Sequence[CoinRunState | bytes], size: int = 16
 ) -> np.ndarray:
     """Maps of several states; see `object_maps`.
 
     Args:
-        states: n parsed states, their bytes, or worlds.
+        states: n parsed states, or their bytes.
         size: cells along a side, a divisor of 64.
 
     Returns:
@@ -101,24 +103,24 @@ def batch_object_maps(
         raise InputError(f"size must divide {PICTURE_SIZE}, got {size}")
     maps = np.zeros((len(states), len(OBJECT_CLASSES), size, size), np.uint8)
     counts = np.zeros((len(OBJECT_CLASSES), size, size), np.int32)
-    for state, state_maps in zip(states, maps, strict=True):
-        world = as_world(state)
+    for data, state_maps in zip(states, maps, strict=True):
+        state = _parsed(data)
+        kinds = state.entities["type"]
+        bodies = _bodies(state)
         _draw_world(
             (counts, state_maps),
-            (*_centre(world), world.view.n_tiles, world.view.paints_velocity),
-            world.agent,
-            world.enemies,
-            world.enemy_themes,
-            world.saws,
-            world.crates,
-            world.grid,
+            _view(state),
+            bodies[0],
+            bodies[kinds == ENEMY],
+            state.entities["image_theme"][kinds == ENEMY],
+            bodies[kinds == SAW],
+            bodies[kinds == CRATE],
+            np.ascontiguousarray(state.grid, np.int32),
         )
     return maps
 
 
-def project(
-    state: CoinRunState | bytes | World, x: np.ndarray, y: np.ndarray
-) -> np.ndarray:
+def project(state: CoinRunState | bytes, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Projects world coordinates into the 64x64 picture.
 
     Args:
@@ -129,20 +131,32 @@ def project(
     Returns:
         float32 [n, 2]: pixels to the right and downward; pixel i covers [i, i + 1).
     """
-    world = as_world(state)
-    centre_x, centre_y = _centre(world)
-    scale, half = PICTURE_SIZE / world.view.n_tiles, world.view.n_tiles / 2
+    centre_x, centre_y, n_tiles, _ = _view(_parsed(state))
+    scale, half = PICTURE_SIZE / n_tiles, n_tiles / 2
     pixels_right = (np.asarray(x) - centre_x + half) * scale
     pixels_down = (half - (np.asarray(y) - centre_y)) * scale
     return np.stack([pixels_right, pixels_down], axis=-1).astype(np.float32)
 
 
-def _centre(world: World) -> tuple[float, float]:
-    """The picture's middle, in tiles."""
-    if world.view.centers_agent:
-        return float(world.agent[X]), float(world.agent[Y])
-    height, width = world.grid.shape
-    return width / 2, height / 2
+def _parsed(state: CoinRunState | bytes) -> CoinRunState:
+    return state if isinstance(state, CoinRunState) else parse_state(state)
+
+
+def _bodies(state: CoinRunState) -> np.ndarray:
+    """x, y, vx and vy of each entity, the agent first: float32 [n, 4]."""
+    n = len(state.entities)
+    words = np.ascontiguousarray(state.entities).view("<f4").reshape(n, -1)
+    return np.ascontiguousarray(words[:, : _VY + 1])
+
+
+def _view(state: CoinRunState) -> tuple[float, float, float, bool]:
+    """The picture's middle and side in tiles, and whether the velocity is painted."""
+    paints_velocity = bool(state.options["paint_vel_info"][0])
+    if state.options["center_agent"][0]:
+        x, y = _bodies(state)[0, : _Y + 1]
+        return float(x), float(y), float(state.world["visibility"][0]), paints_velocity
+    height, width = state.grid.shape
+    return width / 2, height / 2, float(max(height, width)), paints_velocity
 
 
 @numba.njit(cache=True)
@@ -181,7 +195,7 @@ def _mark_box(canvas, view, object_class, left, right, low, high):
 def _mark_bodies(canvas, view, object_class, bodies, half_width, low, high):
     """Marks a box of the same shape around the middle of each body, [n, 2 or more]."""
     for i in range(bodies.shape[0]):
-        x, y = bodies[i, X], bodies[i, Y]
+        x, y = bodies[i, _X], bodies[i, _Y]
         left, right = x - half_width, x + half_width
         _mark_box(canvas, view, object_class, left, right, y + low, y + high)
 
@@ -216,7 +230,8 @@ def _draw_world(canvas, view, agent, enemies, enemy_themes, saws, crates, grid):
 
     `canvas` is int32 counts to work in and the maps, zeros, both of the same shape;
     `view` the picture's middle in tiles, tiles along a side, and whether the velocity
-    is painted; the rest are arrays of `World`.
+    is painted; `agent` and the other bodies are x, y, vx and vy; `grid` is int32
+    [h, w].
     """
     counts, maps = canvas
     counts[:] = 0
@@ -225,7 +240,7 @@ def _draw_world(canvas, view, agent, enemies, enemy_themes, saws, crates, grid):
     _mark_bodies(canvas, view, _BUZZSAW, saws, 0.45, -0.5, -0.06)
     _mark_bodies(canvas, view, _BOX, crates, 0.5, -0.5, 0.5)
     for i in range(enemies.shape[0]):
-        object_class = _ENEMY_LEFT if enemies[i, VX] < 0 else _ENEMY_RIGHT
+        object_class = _ENEMY_LEFT if enemies[i, _VX] < 0 else _ENEMY_RIGHT
         top = _ENEMY_HEIGHTS[enemy_themes[i] % len(_ENEMY_HEIGHTS)] - 0.5
         _mark_bodies(canvas, view, object_class, enemies[i : i + 1], 0.4, -0.5, top)
 

@@ -4,7 +4,8 @@ import numpy as np
 
 from lucid_rl.checkpoints.architectures import parameter_shapes
 from lucid_rl.errors import SettingsError
-from lucid_rl.training.engine import Parameters
+
+Parameters = dict[str, np.ndarray]  # "ppo2_model/pi/1a/conv2d/kernel:0" -> float32
 
 SCHEMES = ("glorot", "he")
 _HE_SCALE = 0.7  # L2 pooling raises magnitudes, so full He initialisation is too large
@@ -52,20 +53,3 @@ def _draw(name, shape, scheme, rng):
         return rng.standard_normal(shape) * _HE_SCALE * np.sqrt(2 / fan_in)
     limit = np.sqrt(6 / (fan_in + fan_out))
     return rng.uniform(-limit, limit, shape)
-
-
-def sharpened(parameters: Parameters, factor: float) -> Parameters:
-    """Multiplies the logits of a policy: above 1, it is surer of what it does.
-
-    Args:
-        parameters: by checkpoint name.
-        factor: of the logits.
-
-    Returns:
-        The parameters, with another policy head.
-    """
-    head = ("ppo2_model/pi/w:0", "ppo2_model/pi/b:0")
-    return {
-        name: value * np.float32(factor) if name in head else value
-        for name, value in parameters.items()
-    }

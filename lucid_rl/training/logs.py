@@ -1,10 +1,12 @@
-"""A run's logs: a progress line, JSON lines and TensorBoard scalars."""
+"""A run's logs: a progress line, JSON lines and TensorBoard scalars; a stopwatch."""
 
+import collections
+import contextlib
 import json
 import pathlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # TensorBoard's own writer: a run on another engine needs no TensorFlow.
@@ -22,27 +24,29 @@ BOARD_FOLDER = "tensorboard"
 class TrainingLog:
     """Writes one record for each update."""
 
-    def __init__(self, folder: pathlib.Path, n_total_steps: int, n_steps_done: int):
-        """Opens the logs, dropping records of steps that a resumed run repeats.
+    def __init__(self, path: pathlib.Path, counter: str, total: int, done: int):
+        """Opens the logs, dropping records of what a resumed run repeats.
 
         Args:
-            folder: of the run.
-            n_total_steps: environment steps in all.
-            n_steps_done: steps done when the run was resumed, or 0.
+            path: JSON lines; TensorBoard's file goes into a folder beside it.
+            counter: what a record counts, such as "steps".
+            total: the count at the end of the run.
+            done: the count at its beginning; above 0 for a resumed run.
 
         Raises:
             SaveError: the logs cannot be written.
         """
-        self._path = folder / LOG_NAME
-        self._n_total_steps = n_total_steps
-        self._start = time.monotonic(), n_steps_done
-        kept = [r for r in read_log(self._path) if r["steps"] <= n_steps_done]
+        self._path = path
+        self._counter = counter
+        self._total = total
+        self._start = time.monotonic(), done
+        kept = [r for r in read_log(self._path) if r[counter] <= done]
         with atomic_open(self._path, "w") as file:
             file.writelines(json.dumps(record) + "\n" for record in kept)
-        self._board = EventFileWriter(str(folder / BOARD_FOLDER))
+        self._board = EventFileWriter(str(path.parent / BOARD_FOLDER))
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Adds a record, which has "steps" and numbers by name.
+        """Adds a record, which has the counter and numbers by name.
 
         Raises:
             SaveError: the disk is full or the folder is gone.
@@ -58,12 +62,12 @@ class TrainingLog:
         values = [
             Summary.Value(tag=_tag(name), simple_value=value)
             for name, value in record.items()
-            if name != "steps" and value is not None
+            if name != self._counter and value is not None
         ]
         self._board.add_event(
             Event(
                 wall_time=time.time(),
-                step=record["steps"],
+                step=record[self._counter],
                 summary=Summary(value=values),
             )
         )
@@ -72,13 +76,15 @@ class TrainingLog:
 
     def _show(self, record):
         start, first = self._start
-        done = record["steps"]
-        left = (self._n_total_steps - done) * (time.monotonic() - start)
+        done = record[self._counter]
+        left = (self._total - done) * (time.monotonic() - start)
         left /= max(1, done - first)
         success = record["success_rate"]
+        kl = record.get("student_kl")
         parts = [
-            f"{done:,} / {self._n_total_steps:,} steps",
+            f"{done:,} / {self._total:,} {self._counter}",
             "no episode ended" if success is None else f"success {success:.3f}",
+            *([] if kl is None else [f"KL {kl:.3f}"]),
             f"{record['steps_per_second']:,.0f} steps/s",
             f"learner {record['learner_frames_per_second']:,.0f} frames/s",
             *(
@@ -125,3 +131,35 @@ def _duration(seconds):
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+class Stopwatch:
+    """Adds up wall-clock time by part."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = collections.defaultdict(float)
+        self._start = time.perf_counter()
+
+    @contextlib.contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Adds the time of the block to `part`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[part] += time.perf_counter() - start
+
+    @property
+    def seconds(self) -> float:
+        """Time since the stopwatch was made."""
+        return time.perf_counter() - self._start
+
+    def part_seconds(self, part: str) -> float:
+        """Returns the time spent in `part`."""
+        return self._seconds[part]
+
+    def shares(self) -> dict[str, float]:
+        """Returns each part's share of the time so far, and "other"."""
+        total = max(self.seconds, 1e-9)
+        shares = {part: spent / total for part, spent in self._seconds.items()}
+        return shares | {"other": max(0.0, 1 - sum(shares.values()))}

@@ -1,4 +1,4 @@
-"""Proximal policy optimization (Schulman et al., 2017) of a game's player."""
+"""Proximal policy optimization (Schulman et al., 2017)."""
 
 import time
 from collections.abc import Sequence
@@ -6,78 +6,76 @@ from typing import Any
 
 import numpy as np
 
-from lucid_rl.checkpoints.architectures import parameter_shapes
-from lucid_rl.checkpoints.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
-from lucid_rl.errors import CheckpointError, SettingsError
-from lucid_rl.files import check_writable
+from lucid_rl.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from lucid_rl.games.registry import make_game
-from lucid_rl.training.averages import ParameterAverages
-from lucid_rl.training.engine import Batch, Engine, Parameters, make_engine
-from lucid_rl.training.initialization import initial_parameters, sharpened
-from lucid_rl.training.interruption import stop_on_signal
-from lucid_rl.training.logs import TrainingLog
-from lucid_rl.training.rollout import Episodes, Group, collect
+from lucid_rl.training.config import TrainConfig
+from lucid_rl.training.distillation import Teacher
+from lucid_rl.training.learner import Learner, Parameters
+from lucid_rl.training.logs import LOG_NAME, Stopwatch, TrainingLog
+from lucid_rl.training.rollout import (
+    Batch,
+    Environments,
+    Episode,
+    collect,
+    concatenate,
+    make_batch,
+    take,
+)
 from lucid_rl.training.saves import (
     MODEL_NAME,
+    check_same_run,
     generator_state,
     read_save,
     restore_generator,
     write_save,
 )
-from lucid_rl.training.settings import TrainSettings
-from lucid_rl.training.timing import Stopwatch
-from lucid_rl.training.warm_up import WarmUp
-
-# What a resumed run must share with the one that it goes on with.
-_FIXED = ("game", "architecture", "n_groups", "seed", "noise")
 
 
 class Trainer:
-    """A run of PPO in one process."""
+    """A run of PPO in one process.
 
-    def __init__(self, settings: TrainSettings, parameters: Parameters | None = None):
-        """Checks everything that can be checked, and makes games and engine.
+    Attributes:
+        config: of the run.
+        n_steps_done: environment steps so far.
+        groups: of environments.
+        learner: of the policy and the value function.
+    """
+
+    def __init__(self, config: TrainConfig, parameters: Parameters):
+        """Makes environments and learner, or restores those saved in the folder.
 
         Args:
-            settings: of the run. Where `output_dir` holds a save, the run goes on
-                from there.
-            parameters: to start from; by default `first_parameters`.
+            config: of the run.
+            parameters: to start from, by checkpoint name.
 
         Raises:
-            SettingsError: the settings contradict each other or the save's.
-            CheckpointError: the initial model does not fit.
-            SaveError: the folder cannot be written.
+            SettingsError: the folder's save is of a run of another kind.
         """
-        self.settings = settings
-        check_writable(settings.folder)
-        save = read_save(settings.folder)
+        self.config = config
+        save = read_save(config.folder)
         if save is not None:
-            _check_same_run(settings, save["settings"])
-        self._rng = np.random.default_rng([settings.seed, 0])
+            check_same_run(config, save["config"])
+        self._rng = np.random.default_rng([config.seed, 0])
         self.n_steps_done = 0
-        self._averages = ParameterAverages()
-        self._prepare(parameters or first_parameters(settings))
+        self._prepare(parameters)
         if save is not None:
             self._set_state(save)
-        self._boundary = self._get_state(self._get_parts())
+        self._boundary = self._get_state()
 
     def _prepare(self, parameters: Parameters) -> None:
-        """Makes what plays and learns."""
-        settings = self.settings
-        self.groups = make_groups(settings)
-        self.engine: Engine = engine_of(settings, parameters)
+        config = self.config
+        self.groups = [make_group(config, index) for index in range(config.n_groups)]
+        self.learner = Learner(config, parameters)
+        self._teacher = make_teacher(config)
 
     def run(self, max_seconds: float | None = None) -> Checkpoint:
-        """Trains until all steps are done, time is up, or the process is told to stop.
+        """Trains until all steps are done or time is up.
 
-        However it ends, the last completed update is saved and its model written.
+        However it ends, the state after the last completed update and its model are
+        saved.
 
         Args:
-            max_seconds: time to stop after, whatever remains to be done.
+            max_seconds: time to stop after.
 
         Returns:
             The model.
@@ -86,19 +84,19 @@ class Trainer:
             SaveError: a save or log cannot be written; the previous save stands.
             KeyboardInterrupt: after saving, if the user or SIGTERM stopped the run.
         """
-        settings = self.settings
-        log = TrainingLog(settings.folder, settings.n_total_steps, self.n_steps_done)
+        config = self.config
+        path = config.folder / LOG_NAME
+        log = TrainingLog(path, "steps", config.n_total_steps, self.n_steps_done)
         last_save = start = time.monotonic()
         try:
-            with stop_on_signal():
-                while self.n_steps_done < settings.n_total_steps:
-                    log.write(self.update())
-                    now = time.monotonic()
-                    if max_seconds is not None and now - start > max_seconds:
-                        break
-                    if now - last_save > settings.save_interval:
-                        self.save()
-                        last_save = now
+            while self.n_steps_done < config.n_total_steps:
+                log.write(self.update())
+                now = time.monotonic()
+                if max_seconds is not None and now - start > max_seconds:
+                    break
+                if now - last_save > config.save_interval:
+                    self.save()
+                    last_save = now
         finally:
             log.close()
             self.save()
@@ -106,91 +104,83 @@ class Trainer:
 
     def update(self) -> dict[str, Any]:
         """Collects one batch, learns from it, and returns a record for the log."""
-        settings = self.settings
-        watch = Stopwatch()
-        learning_rate = settings.learning_rate_at(self.n_steps_done)
-        value_only = self.n_steps_done < settings.value_only_steps
-        collected = collect(self.groups, self.engine, settings.n_steps, watch)
+        config, watch = self.config, Stopwatch()
+        weight = config.teacher_weight_at(self.n_steps_done)
+        teacher = self._teacher if weight else None
+        rollouts = collect(self.groups, self.learner, config.n_steps, watch, teacher)
         with watch("preparing"):
-            batches = [
-                rollout.batch(settings.gamma, settings.lam, settings.reward_scale)
-                for rollout, _ in collected
-            ]
-            batch = Batch.concatenate(batches)
-            minibatches = draw_minibatches(settings, self._rng)
-            indices = self._flat_indices(minibatches)
-            advantages = normalize(batch.advantages[indices])
+            batch = concatenate([make_batch_of(config, r) for r in rollouts])
+            minibatches = self._flat_indices(draw_minibatches(config, self._rng))
+        rate = config.learning_rate_at(self.n_steps_done)
         with watch("learning"):
-            statistics = self.engine.update(
-                batch, indices, advantages, learning_rate, value_only
-            )
+            statistics = []
+            for indices in minibatches:
+                minibatch = take(batch, indices)
+                minibatch["advantages"] = normalize(minibatch["advantages"])
+                minibatch["teacher_weight"] = np.float32(weight)
+                statistics.append(self.learner.update(minibatch, rate))
+        episodes = [e for group in self.groups for e in group.take_episodes()]
         self._complete_update()
-        return log_record(
-            self.n_steps_done,
-            statistics | {"learning_rate": learning_rate},
-            batch,
-            [episodes for _, episodes in collected],
-            watch,
-        )
-
-    def _complete_update(self) -> None:
-        """Counts the update, and keeps the state after it."""
-        settings = self.settings
-        learned_policy = self.n_steps_done >= settings.value_only_steps
-        self.n_steps_done += settings.batch_size
-        parts = self._get_parts()
-        if settings.averaged_updates and learned_policy:
-            parameters = parts["engine"]["parameters"]
-            self._averages.add(parameters, settings.averaged_updates)
-        self._boundary = self._get_state(parts)
+        return self._record(statistics, batch, episodes, watch, rate)
 
     def _flat_indices(self, minibatches):
         """Indices into the whole batch, in which groups follow one another."""
-        offsets = self.settings.group_batch_size * np.arange(self.settings.n_groups)
+        offsets = self.config.group_batch_size * np.arange(self.config.n_groups)
         return (minibatches + offsets[:, None]).reshape(len(minibatches), -1)
+
+    def _complete_update(self) -> None:
+        """Counts the update, and keeps the state after it for saves."""
+        self.n_steps_done += self.config.batch_size
+        self._boundary = self._get_state()
+
+    def _record(self, statistics, batch, episodes, watch, learning_rate):
+        means = {
+            name: float(np.mean([s[name] for s in statistics]))
+            for name in statistics[0]
+        }
+        return log_record(
+            self.n_steps_done,
+            means | {"learning_rate": learning_rate},
+            batch,
+            episodes,
+            watch,
+        )
 
     def save(self) -> None:
         """Writes the state after the last completed update, and its model."""
-        write_save(self._boundary, self.settings.folder)
-        save_checkpoint(self.checkpoint(), self.settings.folder / MODEL_NAME)
+        write_save(self._boundary, self.config.folder)
+        save_checkpoint(self.checkpoint(), self.config.folder / MODEL_NAME)
 
     def checkpoint(self) -> Checkpoint:
         """The model after the last completed update."""
         state = self._boundary
-        parameters = state["engine"]["parameters"]
-        if self.settings.averaged_updates and state["averages"]["n_added"]:
-            parameters = state["averages"]["parameters"]
         return Checkpoint(
-            params=dict(parameters),
-            args=self.settings.checkpoint_args()
-            | {"steps_done": state["n_steps_done"]},
+            params=dict(state["learner"]["average"]),
+            args=self.config.checkpoint_args() | {"steps_done": state["n_steps_done"]},
             time=time.time(),
         )
 
-    def _get_state(self, parts: dict[str, Any]) -> dict[str, Any]:
+    def _get_state(self) -> dict[str, Any]:
         return {
-            "settings": self.settings.as_dict(),
+            "config": self.config.as_dict(),
             "n_steps_done": self.n_steps_done,
             "rng": generator_state(self._rng),
-            "averages": self._averages.get_state(),
-            **parts,
+            **self._get_parts(),
         }
 
     def _set_state(self, state: dict[str, Any]) -> None:
         self.n_steps_done = state["n_steps_done"]
         restore_generator(self._rng, state["rng"])
-        if "averages" in state:  # saves of earlier versions have none
-            self._averages.set_state(state["averages"])
         self._set_parts(state)
 
     def _get_parts(self) -> dict[str, Any]:
         return {
-            "engine": self.engine.get_state(),
+            "learner": self.learner.get_state(),
             "groups": [group.get_state() for group in self.groups],
         }
 
     def _set_parts(self, state: dict[str, Any]) -> None:
-        self.engine.set_state(state["engine"])
+        self.learner.set_state(state["learner"])
         for group, group_state in zip(self.groups, state["groups"], strict=True):
             group.set_state(group_state)
 
@@ -200,133 +190,28 @@ class Trainer:
             group.game.close()
 
 
-def train(settings: TrainSettings, max_seconds: float | None = None) -> Checkpoint:
-    """Trains a model, or goes on training it, and returns it.
-
-    Where the settings ask for a warm-up it comes first; PPO begins when all of it is
-    done. Each stage saves; see `WarmUp` and `Trainer`.
-
-    Args:
-        settings: of the run.
-        max_seconds: time to stop after, whatever remains to be done.
-
-    Returns:
-        The model so far.
-    """
-    start = time.monotonic()
-    parameters = None
-    if settings.warm_up.n_updates and read_save(settings.folder) is None:
-        warm_up = _make_warm_up(settings)
-        with stop_on_signal():
-            parameters = warm_up.run(max_seconds, settings.save_interval)
-        model = Checkpoint(
-            params=dict(parameters),
-            args=settings.checkpoint_args() | {"steps_done": 0},
-            time=time.time(),
-        )
-        save_checkpoint(model, settings.folder / MODEL_NAME)
-        finished = warm_up.n_updates_done >= settings.warm_up.n_updates
-        if not finished or settings.n_total_steps == 0:
-            return model
-    if max_seconds is not None:
-        max_seconds -= time.monotonic() - start
-    trainer = _trainer_class(settings)(settings, parameters)
-    try:
-        return trainer.run(max_seconds)
-    finally:
-        trainer.close()
-
-
-def _trainer_class(settings: TrainSettings) -> type[Trainer]:
-    if not settings.distributed:
-        return Trainer
-    from lucid_rl.training.ray_trainer import RayTrainer
-
-    return RayTrainer
-
-
-def _make_warm_up(settings: TrainSettings) -> WarmUp:
-    if settings.architecture != "clear":
-        raise SettingsError(
-            "the warm-up is made for the architecture clear, not "
-            f"{settings.architecture}: leave it off."
-        )
-    return WarmUp(
-        first_parameters(settings),
-        settings.warm_up,
-        settings.game,
-        settings.folder,
-        settings.seed,
-        settings.bfloat16,
-        settings.n_threads,
-        trained=settings.initial_model is not None,
-    )
-
-
-def engine_of(settings: TrainSettings, parameters: Parameters) -> Engine:
-    """Makes a run's engine."""
-    return make_engine(
-        settings.engine,
-        settings.architecture,
-        parameters,
-        settings.loss,
-        settings.noise,
-        settings.bfloat16,
-        settings.n_threads,
-        settings.first_trained_layer,
-    )
-
-
-def make_groups(settings: TrainSettings) -> list[Group]:
-    """Makes the run's groups of environments, each with levels of its own."""
-    return [make_group(settings, index) for index in range(settings.n_groups)]
-
-
-def make_group(settings: TrainSettings, index: int) -> Group:
+def make_group(config: TrainConfig, index: int) -> Environments:
     """Makes one group; the same index always gives the same levels and draws."""
-    game = settings.game.replace(
-        n_envs=settings.game.n_envs // settings.n_groups,
+    game = config.game.replace(
+        n_envs=config.game.n_envs // config.n_groups,
         # Far apart, so that runs with neighbouring seeds share no levels.
-        seed=(settings.game.seed * 1009 + index) % 2**31,
+        seed=(config.game.seed * 1009 + index) % 2**31,
     )
-    return Group(
-        make_game(game),
-        settings.noise,
-        (settings.seed, 1, index),
-        settings.restarts,
-        settings.guidance_used,
-        settings.hindsight,
-    )
+    return Environments(make_game(game), config.noise, (config.seed, 1, index))
 
 
-def first_parameters(settings: TrainSettings) -> Parameters:
-    """Loads or draws the parameters that a run starts from.
-
-    Raises:
-        CheckpointError: the initial model has another architecture or number of
-            actions.
-    """
-    with make_game(settings.game.replace(n_envs=1)) as game:
-        n_actions = game.n_actions
-    if settings.initial_model is None:
-        rng = np.random.default_rng([settings.seed, 2])
-        return initial_parameters(
-            settings.architecture, n_actions, settings.initialization, rng
-        )
-    model = load_checkpoint(settings.initial_model)
-    found = (model.architecture, model.n_actions)
-    if found != (settings.architecture, n_actions):
-        raise CheckpointError(
-            f"{settings.initial_model} is a model of architecture {found[0]} with "
-            f"{found[1]} actions: expected {settings.architecture} with {n_actions}."
-        )
-    shapes = parameter_shapes(settings.architecture, n_actions)
-    parameters = {name: np.array(model.params[name]) for name in shapes}
-    return sharpened(parameters, settings.initial_sharpness)
+def make_teacher(config: TrainConfig) -> Teacher | None:
+    """Makes the teacher where PPO is kickstarted."""
+    return Teacher(config) if config.teacher_weight_at(0) else None
 
 
-def draw_minibatches(settings: TrainSettings, rng: np.random.Generator) -> np.ndarray:
-    """Splits every pass over the batch at random.
+def make_batch_of(config: TrainConfig, rollout: dict[str, np.ndarray]) -> Batch:
+    """`rollout.make_batch` with a run's options."""
+    return make_batch(rollout, config.gamma, config.lam, config.reward_scale)
+
+
+def draw_minibatches(config: TrainConfig, rng: np.random.Generator) -> np.ndarray:
+    """Splits every epoch's transitions at random.
 
     Each minibatch takes equally many transitions from each group, so that groups
     may live in different processes.
@@ -334,66 +219,45 @@ def draw_minibatches(settings: TrainSettings, rng: np.random.Generator) -> np.nd
     Returns:
         int64 [epochs * minibatches, groups, transitions], indices within the group.
     """
-    size = settings.group_batch_size
-    passes = np.tile(np.arange(size), (settings.n_epochs, settings.n_groups, 1))
+    size = config.group_batch_size
+    passes = np.tile(np.arange(size), (config.n_epochs, config.n_groups, 1))
     passes = rng.permuted(passes, axis=2).reshape(
-        settings.n_epochs, settings.n_groups, settings.n_minibatches, -1
+        config.n_epochs, config.n_groups, config.n_minibatches, -1
     )
     return passes.swapaxes(1, 2).reshape(
-        -1, settings.n_groups, size // settings.n_minibatches
+        -1, config.n_groups, size // config.n_minibatches
     )
 
 
 def normalize(advantages: np.ndarray) -> np.ndarray:
-    """Gives every minibatch (a row) mean 0 and deviation 1, as the article does."""
-    mean = advantages.mean(axis=1, keepdims=True)
-    deviation = advantages.std(axis=1, keepdims=True)
-    return ((advantages - mean) / (deviation + 1e-8)).astype(np.float32)
+    """Gives a minibatch's advantages mean 0 and standard deviation 1."""
+    centred = advantages - advantages.mean()
+    return (centred / (advantages.std() + 1e-8)).astype(np.float32)
 
 
 def log_record(
     n_steps_done: int,
     statistics: dict[str, float],
     batch: Batch,
-    episodes: Sequence[Episodes],
+    episodes: Sequence[Episode],
     watch: Stopwatch,
 ) -> dict[str, Any]:
-    """Puts together what the log says about an update."""
-    finished = [f for e in episodes for f in e.finished]
-    lengths = [n for e in episodes for n in e.lengths]
-    restarts = [f for e in episodes for f in e.restarts_finished]
-    variance = float(np.var(batch.returns))
-    unexplained = float(np.var(batch.advantages))
+    """Makes an update's record for the log."""
+    successes = [episode.success for episode in episodes]
+    lengths = [episode.length for episode in episodes]
+    variance = float(np.var(batch["returns"]))
+    unexplained = float(np.var(batch["advantages"]))
     learner_seconds = watch.part_seconds("acting") + watch.part_seconds("learning")
+    n_steps = len(batch["returns"])
     return {
         "steps": n_steps_done,
-        "episodes": len(finished),
-        "success_rate": float(np.mean(finished)) if finished else None,
-        "restarts": len(restarts),
-        "restarts_success_rate": float(np.mean(restarts)) if restarts else None,
-        "episode_length": float(np.mean(lengths)) if lengths else None,
+        "episodes": len(episodes),
+        "success_rate": float(np.mean(successes)) if episodes else None,
+        "episode_length": float(np.mean(lengths)) if episodes else None,
         "explained_variance": 1 - unexplained / variance if variance else None,
         **statistics,
         "seconds": watch.seconds,
-        "steps_per_second": len(batch) / watch.seconds,
-        "learner_frames_per_second": len(batch) / max(learner_seconds, 1e-9),
+        "steps_per_second": n_steps / watch.seconds,
+        "learner_frames_per_second": n_steps / max(learner_seconds, 1e-9),
         **{f"share_{part}": share for part, share in watch.shares().items()},
     }
-
-
-def _check_same_run(settings: TrainSettings, saved: dict[str, Any]) -> None:
-    """Raises if the save belongs to a run of another kind."""
-    now = settings.as_dict()
-    for name in _FIXED:
-        if _plain(now[name]) != _plain(saved.get(name)):
-            raise SettingsError(
-                f"{settings.folder} holds a run with {name} = {saved.get(name)}, but "
-                f"this one has {now[name]}: choose another folder, or the same {name}."
-            )
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        # A save of an earlier version lacks the options that came later.
-        return {key: _plain(item) for key, item in value.items() if item is not None}
-    return list(value) if isinstance(value, tuple) else value

@@ -1,6 +1,6 @@
 """PPO on several machines: data-parallel workers under Ray.
 
-Each worker has one group of environments and an engine of its own. Workers collect
+Each worker has one group of environments and a learner of its own. Workers collect
 side by side; in learning, each computes the gradients of its share of a minibatch,
 their mean is sent to all, and all take the same step, so that the parameters stay
 equal. The result is that of one process with the same groups. A worker that is lost
@@ -12,69 +12,73 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.training.engine import STATISTICS, Batch, Engine, Parameters
+from lucid_rl.training.config import TrainConfig
+from lucid_rl.training.learner import Learner, Parameters
+from lucid_rl.training.logs import Stopwatch
 from lucid_rl.training.ppo import (
     Trainer,
     draw_minibatches,
-    engine_of,
-    log_record,
+    make_batch_of,
     make_group,
+    make_teacher,
     normalize,
 )
-from lucid_rl.training.rollout import collect
-from lucid_rl.training.settings import TrainSettings
-from lucid_rl.training.timing import Stopwatch
+from lucid_rl.training.rollout import Batch, Episode, collect, concatenate, take
 
 _MAX_REPLACEMENTS = 10  # in one update, before giving up
 
 
 class Worker:
-    """One group of environments and an engine, in a process of its own."""
+    """One group of environments and a learner, in a process of its own."""
 
-    def __init__(self, settings: TrainSettings, index: int, parameters: Parameters):
-        """Makes the group's game and the engine.
+    def __init__(self, config: TrainConfig, index: int, parameters: Parameters):
+        """Makes the group's game and the learner.
 
         Args:
-            settings: of the run.
+            config: of the run.
             index: of the group.
             parameters: to start from.
         """
-        self._settings = settings
-        self._group = make_group(settings, index)
-        self._engine: Engine = engine_of(settings, parameters)
-        self._batch: Batch | None = None
+        self._config = config
+        self._group = make_group(config, index)
+        self._learner = Learner(config, parameters)
+        self._teacher = make_teacher(config)
+        self._batch: Batch = {}
 
-    def collect(self) -> tuple[Batch, Any, Stopwatch]:
-        """Plays, and returns the batch without its pictures, episodes and times."""
-        settings, watch = self._settings, Stopwatch()
-        ((rollout, episodes),) = collect(
-            [self._group], self._engine, settings.n_steps, watch
+    def collect(self, with_teacher: bool) -> tuple[Batch, list[Episode]]:
+        """Plays; returns the batch without its observations, and the episodes."""
+        (rollout,) = collect(
+            [self._group],
+            self._learner,
+            self._config.n_steps,
+            Stopwatch(),
+            self._teacher if with_teacher else None,
         )
-        batch = rollout.batch(settings.gamma, settings.lam, settings.reward_scale)
-        self._batch = batch
-        return batch.without_observations(), episodes, watch
+        self._batch = make_batch_of(self._config, rollout)
+        numbers = {n: a for n, a in self._batch.items() if n != "observations"}
+        return numbers, self._group.take_episodes()
 
     def gradients(
-        self, indices: np.ndarray, advantages: np.ndarray
+        self, indices: np.ndarray, advantages: np.ndarray, teacher_weight: float
     ) -> tuple[dict[str, float], Parameters]:
-        """Returns the statistics and gradients of a share of a minibatch."""
-        assert self._batch is not None, "collect first"
-        return self._engine.gradients(self._batch.take(indices), advantages)
+        """Returns the statistics and gradients of a part of a minibatch."""
+        minibatch = take(self._batch, indices)
+        minibatch["advantages"] = advantages
+        minibatch["teacher_weight"] = np.float32(teacher_weight)
+        return self._learner.gradients(minibatch)
 
-    def apply(
-        self, gradients: Parameters, learning_rate: float, value_only: bool
-    ) -> None:
+    def apply(self, gradients: Parameters, learning_rate: float) -> None:
         """Takes the step that all workers take."""
-        self._engine.apply_gradients(gradients, learning_rate, value_only)
+        self._learner.apply_gradients(gradients, learning_rate)
 
-    def get_state(self, with_engine: bool) -> tuple[dict[str, Any] | None, Any]:
-        """Returns the engine's state, if asked for, and the group's."""
-        engine = self._engine.get_state() if with_engine else None
-        return engine, self._group.get_state()
+    def get_state(self, with_learner: bool) -> tuple[dict[str, Any] | None, Any]:
+        """Returns the learner's state, if asked for, and the group's."""
+        learner = self._learner.get_state() if with_learner else None
+        return learner, self._group.get_state()
 
-    def set_state(self, engine: dict[str, Any], group: dict[str, Any]) -> None:
+    def set_state(self, learner: dict[str, Any], group: dict[str, Any]) -> None:
         """Restores both."""
-        self._engine.set_state(engine)
+        self._learner.set_state(learner)
         self._group.set_state(group)
 
 
@@ -94,10 +98,10 @@ class RayTrainer(Trainer):
             ray.init(log_to_driver=False)
         self._worker_class = ray.remote(max_restarts=0)(Worker)
         self._parameters = ray.put(parameters)
-        self._workers = [self._make_worker(i) for i in range(self.settings.n_groups)]
+        self._workers = [self._make_worker(i) for i in range(self.config.n_groups)]
 
     def _make_worker(self, index):
-        return self._worker_class.remote(self.settings, index, self._parameters)
+        return self._worker_class.remote(self.config, index, self._parameters)
 
     def update(self) -> dict[str, Any]:
         """Does one update, again with replaced workers if some were lost."""
@@ -110,51 +114,44 @@ class RayTrainer(Trainer):
         return self._try_update()
 
     def _try_update(self):
-        settings, ray = self.settings, self._ray
-        watch = Stopwatch()
-        learning_rate = settings.learning_rate_at(self.n_steps_done)
-        value_only = self.n_steps_done < settings.value_only_steps
+        config, ray, watch = self.config, self._ray, Stopwatch()
+        weight = config.teacher_weight_at(self.n_steps_done)
         with watch("collecting"):
-            collected = ray.get([w.collect.remote() for w in self._workers])
-        batch = Batch.concatenate([part for part, _, _ in collected])
-        minibatches = draw_minibatches(settings, self._rng)
-        flat = self._flat_indices(minibatches)
-        advantages = normalize(batch.advantages[flat]).reshape(minibatches.shape)
-        statistics = []
+            collected = ray.get([w.collect.remote(weight > 0) for w in self._workers])
+        batch = concatenate([numbers for numbers, _ in collected])
+        episodes = [e for _, ended in collected for e in ended]
+        minibatches = draw_minibatches(config, self._rng)
+        rate = config.learning_rate_at(self.n_steps_done)
         with watch("learning"):
-            for indices, shares in zip(minibatches, advantages, strict=True):
-                parts = ray.get(
-                    [
-                        worker.gradients.remote(i, a)
-                        for worker, i, a in zip(
-                            self._workers, indices, shares, strict=True
-                        )
-                    ]
+            statistics = [
+                self._step(parts, flat, batch, weight, rate)
+                for parts, flat in zip(
+                    minibatches, self._flat_indices(minibatches), strict=True
                 )
-                gradients = _mean([own for _, own in parts])
-                mean = ray.put(gradients)
-                ray.get(
-                    [
-                        worker.apply.remote(mean, learning_rate, value_only)
-                        for worker in self._workers
-                    ]
-                )
-                squares = [np.square(g).sum() for g in gradients.values()]
-                statistics.append(
-                    _mean([numbers for numbers, _ in parts])
-                    | {"gradient_norm": float(np.sqrt(np.sum(squares)))}
-                )
+            ]
         self._complete_update()
-        means = {
-            name: float(np.mean([s[name] for s in statistics])) for name in STATISTICS
-        }
-        return log_record(
-            self.n_steps_done,
-            means | {"learning_rate": learning_rate},
-            batch,
-            [episodes for _, episodes, _ in collected],
-            watch,
+        return self._record(statistics, batch, episodes, watch, rate)
+
+    def _step(self, indices, flat_indices, batch, weight, rate):
+        """One gradient step of all workers on their parts of a minibatch."""
+        ray = self._ray
+        advantages = normalize(batch["advantages"][flat_indices])
+        parts = ray.get(
+            [
+                worker.gradients.remote(own, advantage, weight)
+                for worker, own, advantage in zip(
+                    self._workers,
+                    indices,
+                    advantages.reshape(indices.shape),
+                    strict=True,
+                )
+            ]
         )
+        gradients = _mean([own for _, own in parts])
+        shared = ray.put(gradients)
+        ray.get([worker.apply.remote(shared, rate) for worker in self._workers])
+        norm = np.sqrt(sum(np.square(g).sum() for g in gradients.values()))
+        return _mean([numbers for numbers, _ in parts]) | {"gradient_norm": float(norm)}
 
     def _replace_lost_workers(self):
         """Puts all workers where the last update left them, new ones for those lost."""
@@ -170,13 +167,13 @@ class RayTrainer(Trainer):
         states = self._ray.get(
             [w.get_state.remote(i == 0) for i, w in enumerate(self._workers)]
         )
-        return {"engine": states[0][0], "groups": [group for _, group in states]}
+        return {"learner": states[0][0], "groups": [group for _, group in states]}
 
     def _set_parts(self, state: dict[str, Any]) -> None:
-        engine = self._ray.put(state["engine"])
+        learner = self._ray.put(state["learner"])
         self._ray.get(
             [
-                worker.set_state.remote(engine, group)
+                worker.set_state.remote(learner, group)
                 for worker, group in zip(self._workers, state["groups"], strict=True)
             ]
         )

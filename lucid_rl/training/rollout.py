@@ -1,199 +1,111 @@
-"""Playing a policy to collect what PPO learns from, stepping while computing."""
+"""Playing environments, and collecting what PPO learns from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from lucid_rl.games.registry import saves_states
-from lucid_rl.games.tracked_game import TrackedGame
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.advantages import generalized_advantages
-from lucid_rl.training.engine import Batch, Engine
-from lucid_rl.training.guidance import NO_ADVICE, GuidanceSettings, Guide
-from lucid_rl.training.hindsight import Hindsight, HindsightSettings
+from lucid_rl.training.logs import Stopwatch
 from lucid_rl.training.noise import NoiseSettings, add_noise
-from lucid_rl.training.restarts import Restarts, RestartSettings
 from lucid_rl.training.saves import generator_state, restore_generator
-from lucid_rl.training.timing import Stopwatch
+
+Batch = dict[str, np.ndarray]  # transitions by name; the first axis of each array is N
+
+
+class Actor(Protocol):
+    """What chooses actions: a learner, or a teacher."""
+
+    def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns logits f32 [N, A] and values f32 [N] of u8 observations."""
+        ...
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """`n_steps` steps of every environment; arrays are [n_steps, n_envs, ...]."""
+class Episode:
+    """An episode that ended."""
 
-    observations: np.ndarray  # [T, n, H, W, C], as the engine perceived them
-    firsts: np.ndarray  # bool [T, n], whether an episode starts here
-    actions: np.ndarray  # int32 [T, n]
-    log_probabilities: np.ndarray  # f32 [T, n]
-    values: np.ndarray  # f32 [T, n]
-    deadly: np.ndarray  # bool [T, n, A], actions known to lose the game
-    advice: np.ndarray  # int32 [T, n], actions known to be good, or NO_ADVICE
-    rewards: np.ndarray  # f32 [T, n], of the action taken here, unscaled
-    next_values: np.ndarray  # f32 [n], after the last step
-    next_firsts: np.ndarray  # bool [n], after the last step
-
-    def batch(self, gamma: float, lam: float, reward_scale: float) -> Batch:
-        """Returns the transitions with their generalized advantage estimates.
-
-        Args:
-            gamma: discount per step.
-            lam: lambda of generalized advantage estimation.
-            reward_scale: factor of the rewards.
-
-        Returns:
-            n_envs * n_steps transitions, each environment's in a row.
-        """
-        values = self.values.T
-        advantages = generalized_advantages(
-            values,
-            reward_scale * self.rewards.T,
-            self.firsts.T,
-            gamma,
-            lam,
-            last_values=self.next_values,
-            last_firsts=self.next_firsts,
-        )
-        arrays = {
-            "observations": self.observations.swapaxes(0, 1),
-            "actions": self.actions.T,
-            "log_probabilities": self.log_probabilities.T,
-            "values": values,
-            "returns": advantages + values,
-            "deadly": self.deadly.swapaxes(0, 1),
-            "advice": self.advice.T,
-        }
-        return Batch(**{k: a.reshape(-1, *a.shape[2:]) for k, a in arrays.items()})
+    environment: int
+    success: bool  # whether the level was completed
+    length: int  # steps
 
 
-@dataclass(frozen=True)
-class Episodes:
-    """Episodes that ended."""
+class Environments:
+    """A game and its own random numbers.
 
-    finished: list[bool]  # whether the level was completed
-    lengths: list[int]  # steps played
-    restarts_finished: list[bool]  # the same of those begun before a failure
+    What is observed depends on nothing but the game, the generator and the logits
+    given to `act`, whichever process this lives in.
 
-
-class Group:
-    """Environments that step together, with random numbers of their own.
-
-    A group's rollouts depend on nothing but its game, its generator and the
-    policy, whichever process it lives in.
+    Attributes:
+        game: the environments.
+        rng: draws noise and actions.
     """
 
-    def __init__(
-        self,
-        game: VectorGame,
-        noise: NoiseSettings,
-        seed: Sequence[int],
-        restarts: RestartSettings = RestartSettings(),  # noqa: B008
-        guidance: GuidanceSettings | None = None,
-        hindsight: HindsightSettings = HindsightSettings(),  # noqa: B008
-    ):
-        """Keeps the game.
+    def __init__(self, game: VectorGame, noise: NoiseSettings, seed: Sequence[int]):
+        """Starts with no episodes.
 
         Args:
             game: the environments.
-            noise: added to observations before anyone sees them.
-            seed: of the group's random numbers.
-            restarts: which episodes begin before failures.
-            guidance: which frames of CoinRun its rules are asked about.
-            hindsight: where failed episodes of CoinRun were lost.
+            noise: added to observations.
+            seed: of the generator.
         """
-        self.rng = np.random.default_rng(list(seed))
-        self._guide: Guide | None = None
-        self._hindsight: Hindsight | None = None
-        if guidance is not None or hindsight.used:
-            game = tracked = TrackedGame(game)
-            if guidance is not None:
-                self._guide = Guide(tracked, guidance, self.rng)
-            if hindsight.used:
-                self._hindsight = Hindsight(tracked, hindsight)
         self.game = game
-        self._restarts = Restarts(game, restarts, self.rng) if restarts.share else None
+        self.rng = np.random.default_rng(list(seed))
         self._noise = noise
         self._ages = np.zeros(game.n_envs, np.int64)
-        self._steps: list[tuple] = []
-        self._episodes = Episodes([], [], [])
+        self._acted = False
+        self._episodes: list[Episode] = []
 
-    def observe(self) -> np.ndarray:
-        """Returns what the policy is to see, u8 [n, H, W, C]."""
+    def observe(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Waits for the present step.
+
+        Returns:
+            Observations u8 [n, H, W, C], rewards f32 [n] of the actions before, and
+            whether an episode starts, bool [n].
+        """
         step = self.game.observe()
         rewards, firsts = step.rewards.copy(), step.firsts.copy()
-        if self._steps:
+        if self._acted:
             self._note_ends(firsts)
-        if self._guide is not None:
-            self._guide.look(firsts)
-        # Restarts may have changed what the game shows.
-        observations = self.game.observe().observations.copy()
-        self._steps.append((rewards, firsts))
-        return add_noise(observations, self._noise, self.rng)
+        return (
+            add_noise(step.observations.copy(), self._noise, self.rng),
+            rewards,
+            firsts,
+        )
 
-    def act(
-        self, perceived: np.ndarray, logits: np.ndarray, values: np.ndarray, last: bool
-    ) -> None:
-        """Draws actions and, but for the last time, starts the step."""
+    def act(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draws actions of the softmax policy and starts the step.
+
+        Returns:
+            Actions int32 [n] and their log-probabilities f32 [n].
+        """
         actions, log_probabilities = sample_actions(logits, self.rng)
-        deadly = np.zeros(logits.shape, bool)
-        advice = np.full(len(logits), NO_ADVICE, np.int32)
-        if self._guide is not None:
-            deadly, lost, advice = self._guide.hints(logits)
-            # What is known need not be estimated: the level will not be finished.
-            values = np.where(lost, np.float32(0), values)
-        played = (perceived, actions, log_probabilities, values, deadly, advice)
-        self._steps[-1] += played
-        if not last:
-            if self._hindsight is not None:
-                self._hindsight.note(logits, actions)
-            self.game.act(actions)
+        self.game.act(actions)
+        self._acted = True
+        return actions, log_probabilities
 
-    def take_rollout(self) -> tuple[Rollout, Episodes]:
-        """Returns what was collected, and starts anew."""
-        rewards, firsts, *played = (
-            np.stack(field) for field in zip(*self._steps, strict=True)
-        )
-        observations, actions, log_probabilities, values, deadly, advice = played
-        if self._hindsight is not None:
-            self._hindsight.apply(values, deadly)
-            self._hindsight.start()
-        rollout = Rollout(
-            observations=observations[:-1],
-            firsts=firsts[:-1],
-            actions=actions[:-1],
-            log_probabilities=log_probabilities[:-1],
-            values=values[:-1],
-            deadly=deadly[:-1],
-            advice=advice[:-1],
-            rewards=rewards[1:],  # a reward is seen with the observation after it
-            next_values=values[-1],
-            next_firsts=firsts[-1],
-        )
-        episodes = self._episodes
-        self._steps, self._episodes = [], Episodes([], [], [])
-        return rollout, episodes
+    def take_episodes(self) -> list[Episode]:
+        """Returns the episodes that ended since the last call."""
+        episodes, self._episodes = self._episodes, []
+        return episodes
 
     def _note_ends(self, firsts):
+        self._acted = False
         self._ages += 1
         ended = np.flatnonzero(firsts)
-        complete = self.game.last_level_complete()[ended] if len(ended) else ended
-        for i, finished in zip(ended.tolist(), complete.tolist(), strict=True):
-            if self._hindsight is not None:
-                self._hindsight.end(i, finished)
-            if self._restarts is not None and self._restarts.began[i]:
-                self._episodes.restarts_finished.append(finished)
-            else:
-                self._episodes.finished.append(finished)
-                self._episodes.lengths.append(int(self._ages[i]))
-        if self._restarts is not None:
-            self._restarts.follow(self._ages, ended, complete)
+        complete = self.game.last_level_complete() if len(ended) else firsts
+        for i in ended.tolist():
+            episode = Episode(i, bool(complete[i]), int(self._ages[i]))
+            self._episodes.append(episode)
         self._ages[ended] = 0
 
     def get_state(self) -> dict[str, Any]:
-        """Returns everything that further rollouts depend on.
+        """Returns everything that further play depends on.
 
-        Some games cannot tell their state (`registry.saves_states`): they start
+        Some games cannot save their state (`games.registry.saves_states`): they start
         anew when the run is resumed.
         """
         saved = saves_states(self.game.settings)
@@ -201,51 +113,16 @@ class Group:
             "games": self.game.get_states() if saved else None,
             "ages": self._ages.copy(),
             "rng": generator_state(self.rng),
-            "restarts": self._restarts and self._restarts.get_state(),
-            "lost": None if self._guide is None else self._guide.lost.copy(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restores what `get_state` returned, and drops an unfinished rollout."""
-        self._steps, self._episodes = [], Episodes([], [], [])
-        if self._hindsight is not None:
-            self._hindsight.start()
+        """Restores what `get_state` returned."""
         restore_generator(self.rng, state["rng"])
-        # A save may be of a run that had not these options yet, or had them still.
-        if self._restarts is not None and state.get("restarts") is not None:
-            self._restarts.set_state(state["restarts"])
-        if self._guide is not None and state.get("lost") is not None:
-            self._guide.lost = np.array(state["lost"])
+        self._ages = np.zeros_like(self._ages)
         if state["games"] is not None:
             self.game.set_states(state["games"])
             self._ages = np.array(state["ages"])
-        else:
-            self._ages = np.zeros_like(self._ages)
-
-
-def collect(
-    groups: Sequence[Group],
-    engine: Engine,
-    n_steps: int,
-    stopwatch: Stopwatch,
-) -> list[tuple[Rollout, Episodes]]:
-    """Plays `n_steps` steps in every environment of every group.
-
-    While one group steps in the game's own threads, the engine chooses the actions
-    of the next: with two groups neither waits unless it is the faster one.
-
-    Returns:
-        Each group's rollout and the episodes that ended in it.
-    """
-    for t in range(n_steps + 1):
-        for group in groups:
-            with stopwatch("stepping"):
-                observations = group.observe()
-            with stopwatch("acting"):
-                perceived = engine.perceive(observations)
-                logits, values = engine.act(perceived)
-                group.act(perceived, logits, values, last=t == n_steps)
-    return [group.take_rollout() for group in groups]
+        self._acted, self._episodes = False, []
 
 
 def sample_actions(
@@ -255,13 +132,118 @@ def sample_actions(
 
     Args:
         logits: f32 [n, A].
-        rng: where the draws come from.
+        rng: source of the draws.
 
     Returns:
         Actions int32 [n] and their log-probabilities f32 [n].
     """
     actions = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
-    top = logits.max(axis=1, keepdims=True)
-    log_totals = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
-    chosen = logits[np.arange(len(actions)), actions] - log_totals
+    chosen = log_softmax(logits)[np.arange(len(actions)), actions]
     return actions.astype(np.int32), chosen.astype(np.float32)
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities [n, A] of logits [n, A]."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def collect(
+    groups: Sequence[Environments],
+    actor: Actor,
+    n_steps: int,
+    stopwatch: Stopwatch,
+    teacher: Actor | None = None,
+) -> list[dict[str, np.ndarray]]:
+    """Plays `n_steps` steps in every environment of every group.
+
+    While one group steps in the game's own threads, the actor computes for the next.
+
+    Args:
+        groups: of environments.
+        actor: its policy draws the actions.
+        n_steps: of each environment.
+        stopwatch: measures the parts.
+        teacher: its outputs are collected too.
+
+    Returns:
+        Each group's rollout: arrays [n_steps + 1, n, ...], "observations", "rewards"
+        of the actions before, "firsts", "actions", "log_probabilities", "values", and
+        with a teacher "teacher_logits" and "teacher_values". The last step's action
+        is not taken.
+    """
+    steps: list[list[dict[str, np.ndarray]]] = [[] for _ in groups]
+    for t in range(n_steps + 1):
+        for group, taken in zip(groups, steps, strict=True):
+            with stopwatch("stepping"):
+                observations, rewards, firsts = group.observe()
+            with stopwatch("acting"):
+                logits, values = actor.act(observations)
+            if t < n_steps:
+                actions, log_probabilities = group.act(logits)
+            taken.append(
+                {
+                    "observations": observations,
+                    "rewards": rewards,
+                    "firsts": firsts,
+                    "actions": actions,
+                    "log_probabilities": log_probabilities,
+                    "values": values,
+                }
+            )
+            if teacher is not None:
+                with stopwatch("teacher"):
+                    teacher_logits, teacher_values = teacher.act(observations)
+                taken[-1] |= {
+                    "teacher_logits": teacher_logits,
+                    "teacher_values": teacher_values,
+                }
+    return [
+        {name: np.stack([step[name] for step in taken]) for name in taken[0]}
+        for taken in steps
+    ]
+
+
+def make_batch(
+    rollout: dict[str, np.ndarray], gamma: float, lam: float, reward_scale: float
+) -> Batch:
+    """Makes transitions of a rollout, with generalized advantage estimates.
+
+    Args:
+        rollout: as `collect` returns it, of n environments and T steps.
+        gamma: discount per step.
+        lam: lambda of the estimate.
+        reward_scale: factor of the rewards.
+
+    Returns:
+        n * T transitions, each environment's in a row: the rollout's arrays but
+        "rewards" and "firsts", "returns" (targets of the value function) and
+        "advantages".
+    """
+    by_environment = {name: a.swapaxes(0, 1) for name, a in rollout.items()}
+    rewards, firsts = by_environment.pop("rewards"), by_environment.pop("firsts")
+    values = by_environment["values"]
+    transitions = {name: a[:, :-1] for name, a in by_environment.items()}
+    # A reward is seen with the observation after its action.
+    advantages = generalized_advantages(
+        values[:, :-1],
+        reward_scale * rewards[:, 1:],
+        firsts[:, :-1],
+        gamma,
+        lam,
+        last_values=values[:, -1],
+        last_firsts=firsts[:, -1],
+    )
+    transitions["advantages"] = advantages
+    transitions["returns"] = advantages + values[:, :-1]
+    return {n: a.reshape(-1, *a.shape[2:]) for n, a in transitions.items()}
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
+    """Puts the transitions of several batches one after another."""
+    return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+
+
+def take(batch: Batch, indices: np.ndarray) -> Batch:
+    """Returns the transitions at `indices`."""
+    return {name: array[indices] for name, array in batch.items()}

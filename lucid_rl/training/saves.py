@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
-from lucid_rl.errors import FileFormatError
+from lucid_rl.errors import FileFormatError, SettingsError
+from lucid_rl.training.config import TrainConfig
 
 SAVE_NAME = "save.jd"
 MODEL_NAME = "model.jd"
-_VERSION = 1
+_VERSION = 2
+# What a resumed run must share with the one that it resumes.
+_FIXED = ("game", "architecture", "n_groups", "seed", "noise", "optimizer", "teacher")
 
 
 def write_save(
@@ -49,6 +52,32 @@ def read_save(folder: pathlib.Path, name: str = SAVE_NAME) -> dict[str, Any] | N
             "version that wrote it."
         )
     return _unpack(save["state"])
+
+
+def check_same_run(config: TrainConfig, saved: dict[str, Any]) -> None:
+    """Raises if a save belongs to a run of another kind.
+
+    Args:
+        config: of the run that is to be resumed.
+        saved: the "config" of its save.
+
+    Raises:
+        SettingsError: they differ in what cannot change within a run.
+    """
+    now = config.as_dict()
+    for name in _FIXED:
+        if _plain(now[name]) != _plain(saved.get(name)):
+            raise SettingsError(
+                f"{config.folder} holds a run with {name} = {saved.get(name)}, but "
+                f"this one has {now[name]}: choose another folder, or the same {name}."
+            )
+
+
+def _plain(value):
+    """Lists for tuples, and no None, which later options have in earlier saves."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:

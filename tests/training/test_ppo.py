@@ -14,15 +14,14 @@ from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_ch
 from lucid_rl.errors import CheckpointError, SaveError, SettingsError
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training import saves
-from lucid_rl.training.engine import LossSettings
+from lucid_rl.training.config import DistillationConfig, TrainConfig
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.logs import BOARD_FOLDER, LOG_NAME, read_log
 from lucid_rl.training.noise import NoiseSettings
-from lucid_rl.training.ppo import Trainer, first_parameters, train
-from lucid_rl.training.restarts import RestartSettings
-from lucid_rl.training.settings import TrainSettings
+from lucid_rl.training.ppo import Trainer
+from lucid_rl.training.run import first_parameters, train
 
-TINY = TrainSettings(
+TINY = TrainConfig(
     game=GameSettings(n_envs=4, seed=3),
     n_total_steps=96,
     n_steps=8,
@@ -33,14 +32,12 @@ TINY = TrainSettings(
     n_threads=1,
 )
 # Every deviation from the article that a run's state depends on.
-FOCUSED = {
-    "first_trained_layer": "3a",
-    "loss": LossSettings(risk_coefficient=1.0, imitation_coefficient=1.0),
-    "restarts": RestartSettings(share=0.5, least_steps=1, most_steps=9, interval=2),
-    "game": GameSettings(n_envs=8, seed=4),
-    "n_steps": 64,
-    "n_total_steps": 1536,
-    "averaged_updates": 2,
+KICKSTARTED = {
+    "teacher": "bundled",
+    "distillation": DistillationConfig(n_updates=0, kickstart_steps=64),
+    "optimizer": "muon",
+    "averaged_updates": 5,
+    "learning_rate_schedule": "linear",
 }
 
 
@@ -48,15 +45,15 @@ def tiny(folder, **changes):
     return dataclasses.replace(TINY, output_dir=str(folder), **changes)
 
 
-def train_apart(folder, base="{}", **changes):
+def train_apart(folder, base="{}", max_seconds=None, **changes):
     """Trains in a process of its own, with a dictionary of this module's as the base.
 
     TensorFlow's threads are the process's: the first session there decides on their
     number, whatever later ones ask for.
     """
     code = (
-        "import sys; from tests.training.test_ppo import FOCUSED, tiny, train; "
-        f"train(tiny(sys.argv[1], **({base} | {changes!r})))"
+        "import sys; from tests.training.test_ppo import KICKSTARTED, tiny, train; "
+        f"train(tiny(sys.argv[1], **({base} | {changes!r})), {max_seconds})"
     )
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
 
@@ -86,31 +83,24 @@ def test_a_resumed_run_equals_an_uninterrupted_one(uninterrupted, tmp_path):
     assert_same_run(uninterrupted, tmp_path)
 
 
-def test_so_does_one_that_learns_where_it_fails(tmp_path):
+def test_so_does_one_with_a_teacher(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    start = initial_parameters("clear", 15, "he", np.random.default_rng(0))
-    # It runs and jumps to the right until it dies.
-    start["ppo2_model/pi/b:0"][8] = 10
-    initial = str(tmp_path / "initial.jd")
-    save_checkpoint(Checkpoint(start, {"cnn": "clear"}), initial)
-    train_apart(whole, "FOCUSED", initial_model=initial)
-    train_apart(parts, "FOCUSED", initial_model=initial, n_total_steps=1024)
-    train_apart(parts, "FOCUSED", initial_model=initial)
-    assert_same_run(whole, parts, (512, 1024, 1536))
+    train_apart(whole, "KICKSTARTED")
+    train_apart(parts, "KICKSTARTED", max_seconds=0.0)
+    train_apart(parts, "KICKSTARTED")
+    assert_same_run(whole, parts)
     log = read_log(whole / LOG_NAME)
-    assert sum(record["restarts"] for record in log) > 0
-    assert any(record["risk"] > 0 for record in log)
-    for name, value in load_checkpoint(whole / saves.MODEL_NAME).params.items():
-        is_frozen = any(f"/{layer}/" in name for layer in ("1a", "2a", "2b"))
-        assert np.array_equal(value, start[name]) == is_frozen, name
+    assert [("teacher_kl" in record) for record in log] == [True, True, False]
 
 
 KILLED = """
 import dataclasses, os, signal, sys
 from tests.training.test_ppo import tiny
 from lucid_rl.training.ppo import Trainer
+from lucid_rl.training.run import first_parameters, stop_on_signal
 
-trainer = Trainer(tiny(sys.argv[1], save_interval=1e-9))
+config = tiny(sys.argv[1], save_interval=1e-9)
+trainer = Trainer(config, first_parameters(config))
 whole_update = trainer.update
 
 def update():
@@ -120,7 +110,8 @@ def update():
     return whole_update()
 
 trainer.update = update
-trainer.run()
+with stop_on_signal():
+    trainer.run()
 """
 
 
@@ -178,7 +169,8 @@ def test_tensorboard_reads_the_scalars(uninterrupted):
 
 
 def test_a_failed_save_leaves_the_earlier_one(tmp_path, monkeypatch):
-    trainer = Trainer(tiny(tmp_path))
+    config = tiny(tmp_path)
+    trainer = Trainer(config, first_parameters(config))
     trainer.save()
     before = (tmp_path / saves.SAVE_NAME).read_bytes()
 
@@ -201,19 +193,6 @@ def test_bad_input_is_refused_before_any_work(uninterrupted, tmp_path, monkeypat
         tiny(tmp_path, n_minibatches=7)
     with pytest.raises(SettingsError, match="does not divide the 4 environments"):
         tiny(tmp_path, n_groups=3)
-    with pytest.raises(SettingsError, match="expected one of 1a, 2a"):
-        tiny(tmp_path, first_trained_layer="7z")
-    with pytest.raises(SettingsError, match="layers of the architecture clear"):
-        tiny(tmp_path, first_trained_layer="3a", architecture="impala")
-    with pytest.raises(SettingsError, match="those before 3a are frozen"):
-        noise = NoiseSettings(adversarial_epsilon=0.1)
-        tiny(tmp_path, first_trained_layer="3a", noise=noise)
-    maze = GameSettings(name="maze", n_envs=4)
-    with pytest.raises(SettingsError, match="of Procgen's coinrun, but the game is"):
-        tiny(tmp_path, game=maze, loss=LossSettings(risk_coefficient=1.0))
-    unsaved = GameSettings(n_envs=4, use_generated_assets=True)
-    with pytest.raises(SettingsError, match="leave restarts off"):
-        tiny(tmp_path, game=unsaved, restarts=RestartSettings(share=0.5))
     with pytest.raises(SettingsError, match="unknown game 'pong'"):
         train(tiny(tmp_path, game=GameSettings(name="pong", n_envs=4)))
     (tmp_path / "file").touch()
@@ -241,36 +220,16 @@ def test_a_time_limit_stops_the_run_and_saves(tmp_path):
     assert time.monotonic() > start
 
 
-def test_a_run_may_start_from_a_surer_policy(tmp_path):
-    rng = np.random.default_rng(0)
-    model = Checkpoint(initial_parameters("clear", 15, "he", rng), {"cnn": "clear"})
-    save_checkpoint(model, tmp_path / "model.jd")
-    options = {"initial_model": str(tmp_path / "model.jd"), "initial_sharpness": 3.0}
-    found = first_parameters(tiny(tmp_path, **options))
-    for name, value in model.params.items():
-        factor = 3 if name in ("ppo2_model/pi/w:0", "ppo2_model/pi/b:0") else 1
-        np.testing.assert_allclose(found[name], factor * value, rtol=1e-6)
-    with pytest.raises(SettingsError, match="initial_sharpness is 0"):
-        tiny(tmp_path, initial_sharpness=0)
-
-
-def test_the_model_may_be_the_mean_of_the_last_updates(tmp_path):
-    settings = tiny(tmp_path, averaged_updates=2, value_only_steps=32)
-    trainer = Trainer(settings)
-    first = trainer.engine.get_parameters()
-    after = []
-    for _ in range(3):
-        trainer.update()
-        after.append(trainer.engine.get_parameters())
-        # What was not to be learned yet does not count.
-        mean = after if len(after) == 1 else after[1:]
-        for name, value in trainer.checkpoint().params.items():
-            wanted = np.mean([parameters[name] for parameters in mean], axis=0)
-            np.testing.assert_allclose(value, wanted, rtol=1e-5, atol=1e-7)
+def test_the_model_may_have_averaged_parameters(tmp_path):
+    config = tiny(tmp_path, averaged_updates=100)
+    trainer = Trainer(config, first_parameters(config))
+    trainer.update()
+    average = trainer.learner.get_parameters(averaged=True)
+    last = trainer.learner.get_parameters()
+    for name, value in trainer.checkpoint().params.items():
+        np.testing.assert_array_equal(value, average[name])
+    assert not np.array_equal(average["ppo2_model/pi/w:0"], last["ppo2_model/pi/w:0"])
     trainer.close()
-    head = "ppo2_model/pi/w:0"
-    assert np.array_equal(first[head], after[0][head])
-    assert not np.array_equal(after[1][head], after[2][head])
 
 
 def test_learning_rate_falls_to_nothing_when_linear(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.training.logs import LOG_NAME, read_log
-from lucid_rl.training.ppo import train
+from lucid_rl.training.run import first_parameters, train
 from lucid_rl.training.saves import MODEL_NAME
 from tests.training.test_ppo import tiny
 
@@ -53,7 +53,8 @@ def test_two_workers_equal_one_process(one_process, tmp_path):
 def test_a_lost_worker_is_replaced(one_process, tmp_path):
     from lucid_rl.training.ray_trainer import RayTrainer
 
-    trainer = RayTrainer(dataclasses.replace(tiny(tmp_path), distributed=True))
+    config = dataclasses.replace(tiny(tmp_path), distributed=True)
+    trainer = RayTrainer(config, first_parameters(config))
     whole_update = trainer.update
 
     def update():

@@ -10,12 +10,12 @@ from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.training.logs import LOG_NAME, read_log
 
 TINY = (
-    "--num_envs=4",
-    "--num_steps=8",
-    "--num_minibatches=2",
-    "--epochs=1",
-    "--steps=64",
-    "--threads=1",
+    "--n_envs=4",
+    "--n_steps=8",
+    "--n_minibatches=2",
+    "--n_epochs=1",
+    "--n_total_steps=64",
+    "--n_threads=1",
 )
 
 
@@ -30,7 +30,7 @@ def run_script(name, *options):
 
 
 def test_a_run_and_its_curve(tmp_path):
-    options = ("--learning_rate=1e-4", "--correlated_noise=0.1")
+    options = ("--learning_rate=1e-4", "--noise_correlated_deviation=0.1")
     trained = run_script("train", f"--output_dir={tmp_path}", *TINY, *options)
     assert trained.returncode == 0, trained.stderr
     assert "64 steps" in trained.stdout
@@ -51,8 +51,8 @@ def test_a_run_and_its_curve(tmp_path):
 def test_defaults_of_the_flags_are_the_settings():
     program = (
         "from absl import flags; from scripts import train; flags.FLAGS(['train'])\n"
-        "from lucid_rl.training.settings import TrainSettings\n"
-        "assert train._settings() == TrainSettings(), train._settings()"
+        "from lucid_rl.training.config import TrainConfig\n"
+        "assert train._config() == TrainConfig(), train._config()"
     )
     checked = run("-c", program)
     assert checked.returncode == 0, checked.stderr
@@ -61,7 +61,7 @@ def test_defaults_of_the_flags_are_the_settings():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", *TINY, "--num_groups=3"), "error: n_groups=3 does not divide"),
+        (("train", *TINY, "--n_groups=3"), "error: n_groups=3 does not divide"),
         (("train", "--game=tetris"), "--game=tetris: value should be one of"),
         (("training_curve", "--run=nothing"), "has no records"),
         (("training_curve", "run"), "unexpected argument 'run'"),
@@ -88,11 +88,11 @@ def test_jax_trains_where_there_is_no_tensorflow(tmp_path):
         f"--output_dir={tmp_path}",
         "--engine=jax",
         "--bfloat16",
-        "--num_envs=4",
-        "--num_steps=4",
-        "--num_minibatches=2",
-        "--epochs=1",
-        "--steps=16",
+        "--n_envs=4",
+        "--n_steps=4",
+        "--n_minibatches=2",
+        "--n_epochs=1",
+        "--n_total_steps=16",
     ]
     subprocess.run([sys.executable, "-c", program, *options], check=True)
     assert load_checkpoint(tmp_path / "model.jd").args["steps_done"] == 16

@@ -1,0 +1,108 @@
+"""A whole training run: policy distillation where there is a teacher, then PPO."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from lucid_rl.checkpoints.architectures import parameter_shapes
+from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lucid_rl.checkpoints.released import resolve_model
+from lucid_rl.errors import CheckpointError
+from lucid_rl.files import check_writable
+from lucid_rl.games.registry import make_game
+from lucid_rl.training.config import TrainConfig
+from lucid_rl.training.distillation import Distillation
+from lucid_rl.training.initialization import Parameters, initial_parameters
+from lucid_rl.training.ppo import Trainer
+from lucid_rl.training.ray_trainer import RayTrainer
+from lucid_rl.training.saves import SAVE_NAME
+
+
+def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
+    """Trains a model, resuming the run in the config's folder if there is one.
+
+    Args:
+        config: of the run.
+        max_seconds: time to stop after; the run can be resumed.
+
+    Returns:
+        The model so far.
+
+    Raises:
+        SettingsError: the config contradicts the game, or the saved run.
+        CheckpointError: the initial model or the teacher does not fit.
+        SaveError: the folder cannot be written.
+        KeyboardInterrupt: after saving, if the user or SIGTERM stopped the run.
+
+    Example:
+        train(TrainConfig(teacher="released:procgen/coinrun", bfloat16=True))
+    """
+    start = time.monotonic()
+    check_writable(config.folder)
+    parameters = first_parameters(config)
+    with stop_on_signal():
+        if config.teacher and not (config.folder / SAVE_NAME).exists():
+            distillation = Distillation(config, parameters)
+            try:
+                student = distillation.run(max_seconds)
+            finally:
+                distillation.close()
+            if not distillation.finished or config.n_total_steps == 0:
+                return student
+            parameters = dict(student.params)
+            if max_seconds is not None:
+                max_seconds -= time.monotonic() - start
+        trainer = (RayTrainer if config.distributed else Trainer)(config, parameters)
+        try:
+            return trainer.run(max_seconds)
+        finally:
+            trainer.close()
+
+
+def first_parameters(config: TrainConfig) -> Parameters:
+    """Loads or draws the parameters that a run starts from.
+
+    Raises:
+        CheckpointError: the initial model has another architecture or number of
+            actions.
+    """
+    with make_game(config.game.replace(n_envs=1)) as game:
+        n_actions = game.n_actions
+    if config.initial_model is None:
+        rng = np.random.default_rng([config.seed, 2])
+        return initial_parameters(
+            config.architecture, n_actions, config.initialization, rng
+        )
+    model = load_checkpoint(resolve_model(config.initial_model))
+    found = (model.architecture, model.n_actions)
+    if found != (config.architecture, n_actions):
+        raise CheckpointError(
+            f"{config.initial_model} is a model of architecture {found[0]} with "
+            f"{found[1]} actions: expected {config.architecture} with {n_actions}."
+        )
+    shapes = parameter_shapes(config.architecture, n_actions)
+    return {name: np.array(model.params[name]) for name in shapes}
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[None]:
+    """Raises KeyboardInterrupt in the block when the process gets SIGTERM.
+
+    Only the main thread can take signals; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt(f"signal {number}")
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
