@@ -24,6 +24,5 @@ from .model.loading import load as load
 from .model.model import Model as Model
 from .sampling.model_samples import sample_observations as sample_observations
 from .sampling.model_samples import sample_trajectories as sample_trajectories
-from .sampling.model_samples import sample_observations as sample_observations
-from .sampling.model_samples import sample_trajectories as sample_trajectories
+from .sampling.recorded import load_samples as load_samples
 from .version import __version__ as __version__

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-# Observations u8 [n, 64, 64, 3] -> logits f32 [n, A], values f32 [n].
+# Observations u8 [n, height, width, channels] -> logits f32 [n, A], values f32 [n].
 # `Model.policy` is one.
 Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 

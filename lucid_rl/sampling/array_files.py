@@ -1,9 +1,11 @@
-"""Dictionaries of arrays as `.jd` files, checked when read."""
+"""Dictionaries of arrays as `.jd` or `.npz` files, checked when read."""
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
 
+from lucid_rl.bounded import read_npz
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
@@ -20,7 +22,7 @@ def read_arrays(
     """Reads named arrays; others in the file are passed over.
 
     Args:
-        path: a `.jd` file that holds a dictionary.
+        path: a `.jd` file that holds a dictionary, or an `.npz` file.
         required: dtype of each array that must be there.
         optional: dtype of each array that may be there.
 
@@ -31,7 +33,8 @@ def read_arrays(
     Raises:
         FileFormatError: the file is no such dictionary.
     """
-    content = read_jd(path)
+    is_npz = os.fspath(path).endswith(".npz")
+    content = read_npz(path) if is_npz else read_jd(path)
     if not isinstance(content, dict):
         raise FileFormatError(
             f"{path}: expected a dictionary with {', '.join(required)}, found "
@@ -52,12 +55,14 @@ def read_arrays(
 
 
 def _converted(path: PathLike, name: str, array: object, kind: np.dtype) -> np.ndarray:
-    accepted = {"u": "u", "b": "b", "i": "iu", "f": "fiu"}[kind.kind]
+    accepted = {"u": "u", "b": "b", "i": "iu", "f": "fiu", "U": "U"}[kind.kind]
     if not isinstance(array, np.ndarray) or array.dtype.kind not in accepted:
         found = getattr(array, "dtype", type(array).__name__)
         raise FileFormatError(f"{path}: {name} is {found}, expected {kind}")
     if kind == np.uint8 and array.dtype != np.uint8:
         raise FileFormatError(f"{path}: {name} is {array.dtype}, expected uint8")
+    if kind.kind == "U":
+        return array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise FileFormatError(f"{path}: {name} holds numbers that are not finite")
     return array.astype(kind, copy=False)

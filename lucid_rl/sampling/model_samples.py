@@ -9,6 +9,7 @@ import numpy as np
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import InputError
+from lucid_rl.games.gymnasium_game import GymnasiumGame
 from lucid_rl.games.registry import check_actions, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings, VectorGame
 from lucid_rl.model.loading import load
@@ -19,8 +20,9 @@ from lucid_rl.sampling.trajectories import Trajectories, TrajectorySettings
 
 # A model, or what `load` takes.
 ModelLike = Model | Checkpoint | str | os.PathLike
-# A game's name, its options, or a game that is made; None for the model's own.
-GameLike = str | GameSettings | VectorGame | None
+# A game's name, its options, a game that is made, or Gymnasium's vector environment;
+# None for the model's own.
+GameLike = Any
 
 
 def sample_observations(
@@ -40,8 +42,9 @@ def sample_observations(
     Args:
         model: a `Model`, or what `load` takes.
         n: number of observations.
-        game: what to play instead: a game's name, `GameSettings`, or a game that is
-            made, which is played on from where it stands and left open.
+        game: what to play instead: a game's name, `GameSettings`, Gymnasium's vector
+            environment, or a game that is made, which is played on from where it stands
+            and left open.
         seed: of the levels and of the actions.
         n_envs: environments that play together; None for the default, or as many as
             `game` has.
@@ -146,9 +149,10 @@ def check_fits(model: Model, game: VectorGame) -> None:
 
 
 def _n_envs(game: GameLike, given: int | None, default: int) -> int:
-    if given is None and not isinstance(game, str | GameSettings | None):
-        return game.n_envs
-    return default if given is None else given
+    if given is not None or isinstance(game, GameSettings):
+        return default if given is None else given
+    # Gymnasium's vector environments have `num_envs`.
+    return getattr(game, "n_envs", getattr(game, "num_envs", default))
 
 
 @contextlib.contextmanager
@@ -161,6 +165,8 @@ def _game(
     elif isinstance(game, GameSettings):
         settings = game.replace(**changes)
     else:
+        if hasattr(game, "single_observation_space"):
+            game = GymnasiumGame(envs=game)
         check_fits(model, game)
         yield game
         return

@@ -48,7 +48,7 @@ class Observations:
     """Sampled observations, time-major: all environments, then the next time.
 
     Attributes:
-        observations: u8 [N, 64, 64, 3].
+        observations: u8 [N, height, width, channels].
         level_seeds: int64 [N], the level each was seen in; None if unknown.
         states: the game's state at each, if asked for.
     """
@@ -110,6 +110,23 @@ def sample_observations(
     return Observations(kept.reshape(-1, *shape[2:]), level_seeds.reshape(-1), states)
 
 
+def newest_frames(observations: np.ndarray) -> np.ndarray:
+    """Pictures to show for observations: of a stack of frames the last one.
+
+    Args:
+        observations: [..., H, W, C], C channels of one or several frames: colour where
+            C is divisible by 3, otherwise grey.
+
+    Returns:
+        A view, [..., H, W, 3] or [..., H, W, 1].
+    """
+    return (
+        observations[..., -3:]
+        if observations.shape[-1] % 3 == 0
+        else (observations[..., -1:])
+    )
+
+
 def write_observations(observations: Observations, path: PathLike) -> None:
     """Writes observations in the article's format; states are left out."""
     write_arrays(
@@ -127,10 +144,10 @@ def read_observations(path: PathLike) -> Observations:
     """
     arrays = read_arrays(path, {"observations": "u1"}, {"level_seeds": "i8"})
     observations, level_seeds = arrays["observations"], arrays.get("level_seeds")
-    if observations.ndim != 4 or observations.shape[-1] != 3 or not observations.size:
+    if observations.ndim != 4 or not observations.size:
         raise FileFormatError(
             f"{path}: observations of shape {observations.shape}, expected "
-            "[N, height, width, 3] with N at least 1"
+            "[N, height, width, channels] with N at least 1"
         )
     if level_seeds is not None and level_seeds.shape != observations.shape[:1]:
         raise FileFormatError(

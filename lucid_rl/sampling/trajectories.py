@@ -13,7 +13,7 @@ from lucid_rl.notebook import Film
 from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
 from lucid_rl.sampling.array_files import read_arrays, write_arrays
-from lucid_rl.sampling.observations import check_n_envs
+from lucid_rl.sampling.observations import check_n_envs, newest_frames
 
 # Arrays of a file and their types; the second three are this package's own.
 _REQUIRED = {"observations": "u1", "actions": "i8", "rewards": "f4", "firsts": "?"}
@@ -67,13 +67,13 @@ class Trajectories:
     """n trajectories of T steps. An episode ends where the next one's first is.
 
     Attributes:
-        observations: u8 [n, T, 64, 64, 3].
+        observations: u8 [n, T, height, width, channels].
         actions: int64 [n, T], chosen on seeing the observations.
         rewards: f32 [n, T], that followed the actions.
         firsts: bool [n, T], whether an observation is an episode's first.
         level_seeds: int64 [n, T], of the level shown; None if unknown.
-        last_observations: u8 [n, 64, 64, 3], what the last actions led to; None
-            if unknown, as in the article's files.
+        last_observations: u8 [n, height, width, channels], what the last actions led
+            to; None if unknown, as in the article's files.
         last_firsts: bool [n], whether the last actions ended their episodes.
         frames: u8 [n, T, S, S, 3], the observations in higher resolution.
         states: the game's state at each step, by trajectory.
@@ -96,7 +96,7 @@ class Trajectories:
         """Steps of one trajectory, to be watched in a notebook."""
         seen = self.observations if self.frames is None else self.frames
         title = f"trajectory {trajectory}, from step {start}"
-        return Film(seen[trajectory, start:stop], title=title)
+        return Film(_as_colour(seen[trajectory, start:stop]), title=title)
 
     def __repr__(self) -> str:
         return notebook.summary(self)
@@ -106,7 +106,7 @@ class Trajectories:
         steps = np.linspace(0, n_steps - 1, min(_N_FRAMES, n_steps)).round().astype(int)
         rows = []
         for i in range(min(n, _N_SHOWN)):
-            strip = np.concatenate(list(self.observations[i, steps]), axis=1)
+            strip = np.concatenate(list(_as_colour(self.observations[i, steps])), 1)
             ended = int(self.firsts[i, 1:].sum())
             if self.last_firsts is not None:
                 ended += int(self.last_firsts[i])
@@ -205,10 +205,10 @@ def read_trajectories(path: PathLike) -> Trajectories:
     """
     arrays = read_arrays(path, _REQUIRED, _OPTIONAL)
     observations = arrays["observations"]
-    if observations.ndim != 5 or observations.shape[-1] != 3 or not observations.size:
+    if observations.ndim != 5 or not observations.size:
         raise FileFormatError(
             f"{path}: observations of shape {observations.shape}, expected "
-            "[n, T, height, width, 3] with n and T at least 1"
+            "[n, T, height, width, channels] with n and T at least 1"
         )
     for name, array in arrays.items():
         expected: tuple[int, ...] = observations.shape[:2]
@@ -237,6 +237,11 @@ def read_trajectories(path: PathLike) -> Trajectories:
         last_firsts=arrays.get("last_firsts"),
         frames=arrays.get("observations_full"),
     )
+
+
+def _as_colour(observations: np.ndarray) -> np.ndarray:
+    frames = newest_frames(observations)
+    return np.broadcast_to(frames, (*frames.shape[:-1], 3))
 
 
 def _reduced(frame: np.ndarray, size: int) -> np.ndarray:
