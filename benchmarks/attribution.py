@@ -43,9 +43,9 @@ from lucid_rl.interpret.attribution import (
     logit,
     value,
 )
+from lucid_rl.model.affine_prefix import multiplications
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
-from lucid_rl.model.affine_prefix import multiplications
 
 ARTICLE = AttributionSettings(method="integrated_gradients", n_steps=10)
 _CHUNK = 64  # observations whose attributions are in memory at once

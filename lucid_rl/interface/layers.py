@@ -40,6 +40,7 @@ def layer_part(
     n_actions: int | None = None,
     examples: tuple[np.ndarray, ExampleSettings] | None = None,
     code_levels: int = LEVELS,
+    max_side: int | None = None,
 ) -> Part:
     """Computes the part of one layer.
 
@@ -55,6 +56,7 @@ def layer_part(
         n_actions: attribute each action's logit instead of the value function.
         examples: observations u8 [N, H, W, 3] and settings, to add a legend.
         code_levels: of the attributions' codes; see `quantization.quantize`.
+        max_side: positions stored along each axis at most; by default the layer's.
 
     Returns:
         The part, as docs/bundle_format.md describes it.
@@ -63,7 +65,9 @@ def layer_part(
     height, width, channels = model.layer_shape(layer)
     n_maps = channels if factorization is None else factorization.n_features + 1
     n_frames = len(frames)
-    codes = np.empty((len(outputs), n_maps, n_frames, height, width), np.int8)
+    factor = -(-max(height, width) // (max_side or max(height, width)))
+    stored = -(-height // factor), -(-width // factor)
+    codes = np.empty((len(outputs), n_maps, n_frames, *stored), np.int8)
     scales = np.empty(n_frames, np.float32)
     totals = np.empty((len(outputs), n_frames, n_maps), np.float32)
     absolute = np.zeros((len(outputs), n_maps))
@@ -79,10 +83,11 @@ def layer_part(
             maps, completeness[:, rows] = _attributions(
                 model, layer, frames[rows], outputs, settings, factorization
             )
-        scales[rows] = frame_scales(maps)
-        codes[:, :, rows] = quantize(maps, scales[rows], code_levels)
         sums = maps.sum(axis=(-2, -1), dtype=np.float64)  # [O, K + 1, n]
         totals[:, rows] = sums.swapaxes(1, 2)
+        maps = _pooled(maps, factor, mean=factorization is None)
+        scales[rows] = frame_scales(maps)
+        codes[:, :, rows] = quantize(maps, scales[rows], code_levels)
         absolute += np.abs(maps).sum(axis=(2, 3, 4), dtype=np.float64)
         features = maps if factorization is None else maps[:, :-1]
         largest[rows] = np.abs(features).max(axis=(0, 1, 3, 4))
@@ -108,19 +113,40 @@ def layer_part(
     }
     if factorization is not None:
         arrays["completeness"] = completeness[0] if n_actions is None else completeness
-        gaps = np.abs(completeness[..., 0] - completeness[..., 1])
-        meta["quadrature"] = {
-            "rule": settings.method,
-            "n_nodes": settings.n_steps,
-            "error": error,
-            "mean_gap": float(gaps.mean()),
-            "mean_total": float(np.abs(completeness[..., 1]).mean()),
-        }
+        meta["quadrature"] = _quadrature_meta(settings, error, completeness)
         if examples is not None:
             legend_meta, legend = legend_arrays(model, layer, factorization, *examples)
             meta |= legend_meta
             arrays |= legend
     return Part.encode(name, meta, arrays, layouts)
+
+
+def _quadrature_meta(
+    settings: AttributionSettings, error: float | None, completeness: np.ndarray
+) -> dict[str, Any]:
+    gaps = np.abs(completeness[..., 0] - completeness[..., 1])
+    return {
+        "rule": settings.method,
+        "n_nodes": settings.n_steps,
+        "error": error,
+        "mean_gap": float(gaps.mean()),
+        "mean_total": float(np.abs(completeness[..., 1]).mean()),
+    }
+
+
+def _pooled(maps: np.ndarray, factor: int, mean: bool) -> np.ndarray:
+    """Sums, or means, of factor x factor positions; zeros lie beyond the edges."""
+    if factor == 1:
+        return maps
+    height, width = (-(-n // factor) for n in maps.shape[-2:])
+    margins = [
+        (0, n * factor - m)
+        for n, m in zip((height, width), maps.shape[-2:], strict=True)
+    ]
+    padded = np.pad(maps, [*[(0, 0)] * (maps.ndim - 2), *margins])
+    blocks = padded.reshape(*maps.shape[:-2], height, factor, width, factor)
+    sums = blocks.sum(axis=(-3, -1))
+    return sums / factor**2 if mean else sums
 
 
 def is_input(layer: str) -> bool:

@@ -34,8 +34,9 @@ from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 
-# Frames on which the number of cells is chosen.
+# Frames on which the number of steps is chosen.
 _JUDGED_FRAMES = 16
+_UNFINISHED = "Other layers are still being computed: reload the page to see them."
 FIRST, SECOND = "model", "compared"
 """Ids of the models in a bundle."""
 
@@ -91,32 +92,45 @@ def make_interface(
             f"Pictures of attribution have {settings.code_levels} levels: they are "
             f"within {1 / settings.code_levels:.1%} of each frame's largest.",
         )
-    models = [job.analyse(FIRST, first, first)]
+    features_of_second = first
     if second is not None:
         shared = settings.share_features
         if shared is None:
             shared = _mostly_equal(first, second)
-        models.append(job.analyse(SECOND, second, first if shared else second))
+        if not shared:
+            features_of_second = second
         notes += (
             f"{first.name} acted; {second.name} was shown the same frames.",
             f"Both are seen through the features of {first.name}."
             if shared
             else "Each model has features of its own.",
         )
-    manifest = manifest_part(
-        models,
-        job.samples,
-        names,
-        title=settings.title,
-        created_with=_plain(settings),
-        notes=notes,
-    )
-    page = write_page(
-        [manifest, *job.data_parts(models)],
-        settings.output_dir,
-        single_file=settings.single_file,
-        encoding=settings.encoding,
-    )
+
+    def page_of(only: str | None, notes: tuple[str, ...]) -> pathlib.Path:
+        models = [job.analyse(FIRST, first, first, only)]
+        if second is not None:
+            models.append(job.analyse(SECOND, second, features_of_second, only))
+        manifest = manifest_part(
+            models,
+            job.samples,
+            names,
+            title=settings.title,
+            created_with=_plain(settings),
+            notes=notes,
+        )
+        return write_page(
+            [manifest, *job.data_parts(models)],
+            settings.output_dir,
+            single_file=settings.single_file,
+            encoding=settings.encoding,
+        )
+
+    default = default_layer(_layers(first, settings))
+    in_both = second is None or default in _layers(second, settings)
+    if settings.early_page and in_both and len(_layers(first, settings)) > 1:
+        early = page_of(default, (*notes, _UNFINISHED))
+        print(f"{early} shows layer {default}; reload it for the others", flush=True)
+    page = page_of(None, notes)
     if own_folder:
         cache.prune()
     return page
@@ -143,10 +157,14 @@ class _Job:
         if samples.clips is not None:
             self.lengths = [entry["length"] for entry in samples.clips.entries]
 
-    def analyse(self, key: str, source: Model, features_of: Model) -> ModelResults:
-        """Everything about one model, seen through the features of one."""
+    def analyse(
+        self, key: str, source: Model, features_of: Model, only: str | None = None
+    ) -> ModelResults:
+        """Everything about one model, or one layer of it, by the features of one."""
         chosen = _layers(source, self.settings)
         default = default_layer(chosen)
+        if only is not None:
+            chosen = (only,)
         policy = self._policy(key, source)
         values, logits = policy.array("values"), policy.array("logits")
         last_values = None
@@ -257,6 +275,7 @@ class _Job:
             "directions": factorization.directions.tolist(),
             "attribution": settings.attribution,
             "error_tolerance": settings.error_tolerance,
+            "max_steps": settings.max_steps,
         }
         name = f"quadrature/{key}/{layer}"
 
@@ -270,6 +289,7 @@ class _Job:
                 layer,
                 settings=settings.attribution,
                 features=factorization,
+                max_steps=settings.max_steps,
             )
             return Part.encode(name, {"n_steps": found.n_steps, "error": error}, {})
 
@@ -301,6 +321,7 @@ class _Job:
             else factorization.directions.tolist(),
             "attribution": None if factorization is None else attribution,
             "code_levels": settings.code_levels,
+            "max_side": settings.max_side,
         }
         with_legend = inputs | {
             "observations": self.samples.observations_digest,
@@ -321,6 +342,7 @@ class _Job:
                 error=error,
                 examples=(self.samples.observations, settings.examples),
                 code_levels=settings.code_levels,
+                max_side=settings.max_side,
             ),
         )
         policy_part = None
@@ -338,6 +360,7 @@ class _Job:
                     factorization=factorization,
                     n_actions=source.n_actions,
                     code_levels=settings.code_levels,
+                    max_side=settings.max_side,
                 ),
             )
         without = None

@@ -55,6 +55,7 @@ def settings_within(
     target: Target | Sequence[Target] | None = None,
     settings: AttributionSettings | None = None,
     features: NMF | None = None,
+    max_steps: int = _NUMBERS[-1],
 ) -> tuple[AttributionSettings, float]:
     """Finds the fewest steps whose attributions meet an error tolerance.
 
@@ -66,10 +67,11 @@ def settings_within(
         target: as in `attribute`.
         settings: method and memory; its n_steps is what is looked for.
         features: what errors are measured on; None for channels.
+        max_steps: the most steps, up to 32.
 
     Returns:
         The settings with their n_steps, and the error found, which is above the
-        tolerance where 32 do not suffice.
+        tolerance where max_steps do not suffice.
 
     Raises:
         SettingsError: the tolerance is not positive, or the method does not
@@ -88,7 +90,7 @@ def settings_within(
         settings, method="difference_quotients", n_steps=_REFERENCE_STEPS
     )
     reference = attribute(model, observations, layer, target, settings=exact)
-    for n_steps in _NUMBERS:
+    for n_steps in [n for n in _NUMBERS if n <= max(1, max_steps)]:
         settings = dataclasses.replace(settings, n_steps=n_steps)
         found = attribute(model, observations, layer, target, settings=settings)
         error = total_error(found.values, reference.values, found.totals, features)

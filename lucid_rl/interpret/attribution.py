@@ -321,7 +321,8 @@ class _IntegratedGradients:
         self._alphas, self._weights = quadrature(settings.quadrature, settings.n_steps)
         self.result_shape = function.shape
         # More points than fit are taken in turns.
-        self._turn = rows_within(settings.memory_bytes, function.line_gradients.bytes_per_point)
+        per_point = function.line_gradients.bytes_per_point
+        self._turn = rows_within(settings.memory_bytes, per_point)
         self.bytes_per_observation = function.line_gradients.bytes_per_point * min(
             self._turn, settings.n_steps
         )
@@ -345,7 +346,8 @@ class _DifferenceQuotients:
         self.function = function
         self._n_steps = settings.n_steps
         self.result_shape = function.shape
-        self.bytes_per_observation = function.line_quotients.bytes_per_observation(self._n_steps)
+        quotients = function.line_quotients
+        self.bytes_per_observation = quotients.bytes_per_observation(self._n_steps)
 
     def __call__(self, points, seeds, batch):
         quotients, starts, ends = self.function.line_quotients(

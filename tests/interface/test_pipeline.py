@@ -8,8 +8,9 @@ import pytest
 
 from lucid_rl.errors import BundleError, FileFormatError, ModelError, SaveError
 from lucid_rl.interface import make_interface, pipeline, read_bundle
+from lucid_rl.interface.layers import layer_part
 from lucid_rl.interface.parts import Part
-from lucid_rl.interpret.attribution import attribute, logit
+from lucid_rl.interpret.attribution import AttributionSettings, attribute, logit
 from lucid_rl.interpret.nmf import NMF
 
 
@@ -94,7 +95,7 @@ def test_attributions_of_actions_share_one_scale(
 def test_the_input_shows_gradients(bundle, golden):
     model_gradients = golden["grad_value_input"]  # of the observations, not the frames
     assert bundle.part("model/input").meta["kind"] == "gradient"
-    assert bundle.attribution("input", 0).shape == (3, 24, 64, 64)
+    assert bundle.attribution("input", 0).shape == (3, 24, 32, 32)
     assert model_gradients.shape[1:] == (64, 64, 3)
 
 
@@ -119,6 +120,52 @@ def test_fewer_levels_are_within_the_error_that_the_page_states(
         largest = np.abs(error).max(axis=(0, 2, 3)) / scales
         assert largest.max() <= 1 / 31 + 1 / 255 + 1e-3
         assert len(part.data) < 0.8 * len(bundle.part(f"model/{layer}").data)
+
+
+def test_a_page_of_the_middle_layer_comes_first(small_settings, tmp_path, capsys):
+    settings = dataclasses.replace(small_settings, output_dir=tmp_path / "page")
+    written = []
+    write = pipeline.write_page
+
+    def noting(parts, *args, **options):
+        parts = list(parts)
+        written.append({part.name for part in parts if "/" in part.name})
+        return write(parts, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "write_page", noting)
+        page = make_interface(settings)
+    first, second = ({n for n in w if n.startswith("model/")} for w in written)
+    assert "model/4a" in first and "model/2b" not in first and first < second
+    assert "reload" in capsys.readouterr().out
+    assert not any("reload" in n for n in read_bundle(page.parent).manifest["notes"])
+
+
+def test_early_layers_are_stored_coarser(model_a, golden):
+    frames = golden["obs_u8"][:6]
+    nmf = NMF.from_directions(np.eye(3, 16, dtype=np.float32), layer="1a")
+    whole, coarse = (
+        layer_part(
+            "model/1a",
+            model_a,
+            "1a",
+            frames,
+            [6],
+            AttributionSettings(n_steps=1),
+            factorization=nmf,
+            max_side=side,
+        )
+        for side in (None, 24)
+    )
+    # Sums of 3 x 3 positions: 22 of them reach over the edge of 64.
+    assert whole.array("attribution").shape[2:] == (64, 64)
+    assert coarse.array("attribution").shape[2:] == (22, 22)
+    for name in ("totals", "completeness"):
+        np.testing.assert_array_equal(coarse.array(name), whole.array(name))
+    codes = coarse.array("attribution").astype(np.float32).sum(axis=(2, 3)).T
+    sums = codes * coarse.array("frame_scale")[:, None] / 127
+    scale = np.abs(coarse.array("totals")).max()
+    np.testing.assert_allclose(sums, coarse.array("totals"), atol=0.2 * scale)
 
 
 @pytest.mark.parametrize("batch_bytes", [1, 2**24, 2**27])
@@ -231,7 +278,10 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     small_settings, small_page, tmp_path, monkeypatch
 ):
     settings = dataclasses.replace(
-        small_settings, output_dir=tmp_path / "page", policy_layers=()
+        small_settings,
+        output_dir=tmp_path / "page",
+        policy_layers=(),
+        early_page=False,
     )
     made = []
     compute = pipeline.layer_part
