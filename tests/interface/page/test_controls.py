@@ -55,6 +55,8 @@ def test_plays_both_ways_and_stops_at_the_ends(viewer):
     viewer.wait_for(f"view.frame === {LENGTHS[2] - 1} && view.playing === 0")
     viewer.get("play-back").click()
     viewer.wait_for("view.frame === 0 && view.playing === 0")
+    viewer.get("fps").fill("5")
+    viewer.get("fps").press("Enter")
     viewer.get("play-back").click()  # at the start: from the end
     viewer.wait_for("view.playing === -1 && view.frame > 0")
     viewer.get("play-back").click()
