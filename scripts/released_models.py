@@ -12,7 +12,7 @@ import sys
 
 from absl import flags
 
-from lucid_rl.checkpoints import released, released_check, released_index
+from lucid_rl.checkpoints import released, released_index
 from lucid_rl.errors import InputError, LucidRLError
 
 from . import program
@@ -43,7 +43,10 @@ def _fetch(name: str) -> bool:
     if not _CHECK.value:
         print(f"{name}: {model.checkpoint}")
         return True
-    report = released_check.check_model(model)
+    # TensorFlow takes long to import.
+    from lucid_rl.model.released_check import check_model
+
+    report = check_model(model)
     print(report)
     return report.passed
 

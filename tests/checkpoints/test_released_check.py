@@ -4,7 +4,7 @@ import pytest
 from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
 from lucid_rl.checkpoints.released import ReleasedModel, files_beside
-from lucid_rl.checkpoints.released_check import check_model
+from lucid_rl.model.released_check import check_model
 
 _KERNEL = "ppo2_model/pi/2b/conv2d/kernel:0"
 

@@ -15,6 +15,7 @@ from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.jd_format import read_jd
 from lucid_rl.checkpoints.released import ReleasedModel
 from lucid_rl.errors import LucidRLError
+from lucid_rl.model.loading import load
 
 MAX_COMPARED = 512
 """Observations on which graph and checkpoint are compared."""
@@ -184,8 +185,6 @@ def _check_trajectories(path: Any, n_actions: int | None) -> tuple[str, dict]:
 def _check_graph(
     path: Any, checkpoint: Checkpoint, observations: np.ndarray, names: dict[str, Any]
 ) -> tuple[str, None]:
-    from lucid_rl.model.loading import load
-
     compared = observations[:MAX_COMPARED]
     outputs = {}
     if "policy_logits_name" in names:
