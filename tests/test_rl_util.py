@@ -45,7 +45,7 @@ def test_every_public_name_is_there():
         get_shape concatenate_horizontally hue_to_rgb channels_to_rgb conv2d
         norm_filter brightness_to_opacity gradient_override_map maxpool_override
         get_acts get_grad_or_attr get_attr get_grad get_paths get_multi_path_attr
-        argmax_nd LayerNMF rescale_opacity all_ reload
+        argmax_nd LayerNMF rescale_opacity all_ reload default_score_fn
     """.split()  # noqa: SIM905
     assert sorted(expected) == sorted(rl_util.all_())
     assert set(expected) <= set(namespace)
@@ -53,6 +53,26 @@ def test_every_public_name_is_there():
         assert callable(getattr(rl_util.LayerNMF, name))
     with pytest.raises(AttributeError, match="no attribute"):
         rl_util.no_such_name  # noqa: B018
+
+
+def test_the_originals_submodules():
+    from lucid_rl.rl_util import arch, attribution, joblib_wrapper, nmf, util
+
+    assert nmf.LayerNMF is rl_util.LayerNMF
+    assert joblib_wrapper.load_joblib is rl_util.load_joblib
+    assert attribution.get_attr is rl_util.get_attr
+    assert util.channels_to_rgb is rl_util.channels_to_rgb
+    with tf.Graph().as_default():
+        found = arch.clear_cnn(tf.placeholder(tf.float32, (None, 64, 64, 3)))
+        shapes = {v.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
+    body = "ppo2_model/pi/"
+    expected = {
+        name.removeprefix(body): shape
+        for name, shape in parameter_shapes("clear", 15).items()
+        if name.startswith(body) and "/" in name.removeprefix(body)
+    }
+    assert shapes == expected
+    assert found.shape.as_list() == [None, expected["dense_1/bias:0"][0]]
 
 
 def test_importing_it_leaves_lucid_for_later():

@@ -5,6 +5,9 @@ import line changed:
 
     from lucid_rl.rl_util import *
 
+The original's submodules are there, too: `nmf`, `attribution`, `util`,
+`joblib_wrapper`, `arch`.
+
 Signatures and results are the original's, its known faults included where results
 depend on them (patch grids off by one, colours above 1). What differs: models may
 also be Models or paths, graphs are made once, memory does not grow with the
@@ -32,6 +35,7 @@ from lucid_rl.rl_util.arrays import (
     zoom_to,
 )
 from lucid_rl.rl_util.attribution import (
+    default_score_fn,
     get_acts,
     get_attr,
     get_grad,
@@ -57,6 +61,7 @@ __all__ = [
     "channels_to_rgb",
     "concatenate_horizontally",
     "conv2d",
+    "default_score_fn",
     "get_acts",
     "get_attr",
     "get_grad",
