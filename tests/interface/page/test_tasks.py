@@ -112,9 +112,12 @@ def test_names_and_notes_are_kept_exported_and_travel_in_a_link(
     box = viewer.get("name-2")
     assert box.evaluate("e => e.scrollWidth <= e.clientWidth")  # not cut
     viewer.get("open-2").click()
+    viewer.get("strongest-frames").wait_for()
+    viewer.wait_for_text("patch-count", "8")
     viewer.get("note").fill("fires late")
     viewer.get("note").blur()
     viewer.get("close").click()
+    viewer.wait_for("view.opened === null")
     viewer.get("settings-button").click()
     with viewer.page.expect_download() as download:
         viewer.get("export-names").click()
