@@ -473,3 +473,13 @@ def test_parity_with_the_original(tmp_path, architecture, seed, layer, later):
         difference = np.abs(ours[name].astype(float) - expected) * where
         tolerance = 1e-3 * np.abs(expected).max() if expected.dtype.kind == "f" else 0
         assert difference.max() <= tolerance, (name, difference.max(), tolerance)
+
+
+def test_lucid_can_be_imported_after_it():
+    code = (
+        "import lucid_rl.rl_util as rl, tensorflow; before = dict(vars(tensorflow));"
+        "from lucid.modelzoo.vision_base import Model; import lucid.optvis.render;"
+        "assert not hasattr(tensorflow, 'contrib') and tensorflow.executing_eagerly();"
+        "assert set(vars(tensorflow)) == set(before)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

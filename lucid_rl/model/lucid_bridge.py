@@ -45,6 +45,15 @@ ATTRIBUTES = {
 """What the bridge offers: attribute -> "module" or "module:name" of Lucid."""
 
 
+def make_importable() -> None:
+    """Lets `import lucid` and its submodules work; imports nothing itself."""
+    if not any(isinstance(finder, _LucidFinder) for finder in sys.meta_path):
+        # What was imported without the bridge holds the wrong TensorFlow.
+        for name in [name for name in sys.modules if _is_lucid(name)]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, _LucidFinder())
+
+
 def import_lucid() -> types.ModuleType:
     """Makes `lucid` importable and imports it.
 
@@ -54,11 +63,7 @@ def import_lucid() -> types.ModuleType:
     Raises:
         ModelError: Lucid is not installed.
     """
-    if not any(isinstance(finder, _LucidFinder) for finder in sys.meta_path):
-        # What was imported without the bridge holds the wrong TensorFlow.
-        for name in [name for name in sys.modules if _is_lucid(name)]:
-            del sys.modules[name]
-        sys.meta_path.insert(0, _LucidFinder())
+    make_importable()
     try:
         return importlib.import_module("lucid")
     except ModuleNotFoundError as error:

@@ -12,7 +12,8 @@ Signatures and results are the original's, its known faults included where resul
 depend on them (patch grids off by one, colours above 1). What differs: models may
 also be Models or paths, graphs are made once, memory does not grow with the
 observations, `load_joblib` runs no code of the file's. Lucid itself is imported when
-one of its names is first asked for. See docs/rl_util.md.
+one of its names is first asked for; `import lucid` works from here on. See
+docs/rl_util.md.
 """
 
 import importlib
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from lucid_rl.model import lucid_bridge
 from lucid_rl.model.lucid_network import gradient_override_map
 from lucid_rl.rl_util.arrays import (
     argmax_nd,
@@ -89,6 +91,9 @@ __all__ = [
     "transform",
     "zoom_to",
 ]
+
+# The article's notebook imports from lucid itself in the lines that follow.
+lucid_bridge.make_importable()
 
 
 def all_() -> list[str]:
