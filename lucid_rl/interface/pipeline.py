@@ -180,7 +180,9 @@ class _Job:
             logits=logits.reshape(*self.shape, -1),
             last_values=last_values,
             layers=tuple(
-                self._layer(key, source, features_of, layer, layer == default)
+                self._layer(
+                    key, source, features_of, layer, only is None and layer == default
+                )
                 for layer in chosen
             ),
         )
