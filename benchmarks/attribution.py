@@ -7,8 +7,8 @@ each in a process of its own. They take turns, and the least of several times co
 because what else the machine does would otherwise decide. Lucid's is the article's
 right Riemann sum of 10 nodes; ours are
 
-* equal nodes: the same rule;
-* equal accuracy: the fewest cells of the default rule whose attributions are at least
+* equal steps: the same rule;
+* equal accuracy: the fewest steps of the default rule whose attributions are at least
   as close to the integral as Lucid's (a reference of many nodes, from the layer's own
   gradients), in float32 and with convolutions in bfloat16.
 
@@ -52,7 +52,7 @@ _CHUNK = 64  # observations whose attributions are in memory at once
 _MANY = 4096
 _FEWER = (256, 1024)
 UNITS = ("seconds", "cpu_seconds")
-VARIANTS = ("equal nodes", "equal accuracy", "with bfloat16")
+VARIANTS = ("equal steps", "equal accuracy", "with bfloat16")
 
 
 def errors(
@@ -207,7 +207,7 @@ def variants(found_errors: dict, layers: list[str], n: int) -> dict[str, Any]:
     }
     task = {"layers": layers, "n": n}
     return {
-        "equal nodes": {**task, "settings": dict.fromkeys(layers, article)},
+        "equal steps": {**task, "settings": dict.fromkeys(layers, article)},
         "equal accuracy": {**task, "settings": cells["float32"]},
         "with bfloat16": {**task, "settings": cells["bfloat16"], "bfloat16": True},
     }
@@ -232,10 +232,10 @@ def speed(
             peaks.append(contest.ours.ask(task="peak"))
             found["peak"] = fastest(peaks)
             billions = multiplications_of_article(model, layer) * n / 2e9
-            found["equal nodes"]["share_of_peak"] = {
+            found["equal steps"]["share_of_peak"] = {
                 unit: billions
                 * found["peak"]["convolution"][unit]
-                / found["equal nodes"][unit]
+                / found["equal steps"][unit]
                 for unit in UNITS
             }
             results[layer] = found

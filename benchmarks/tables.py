@@ -17,7 +17,7 @@ DOCUMENT = ROOT / "docs" / "attribution.md"
 _STEPS = (1, 2, 3, 4, 6, 8, 10, 20)
 _COLOUR_STEPS = ("colour", "smooth", "opacity")
 _VARIANTS = {
-    "equal nodes": "equal nodes",
+    "equal steps": "equal steps",
     "equal accuracy": "equal accuracy",
     "with bfloat16": "equal accuracy, bfloat16",
 }
@@ -165,7 +165,7 @@ def speed() -> str:
             f"({times(found[v]['times_faster']['seconds'])})"
             for v in _VARIANTS
         ]
-        share = found["equal nodes"].get("share_of_peak")
+        share = found["equal steps"].get("share_of_peak")
         rows.append(
             [
                 "all five" if task == "all" else task,
@@ -347,9 +347,9 @@ def targets() -> str:
     speeds = load("attribution")["speed"]
     rows: list[tuple[str, float, dict[str, float]]] = []
     for layer, variant, wanted in (
-        ("2b", "equal nodes", 1.6),
-        ("4a", "equal nodes", 3.0),
-        ("all", "equal nodes", 1.1),
+        ("2b", "equal steps", 1.6),
+        ("4a", "equal steps", 3.0),
+        ("all", "equal steps", 1.1),
         ("all", "equal accuracy", 2.2),
         ("all", "with bfloat16", 3.5),
     ):
