@@ -32,7 +32,7 @@ def sample_observations(
     game: GameLike = None,
     seed: int = 0,
     n_envs: int | None = None,
-    interval: int = ObservationSettings.interval,
+    interval: int = 32,
     greedy: bool = False,
     states: bool = False,
     **options: Any,
@@ -48,7 +48,8 @@ def sample_observations(
         seed: of the levels and of the actions.
         n_envs: environments that play together; None for the default, or as many as
             `game` has.
-        interval: steps of each environment from one kept observation to the next.
+        interval: steps of each environment from one kept observation to the next; the
+            article has 128, whose features 32 gives as well (docs/games.md).
         greedy: take the most probable actions rather than sampled ones.
         states: keep the game's states too.
         **options: fields of `GameSettings`, such as `n_levels=100`, or
