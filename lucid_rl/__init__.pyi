@@ -2,15 +2,22 @@ from .checkpoints.checkpoint import Checkpoint as Checkpoint
 from .checkpoints.checkpoint import bundled_checkpoint_path as bundled_checkpoint_path
 from .checkpoints.checkpoint import load_checkpoint as load_checkpoint
 from .checkpoints.checkpoint import save_checkpoint as save_checkpoint
+from .editing.for_model import object_directions as object_directions
+from .editing.object_directions import ObjectDirections as ObjectDirections
 from .errors import LucidRLError as LucidRLError
 from .evaluation.evaluation import Evaluation as Evaluation
 from .evaluation.evaluation import evaluate as evaluate
+from .evaluation.settings import EvaluationSettings as EvaluationSettings
+from .experiments.article import article_numbers as article_numbers
 from .games.vector_game import GameSettings as GameSettings
+from .interface.bundle import read_bundle as read_bundle
+from .interface.embedding import EmbeddedPage as EmbeddedPage
 from .interface.make_page import make_page as make_page
 from .interface.settings import InterfaceSettings as InterfaceSettings
 from .interpret.attribution import Attribution as Attribution
 from .interpret.attribution import AttributionSettings as AttributionSettings
 from .interpret.attribution import attribute as attribute
+from .interpret.attribution_sheet import attribution_sheet as attribution_sheet
 from .interpret.nmf import NMF as NMF
 from .interpret.targets import Target as Target
 from .interpret.targets import custom as custom
@@ -19,10 +26,15 @@ from .interpret.targets import logit as logit
 from .interpret.targets import logits as logits
 from .interpret.targets import value as value
 from .interpret.visualization.visualize import Visualization as Visualization
+from .interpret.visualization.visualize import (
+    VisualizationSettings as VisualizationSettings,
+)
 from .interpret.visualization.visualize import visualize as visualize
 from .model.loading import load as load
 from .model.model import Model as Model
 from .sampling.model_samples import sample_observations as sample_observations
 from .sampling.model_samples import sample_trajectories as sample_trajectories
 from .sampling.recorded import load_samples as load_samples
+from .training.config import TrainConfig as TrainConfig
+from .training.run import train as train
 from .version import __version__ as __version__

@@ -1,0 +1,57 @@
+"""Directions of an object of a model's own game, in one call."""
+
+from typing import Any
+
+from lucid_rl.editing.feature_naming import sample_labelled_observations
+from lucid_rl.editing.object_directions import (
+    DirectionSettings,
+    ObjectDirections,
+    find_object_directions,
+)
+from lucid_rl.editing.paired_observations import draw_pairs
+from lucid_rl.games.registry import game_settings
+from lucid_rl.model.loading import load
+from lucid_rl.sampling.observations import ObservationSettings
+
+_N_ENVS = 32
+
+
+def object_directions(
+    model: Any,
+    object_class: str,
+    layer: str = "2b",
+    *,
+    n_observations: int = 512,
+    seed: int = 0,
+    settings: DirectionSettings | None = None,
+) -> ObjectDirections:
+    """Finds the directions of a layer by which a model sees an object of CoinRun.
+
+    Args:
+        model: a `Model`, or what `load` takes, of Procgen's CoinRun.
+        object_class: one of `paired_observations.ERASABLE_OBJECTS`, such as "buzzsaw".
+        layer: whose activations have the directions.
+        n_observations: sampled of the model's own play, each drawn with and without
+            the object.
+        seed: of levels and actions.
+        settings: how many directions, and how specific.
+
+    Returns:
+        The directions, [K, C], and what removing them is predicted to do.
+
+    Raises:
+        InputError: the model plays another game, or the object is seen nowhere.
+        ModelError: the layer does not exist or no kernel reads it.
+
+    Example:
+        found = lucid_rl.object_directions(model, "buzzsaw")
+        blind = model.without(found.directions, found.layer)
+    """
+    model = load(model)
+    game = game_settings(model.args, model.n_actions)
+    sampling = ObservationSettings(
+        n_envs=_N_ENVS, n_per_env=-(-n_observations // _N_ENVS), interval=32
+    )
+    sampled = sample_labelled_observations(model, game, sampling, seed)
+    pairs = draw_pairs(sampled, game)
+    return find_object_directions(model, pairs, object_class, layer, settings)
