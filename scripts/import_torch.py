@@ -16,6 +16,7 @@ from absl import flags
 from lucid_rl.checkpoints.checkpoint import save_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch
 from lucid_rl.errors import InputError
+from lucid_rl.games.gymnasium_game import WRAPPERS
 from lucid_rl.games.registry import check_name, known_games
 from lucid_rl.games.vector_game import GameSettings
 
@@ -58,6 +59,9 @@ _DISTRIBUTION_MODE = flags.DEFINE_string(
 _PAINT_VEL_INFO = flags.DEFINE_boolean(
     "paint_vel_info", False, "Whether it saw the velocity painted."
 )
+_WRAPPERS = flags.DEFINE_enum(
+    "wrappers", None, WRAPPERS, "Gymnasium's wrappers that it was trained with."
+)
 _GAMMA = flags.DEFINE_float("gamma", None, "Discount per step, if not told.")
 _LAMBDA = flags.DEFINE_float("lambda", None, "Of advantage estimation, if not told.")
 _REWARD_SCALE = flags.DEFINE_float(
@@ -77,6 +81,7 @@ def main() -> None:
         "env_name": check_name(_GAME.value),
         "distribution_mode": _DISTRIBUTION_MODE.value,
         "paint_vel_info": _PAINT_VEL_INFO.value,
+        "wrappers": _WRAPPERS.value,
         "gamma": _GAMMA.value,
         "lambda": _LAMBDA.value,
         "reward_scale": _REWARD_SCALE.value,

@@ -35,7 +35,7 @@ def game_settings(
     """The game that a model was trained on, and the options it saw.
 
     What `overrides` say comes first, then what `args` say, then the engine's own
-    defaults (docs/games.md has the table).
+    defaults (docs/released_models.md has the table).
 
     Args:
         args: a checkpoint's `args`.

@@ -187,7 +187,7 @@ def test_what_is_known_of_a_game_before_it_is_made():
 
 
 def test_the_document_lists_every_argument():
-    document = pathlib.Path(__file__).parents[2] / "docs" / "games.md"
+    document = pathlib.Path(__file__).parents[2] / "docs" / "released_models.md"
     text = document.read_text()
     tables = (model_args.PROCGEN, model_args.COINRUN_ORIGINAL)
     for name in {*tables[0], *tables[1], *model_args.NOT_PLAYED}:
