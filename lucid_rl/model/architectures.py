@@ -5,12 +5,6 @@ checkpoint's tensors, take observations in [0, 1] at `Placeholder`, and give the
 policy's logits at `ppo2_model/pi_1/add` and the value at
 `ppo2_model/strided_slice`, so that layer names, notebooks and tools made for the
 article's own `.model.pb` files work on them.
-
-* clear: the article's (appendix "Architecture"): five convolutions with ReLU,
-  L2 pooling after all but 2a, two dense layers.
-* impala: Espeholt et al. 2018 (arXiv 1802.01561), the large network without LSTM.
-* impala_torch: the same with pools as programs for PyTorch have them.
-* nature: Mnih et al. 2015, with valid padding.
 """
 
 from collections.abc import Mapping
@@ -20,6 +14,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import ModelError
+from lucid_rl.model.networks import features
 
 INPUT_NAME = "Placeholder"
 LOGITS_NAME = "ppo2_model/pi_1/add"
@@ -53,24 +48,15 @@ def build_graph_def(
         ModelError: the architecture is unknown, a parameter is missing, or the
             parameters do not fit each other or the image.
     """
-    bodies = {
-        "clear": _clear,
-        "impala": _impala,
-        "impala_torch": _impala_torch,
-        "nature": _nature,
-    }
-    if architecture not in bodies:
-        raise ModelError(
-            f"unknown architecture {architecture!r}: expected one of {sorted(bodies)}."
-        )
     with tf.Graph().as_default() as graph:
         observations = tf.placeholder(tf.float32, (None, *image_shape), name=INPUT_NAME)
         with tf.name_scope(_ROOT):
             pixels = observations * 255.0
         try:
             with tf.name_scope(_BODY):
-                features = bodies[architecture](params, pixels / 255.0)
-            _heads(params, features, hidden_activation)
+                operations = _GraphOperations(params)
+                found = features(architecture, operations, pixels / 255.0)
+            _heads(params, found, hidden_activation)
         except KeyError as error:
             raise ModelError(
                 f"the {architecture!r} architecture needs the parameter "
@@ -101,77 +87,61 @@ def _parameter(params: Mapping[str, np.ndarray], name: str) -> Any:
         return tf.constant(value, name=name)
 
 
-def _clear(params, x):
-    for layer in ("1a", "2a", "2b", "3a", "4a"):
-        with tf.name_scope(f"{_BODY}{layer}/"):
-            x = tf.nn.relu(_conv(params, x, f"{_BODY}{layer}/conv2d"), name="Relu")
-            if layer != "2a":
-                x = _l2_pool(x)
-    x = _flatten(x, f"{_BODY}flatten/")
-    x = _dense(params, x, f"{_BODY}dense")
-    return _dense(params, x, f"{_BODY}dense_1")
+class _GraphOperations:
+    """`model.networks.Operations` as nodes with the article's names."""
 
+    def __init__(self, params: Mapping[str, np.ndarray]):
+        self._params = params
 
-def _impala_torch(params, x):
-    return _impala(params, x, pools_begin_before=True)
+    def scope(self, name):
+        return tf.name_scope(f"{_BODY}{name}/")
 
+    def convolution(self, x, name):
+        kernel = _parameter(self._params, f"{_BODY}{name}/kernel")
+        bias = _parameter(self._params, f"{_BODY}{name}/bias")
+        with self.scope(name):
+            x = tf.nn.conv2d(x, kernel, 1, "SAME", name="Conv2D")
+            return tf.nn.bias_add(x, bias, name="BiasAdd")
 
-def _impala(params, x, pools_begin_before=False):
-    number = 0
-
-    def next_conv(x):
-        nonlocal number
-        x = _conv(params, x, f"{_BODY}layer_{number}")
-        number += 1
-        return x
-
-    for stage in range(3):
-        x = next_conv(x)
-        pool_scope = "max_pooling2d" + (f"_{stage}" if stage else "")
-        with tf.name_scope(f"{_BODY}{pool_scope}/"):
-            if pools_begin_before:
-                # The edge once more changes no maximum of a window that holds it.
-                height, width = x.shape[1:3]
-                margin = ((0, 0), (1, height % 2), (1, width % 2), (0, 0))
-                x = tf.pad(x, margin, "SYMMETRIC", name="MirrorPad")
-            padding = "VALID" if pools_begin_before else "SAME"
-            x = tf.nn.max_pool2d(x, 3, 2, padding, name="MaxPool")
-        for _ in range(2):
-            y = next_conv(tf.nn.relu(x, name="Relu"))
-            y = next_conv(tf.nn.relu(y, name="Relu"))
-            x = tf.add(y, x, name="add")
-    x = tf.nn.relu(_flatten(x, f"{_BODY}flatten/"), name="Relu")
-    return _dense(params, x, f"{_BODY}layer_{number}")
-
-
-def _nature(params, x):
-    for layer, stride in (("c1", 4), ("c2", 2), ("c3", 1)):
-        kernel = _parameter(params, f"{_BODY}{layer}/w")
-        bias = _parameter(params, f"{_BODY}{layer}/b")
-        with tf.name_scope(f"{_BODY}{layer}/"):
+    def valid_convolution(self, x, name, stride):
+        kernel = _parameter(self._params, f"{_BODY}{name}/w")
+        bias = _parameter(self._params, f"{_BODY}{name}/b")
+        with self.scope(name):
             x = tf.nn.conv2d(x, kernel, stride, "VALID", name="Conv2D")
             # Kept as (1, C, 1, 1) in checkpoints, whatever the data's layout.
-            x = tf.add(x, tf.reshape(bias, (1, 1, 1, -1), name="Reshape"), name="add")
-        x = tf.nn.relu(x, name="Relu")
-    x = tf.reshape(x, (-1, int(np.prod(x.shape[1:]))), name="Reshape")
-    x = _affine(params, x, f"{_BODY}fc1", f"{_BODY}fc1/")
-    return tf.nn.relu(x, name="Relu")
+            return tf.add(
+                x, tf.reshape(bias, (1, 1, 1, -1), name="Reshape"), name="add"
+            )
 
+    def relu(self, x):
+        return tf.nn.relu(x, name="Relu")
 
-def _conv(params, x, name):
-    kernel = _parameter(params, f"{name}/kernel")
-    bias = _parameter(params, f"{name}/bias")
-    with tf.name_scope(f"{name}/"):
-        x = tf.nn.conv2d(x, kernel, 1, "SAME", name="Conv2D")
-        return tf.nn.bias_add(x, bias, name="BiasAdd")
+    def add(self, x, y):
+        return tf.add(x, y, name="add")
 
+    def l2_pool(self, x):
+        x = tf.pow(x, 2.0, name="pow")
+        with tf.name_scope("average_pooling2d"):
+            x = tf.nn.avg_pool2d(x, 2, 2, "SAME", name="AvgPool")
+        return tf.sqrt(tf.add(x, _POOL_EPSILON, name="add"), name="Sqrt")
 
-def _l2_pool(x):
-    """sqrt(mean of squares over 2x2 + 1e-8)."""
-    x = tf.pow(x, 2.0, name="pow")
-    with tf.name_scope("average_pooling2d"):
-        x = tf.nn.avg_pool2d(x, 2, 2, "SAME", name="AvgPool")
-    return tf.sqrt(tf.add(x, _POOL_EPSILON, name="add"), name="Sqrt")
+    def max_pool(self, x, pad_before):
+        if not pad_before:
+            return tf.nn.max_pool2d(x, 3, 2, "SAME", name="MaxPool")
+        # The edge once more changes no maximum of a window that holds it.
+        height, width = x.shape[1:3]
+        margin = ((0, 0), (1, height % 2), (1, width % 2), (0, 0))
+        x = tf.pad(x, margin, "SYMMETRIC", name="MirrorPad")
+        return tf.nn.max_pool2d(x, 3, 2, "VALID", name="MaxPool")
+
+    def flatten(self, x):
+        return _flatten(x, f"{_BODY}flatten/")
+
+    def dense(self, x, name):
+        return _dense(self._params, x, f"{_BODY}{name}")
+
+    def affine(self, x, name):
+        return _affine(self._params, x, f"{_BODY}{name}", f"{_BODY}{name}/")
 
 
 def _flatten(x, scope):
