@@ -118,7 +118,7 @@ def ours(model_path: str, observations: np.ndarray) -> None:
                         rows,
                         layer,
                         outputs if logits else None,
-                        AttributionSettings(**settings[layer]),
+                        settings=AttributionSettings(**settings[layer]),
                     )
 
         return {**timed(run)[1], "peak_mb": peak_mb()}

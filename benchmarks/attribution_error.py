@@ -19,7 +19,7 @@ benchmarks/results/attribution_error.json.
 """
 
 import argparse
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.stats
@@ -46,7 +46,7 @@ MORE_STEPS = (*STEPS, 40, 80)
 """For the rules that converge slowly."""
 ERROR_TOLERANCE = 0.01
 """Of mean |F(a) - F(0)|: of a feature's total, and of the gap."""
-OCCLUSIONS = ("zero", "mean")
+OCCLUSIONS: tuple[Literal["zero", "mean"], ...] = ("zero", "mean")
 
 
 def integral(
@@ -112,7 +112,7 @@ def quadratures(
     return rows
 
 
-def _settings(rule: str, n_steps: int) -> AttributionSettings:
+def _settings(rule: Any, n_steps: int) -> AttributionSettings:
     if rule == "difference_quotients":
         return AttributionSettings(rule, n_steps)
     return AttributionSettings("integrated_gradients", n_steps, rule)

@@ -89,7 +89,9 @@ def time_evaluations(n_episodes: int, workers: list[int]) -> dict[str, dict[str,
         for n_workers in workers:
             settings = EvaluationSettings(n_episodes=n_episodes, bfloat16=bfloat16)
             evaluation, wall, cpu = seconds(
-                functools.partial(evaluate, model, settings, n_workers=n_workers)
+                functools.partial(
+                    evaluate, model, settings=settings, n_workers=n_workers
+                )
             )
             lengths = [len(episode.actions) for episode in evaluation.episodes]
             kind = "bfloat16" if bfloat16 else "float32"

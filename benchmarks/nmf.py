@@ -214,14 +214,14 @@ def samples(
     best = explained(whole, judged)
     found = []
     for size in sizes:
-        if size >= whole.fit["n_rows_fitted"]:
+        if size >= whole.fit_info["n_rows_fitted"]:
             break
         for seed in range(3):
             few, time = timed(functools.partial(fit, size, seed))
             found.append(
                 {
-                    "of_rows": whole.fit["n_rows"],
-                    "reference_rows": whole.fit["n_rows_fitted"],
+                    "of_rows": whole.fit_info["n_rows"],
+                    "reference_rows": whole.fit_info["n_rows_fitted"],
                     "rows": size,
                     "seed": seed,
                     "least_cosine": float(

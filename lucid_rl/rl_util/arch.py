@@ -24,11 +24,12 @@ def clear_cnn(scaled_images: Any, **kwargs: Any) -> Any:
     Returns:
         Features f32 [N, 512].
     """
-    return features("clear", _Variables(kwargs), scaled_images)
+    operations: Any = _Variables(kwargs)
+    return features("clear", operations, scaled_images)
 
 
 class _Variables:
-    """`model.networks.Operations` with a variable for each parameter."""
+    """The operations of "clear", with a variable for each parameter."""
 
     def __init__(self, options: dict[str, Any]):
         self._options = options
