@@ -1,155 +1,171 @@
-"""Speed of training: the whole loop beside its parts, for each engine and precision.
+"""Speed of PPO: the whole loop, the learner alone, and the convolutions alone.
 
-The learner's own limit is the speed of acting and learning on a stored batch, with
-no game at all; the environment's own speed is that of random play. The loop's share
-of the learner's limit says how much stepping and bookkeeping cost.
+    python -m benchmarks.train_throughput --num_steps=32 --updates=2
 
-Example:
-  python -m benchmarks.train_throughput --num_steps=16 --num_minibatches=4 \
-      --output=benchmarks/results/train_throughput.json
+The learner alone acts and learns on stored observations, in turns with the loop, so
+that both see the same load. The convolutions alone are those of one gradient step,
+forward and backward, with nothing between them: what the processor could do at best.
+Writes benchmarks/results/train_throughput.json.
 """
 
-import dataclasses
-import json
-import os
-import pathlib
-import platform
+import argparse
 import tempfile
 import time
 
 import numpy as np
-from absl import app, flags
 
-from lucid_rl.errors import SettingsError
-from lucid_rl.files import atomic_open
-from lucid_rl.games.registry import make_game
+from benchmarks.measuring import print_table, write_result
+from lucid_rl.checkpoints.architectures import CONV_LAYERS
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.training.engine import Batch
-from lucid_rl.training.ppo import Trainer, draw_minibatches, normalize
-from lucid_rl.training.settings import TrainSettings
+from lucid_rl.training.config import TrainConfig
+from lucid_rl.training.ppo import Trainer
+from lucid_rl.training.run import first_parameters
 
-_ENGINES = flags.DEFINE_list("engines", ["tensorflow"], "tensorflow, jax or both.")
-_PRECISIONS = flags.DEFINE_list(
-    "precisions", ["float32", "bfloat16"], "Of the convolutions."
-)
-_NUM_ENVS = flags.DEFINE_integer("num_envs", 64, "Environments.")
-_NUM_STEPS = flags.DEFINE_integer("num_steps", 64, "Steps between updates.")
-_NUM_MINIBATCHES = flags.DEFINE_integer("num_minibatches", 8, "In each pass.")
-_EPOCHS = flags.DEFINE_integer("epochs", 1, "Passes over each batch.")
-_UPDATES = flags.DEFINE_integer("updates", 3, "Timed updates; the first is not timed.")
-_OUTPUT = flags.DEFINE_string("output", None, "JSON file for the results.")
+_SIDES = {"1a": 64, "2a": 32, "2b": 32, "3a": 16, "4a": 8}  # of the layers' inputs
 
 
-def environment_speed(settings: GameSettings, n_steps: int = 200) -> float:
-    """Returns the steps per second of random play."""
-    rng = np.random.default_rng(0)
-    with make_game(settings) as game:
-        start = time.perf_counter()
-        for _ in range(n_steps):
-            game.act(rng.integers(0, game.n_actions, game.n_envs))
-            game.observe()
-        return n_steps * game.n_envs / (time.perf_counter() - start)
-
-
-def loop_speeds(settings: TrainSettings, n_updates: int) -> dict[str, float]:
-    """Times the loop and the learner alone, in turns, so that both see the same load.
-
-    Returns:
-        Environment steps per second of the loop, frames per second that the learner
-        alone could take, and where the loop's time goes.
-    """
-    trainer = Trainer(settings)
-    groups, engine = trainer.groups, trainer.engine
-    half = settings.game.n_envs // settings.n_groups
-    loop, learner = 0.0, 0.0
-    shares: list[dict[str, float]] = []
-    rng = np.random.default_rng(0)
+def loop_and_learner(config: TrainConfig, n_updates: int) -> dict[str, float]:
+    """Environment steps per second of the loop, frames per second of the learner."""
+    trainer = Trainer(config, first_parameters(config))
+    learner, n_envs = trainer.learner, config.game.n_envs
+    loop = alone = 0.0
     for k in range(n_updates + 1):
         start = time.perf_counter()
-        record = trainer.update()
+        trainer.update()
         middle = time.perf_counter()
-        pictures = np.concatenate(
-            [group.game.observe().observations for group in groups]
+        observations = np.concatenate(
+            [group.game.observe().observations for group in trainer.groups]
         )
-        for _ in range(settings.n_steps + 1):
-            for group in range(settings.n_groups):
-                engine.act(pictures[group * half : (group + 1) * half])
-        batch = _stored_batch(settings, pictures)
-        minibatches = draw_minibatches(settings, rng)
-        indices = trainer._flat_indices(minibatches)
-        engine.update(batch, indices, normalize(batch.advantages[indices]), 0.0)
-        end = time.perf_counter()
-        if k:
+        for _ in range(config.n_steps + 1):
+            for part in np.split(observations, config.n_groups):
+                learner.act(part)
+        minibatch = _stored(observations, config.batch_size // config.n_minibatches)
+        for _ in range(config.n_epochs * config.n_minibatches):
+            learner.update(minibatch, 0.0)
+        if k:  # the first one compiles
             loop += middle - start
-            learner += end - middle
-            shares.append({n: v for n, v in record.items() if n.startswith("share_")})
+            alone += time.perf_counter() - middle
     trainer.close()
-    n_frames = n_updates * settings.batch_size
+    n_frames = n_updates * config.n_steps * n_envs
     return {
         "loop_steps_per_second": n_frames / loop,
-        "learner_frames_per_second": n_frames / learner,
-        "share_of_learner": learner / loop,
-        **{n: float(np.mean([s[n] for s in shares])) for n in shares[0]},
+        "learner_frames_per_second": n_frames / alone,
+        "loop_over_learner": alone / loop,
     }
 
 
-def _stored_batch(settings, pictures):
-    n = settings.batch_size
+def _stored(observations, n):
     rng = np.random.default_rng(0)
-    return Batch(
-        observations=np.tile(pictures, (settings.n_steps, 1, 1, 1)),
-        actions=rng.integers(0, 15, n).astype(np.int32),
-        log_probabilities=np.full(n, -np.log(15), np.float32),
-        values=np.zeros(n, np.float32),
-        returns=rng.normal(size=n).astype(np.float32),
-        deadly=np.zeros((n, 15), bool),
-        advice=np.full(n, -1, np.int32),
-    )
+    zeros = np.zeros(n, np.float32)
+    return {
+        "observations": observations[rng.integers(0, len(observations), n)],
+        "actions": rng.integers(0, 15, n).astype(np.int32),
+        "log_probabilities": np.full(n, -np.log(15), np.float32),
+        "values": zeros,
+        "returns": zeros,
+        "advantages": rng.normal(size=n).astype(np.float32),
+        "teacher_weight": np.float32(0),
+    }
 
 
-def main(_: list[str]) -> None:
-    """Prints a table and writes it as JSON."""
-    game = GameSettings(n_envs=_NUM_ENVS.value)
-    alone = environment_speed(game)
-    rows = []
-    for engine in _ENGINES.value:
-        for precision in _PRECISIONS.value:
-            with tempfile.TemporaryDirectory() as folder:
-                settings = TrainSettings(
-                    game=game,
-                    engine=engine,
-                    bfloat16=precision == "bfloat16",
-                    n_steps=_NUM_STEPS.value,
-                    n_minibatches=_NUM_MINIBATCHES.value,
-                    n_epochs=_EPOCHS.value,
-                    output_dir=folder,
+def convolutions(config: TrainConfig, seconds: float = 5.0) -> float:
+    """Frames per second of the convolutions of one gradient step."""
+    import tensorflow as tf
+
+    dtype = tf.bfloat16 if config.bfloat16 else tf.float32
+    n = config.batch_size // config.n_minibatches
+    parameters = first_parameters(config)
+    kernels = [
+        tf.cast(parameters[f"ppo2_model/pi/{layer}/conv2d/kernel:0"], dtype)
+        for layer in CONV_LAYERS["clear"]
+    ]
+    inputs = [
+        tf.cast(tf.random.uniform((n, side, side, kernel.shape[2])), dtype)
+        for side, kernel in zip(_SIDES.values(), kernels, strict=True)
+    ]
+
+    @tf.function
+    def step():
+        results = []
+        for k, (x, kernel) in enumerate(zip(inputs, kernels, strict=True)):
+            y = tf.nn.conv2d(x, kernel, 1, "SAME")
+            results.append(
+                tf.raw_ops.Conv2DBackpropFilter(
+                    input=x,
+                    filter_sizes=kernel.shape,
+                    out_backprop=y,
+                    strides=[1, 1, 1, 1],
+                    padding="SAME",
                 )
-                try:
-                    speeds = loop_speeds(settings, _UPDATES.value)
-                except SettingsError as error:
-                    print(f"{engine} {precision}: left out ({error})")
-                    continue
-            rows.append({"engine": engine, "precision": precision, **speeds})
-            print(
-                f"{engine:10s} {precision:8s} "
-                f"loop {speeds['loop_steps_per_second']:7,.0f} steps/s | "
-                f"learner alone {speeds['learner_frames_per_second']:7,.0f} frames/s | "
-                f"{speeds['share_of_learner']:.0%} of it",
-                flush=True,
             )
-    print(f"environment alone: {alone:,.0f} steps/s")
-    if _OUTPUT.value:
-        results = {
-            "environment_steps_per_second": alone,
-            "settings": dataclasses.asdict(settings),
-            "n_cores": os.cpu_count(),
-            "load_average": os.getloadavg(),
-            "machine": platform.processor() or platform.machine(),
-            "rows": rows,
-        }
-        with atomic_open(pathlib.Path(_OUTPUT.value), "w") as file:
-            json.dump(results, file, indent=1)
+            if k:  # nothing asks for the gradient of the observations
+                results.append(
+                    tf.raw_ops.Conv2DBackpropInput(
+                        input_sizes=x.shape,
+                        filter=kernel,
+                        out_backprop=y,
+                        strides=[1, 1, 1, 1],
+                        padding="SAME",
+                    )
+                )
+        return [tf.reduce_sum(tf.cast(r, tf.float32)) for r in results]
+
+    step()
+    start, n_steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        step()
+        n_steps += 1
+    return n * n_steps / (time.perf_counter() - start)
+
+
+def gradient_steps(config: TrainConfig, seconds: float = 5.0) -> float:
+    """Frames per second of the learner's gradient steps."""
+    trainer = Trainer(config, first_parameters(config))
+    observations = trainer.groups[0].game.observe().observations
+    minibatch = _stored(observations, config.batch_size // config.n_minibatches)
+    trainer.learner.update(minibatch, 0.0)
+    start, n_steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        trainer.learner.update(minibatch, 0.0)
+        n_steps += 1
+    trainer.close()
+    n = len(minibatch["actions"])
+    return n * n_steps / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Measures and reports."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--num_envs", type=int, default=64)
+    parser.add_argument("--num_steps", type=int, default=64)
+    parser.add_argument("--minibatches", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--updates", type=int, default=3)
+    args = parser.parse_args()
+    rows = []
+    for precision in ("float32", "bfloat16"):
+        with tempfile.TemporaryDirectory() as folder:
+            config = TrainConfig(
+                game=GameSettings(n_envs=args.num_envs),
+                bfloat16=precision == "bfloat16",
+                n_steps=args.num_steps,
+                n_minibatches=args.minibatches,
+                n_epochs=args.epochs,
+                output_dir=folder,
+            )
+            best, steps = convolutions(config), gradient_steps(config)
+            rows.append(
+                {
+                    "precision": precision,
+                    **loop_and_learner(config, args.updates),
+                    "gradient_step_frames_per_second": steps,
+                    "convolutions_frames_per_second": best,
+                    "gradient_step_over_convolutions": steps / best,
+                }
+            )
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    write_result("train_throughput", {"rows": rows})
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

@@ -38,7 +38,7 @@ class DistillationConfig:
     learning_rate: float = 1e-3
     student_fraction: float = 0.5
     buffer_size: int = 50_000
-    reuse: float = 4.0
+    reuse: float = 2.0
     kickstart_steps: int = 0
 
     def __post_init__(self) -> None:

@@ -130,6 +130,7 @@ class Distillation:
         self._buffer = ReplayBuffer(config.distillation.buffer_size)
         self.n_updates_done = 0
         self._n_frames = 0
+        self._n_due = 0.0  # gradient steps that the frames played so far are worth
         if (save := read_save(config.folder, SAVE_NAME)) is not None:
             check_same_run(config, save["config"])
             self._set_state(save)
@@ -177,14 +178,16 @@ class Distillation:
         self._fill_buffer(watch)
         while self.n_updates_done < goal:
             kls.append(self._play(watch))
-            # A resumed run takes up where it was: frames and updates keep their ratio.
-            due = int(self._n_frames * settings.reuse / settings.minibatch_size)
+            self._n_due += (
+                self.config.game.n_envs * settings.reuse / settings.minibatch_size
+            )
             with watch("learning"):
-                while self.n_updates_done < min(due, goal):
+                while self._n_due >= 1 and self.n_updates_done < goal:
                     batch = self._buffer.draw(settings.minibatch_size, self._rng)
                     rate = self._learning_rate()
                     statistics.append(self.student.update(batch, rate))
                     self.n_updates_done += 1
+                    self._n_due -= 1
         return self._record(watch, statistics, kls, self._n_frames - n_frames)
 
     def _learning_rate(self):
@@ -285,6 +288,7 @@ class Distillation:
             "config": self.config.as_dict(),
             "n_updates_done": self.n_updates_done,
             "n_frames": self._n_frames,
+            "n_due": self._n_due,
             "rng": generator_state(self._rng),
             "student": self.student.get_state(),
             "environments": self.environments.get_state(),
@@ -292,7 +296,7 @@ class Distillation:
 
     def _set_state(self, state):
         self.n_updates_done = state["n_updates_done"]
-        self._n_frames = state["n_frames"]
+        self._n_frames, self._n_due = state["n_frames"], state["n_due"]
         restore_generator(self._rng, state["rng"])
         self.student.set_state(state["student"])
         self.environments.set_state(state["environments"])
