@@ -92,6 +92,7 @@ def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
     [
         ("ppg", {}, {"cnn": "impala_torch"}),
         ("bound", {}, {"cnn": "impala_torch"}),
+        ("odd_pools", {}, {"image_size": [84, 84], "frame_stack": 4}),
         ("dqn", {}, {"cnn": "nature", "q_network": True, "image_size": [84, 84]}),
         ("batch_norm", {}, {"cnn": "nature", "image_size": [96, 96]}),
         ("own_layers", {"activation": "tanh"}, {"hidden_activation": "tanh"}),

@@ -109,10 +109,11 @@ class Heads(nn.Module):
         return logits, value
 
 
-def small_impala(n_features):
+def small_impala(n_features, n_channels=3, side=8):
+    n_flat = 3 * side**2
     return nn.Sequential(
-        *(Sequence(3, 2), Sequence(2, 3), Sequence(3, 3)),
-        *(nn.ReLU(), nn.Flatten(), nn.Linear(3 * 8 * 8, n_features), nn.ReLU()),
+        *(Sequence(n_channels, 2), Sequence(2, 3), Sequence(3, 3)),
+        *(nn.ReLU(), nn.Flatten(), nn.Linear(n_flat, n_features), nn.ReLU()),
     )
 
 
@@ -156,6 +157,13 @@ def small_agents():
                 critic=nn.Sequential(nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1)),
             ),
             (64, 64, 1),
+        ),
+        # Pools of an odd number of pixels: 84, 42, 21, 11.
+        "odd_pools": (
+            Heads(
+                small_impala(8, 12, 11), actor=nn.Linear(8, 5), critic=nn.Linear(8, 1)
+            ),
+            (84, 84, 12),
         ),
         "bound": (
             Heads(small_impala(4), actor=nn.Linear(4, 5), critic=nn.Linear(4, 1)),
