@@ -31,3 +31,15 @@ def test_tensorflow_is_left_alone_but_for_its_quick_convolutions():
 @pytest.mark.parametrize("wish", ["0", "1"])
 def test_who_switches_them_keeps_them_so(wish):
     assert imports(TF_ENABLE_ONEDNN_OPTS=wish) == wish
+
+
+def test_no_module_imports_tensorflow_before_it_computes():
+    """Scripts answer --help and wrong flags without waiting for it."""
+    program = (
+        "import importlib, pkgutil, sys, lucid_rl\n"
+        "for module in pkgutil.walk_packages(lucid_rl.__path__, 'lucid_rl.'):\n"
+        "    if not module.name.startswith('lucid_rl.training'):\n"
+        "        importlib.import_module(module.name)\n"
+        "        assert 'tensorflow' not in sys.modules, module.name\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

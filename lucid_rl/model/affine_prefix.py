@@ -13,13 +13,15 @@ error of each attribution below 3e-4 of the largest one, and their errors' sum b
 1e-4 of the attributions' (absolute values; tests/model/test_line_integrals.py).
 """
 
+from __future__ import annotations
+
 import enum
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.layers import GraphIndex
 
 _MAX_EPSILON = 1e-6

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow.compat.v1 as tf
+from lucid_rl.lazy_tensorflow import tf
 
 BATCH_BYTES = 128 * 2**20
 """Default bound of the arrays that one pass through a network makes."""

@@ -1,11 +1,10 @@
 """Changes to a network's graph that make it faster and keep its tensors' names."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
-import tensorflow.compat.v1 as tf
-
-_BFLOAT16 = tf.bfloat16.as_datatype_enum
-_FLOAT32 = tf.float32.as_datatype_enum
+from lucid_rl.lazy_tensorflow import tf
 
 
 def compute_graph(graph_def: tf.GraphDef, *, bfloat16: bool) -> tf.GraphDef:
@@ -45,20 +44,34 @@ def _is_two(name: str, constants: Mapping[str, tf.NodeDef]) -> bool:
 
 def _in_bfloat16(conv: tf.NodeDef) -> list[tf.NodeDef]:
     rounded = [
-        _cast(f"{conv.name}/bfloat16_{role}", source, _FLOAT32, _BFLOAT16)
+        _cast(
+            f"{conv.name}/bfloat16_{role}",
+            source,
+            tf.float32,
+            tf.bfloat16,
+        )
         for role, source in zip(("input", "kernel"), conv.input, strict=True)
     ]
     inner = tf.NodeDef()
     inner.CopyFrom(conv)
     inner.name = f"{conv.name}/bfloat16"
-    inner.attr["T"].type = _BFLOAT16
+    inner.attr["T"].type = tf.bfloat16.as_datatype_enum
     del inner.input[:]
     inner.input.extend(cast.name for cast in rounded)
-    return [*rounded, inner, _cast(conv.name, inner.name, _BFLOAT16, _FLOAT32)]
+    return [
+        *rounded,
+        inner,
+        _cast(
+            conv.name,
+            inner.name,
+            tf.bfloat16,
+            tf.float32,
+        ),
+    ]
 
 
-def _cast(name: str, source: str, before: int, after: int) -> tf.NodeDef:
+def _cast(name: str, source: str, before: tf.DType, after: tf.DType) -> tf.NodeDef:
     node = tf.NodeDef(name=name, op="Cast", input=[source])
-    node.attr["SrcT"].type = before
-    node.attr["DstT"].type = after
+    node.attr["SrcT"].type = before.as_datatype_enum
+    node.attr["DstT"].type = after.as_datatype_enum
     return node

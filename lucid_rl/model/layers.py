@@ -6,10 +6,12 @@ short name is the scope of the convolution's kernel: "2b" for
 `ppo2_model/pi/2b/conv2d/kernel`, "layer_3" for `ppo2_model/pi/layer_3/kernel`.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-import tensorflow.compat.v1 as tf
+from lucid_rl.lazy_tensorflow import tf
 
 _PASSED = frozenset(
     {"BiasAdd", "Add", "AddV2", "Identity", "FusedBatchNormV3", "MirrorPad"}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.affine_prefix import affine_prefix, multiplications
 from lucid_rl.model.batching import repeat_rows
 

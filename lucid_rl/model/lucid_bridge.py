@@ -15,7 +15,10 @@ of `ATTRIBUTES` are imported when first asked for. After `import_lucid()`, plain
 `import lucid.optvis.render` works too.
 """
 
+from __future__ import annotations
+
 import builtins
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -27,9 +30,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
 from lucid_rl.errors import ModelError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_contrib, lucid_model
 
 ATTRIBUTES = {
@@ -170,16 +172,21 @@ class _Extended(types.ModuleType):
         return sorted({*dir(self._original), *self.__dict__})
 
 
-_TENSORFLOW_1 = _Extended(
-    "tensorflow",
-    tf,
-    contrib=lucid_contrib,
-    # These would log that they are deprecated.
-    image=_Extended(
-        "tensorflow.image", tf.image, resize_bilinear=lucid_contrib.resize_bilinear
-    ),
-    to_float=lucid_contrib.to_float,
-)
+@functools.cache
+def _tensorflow_1() -> _Extended:
+    """TensorFlow as Lucid knows it."""
+    module = importlib.import_module("tensorflow.compat.v1")
+    # Lucid's own calls of these two would log that they are deprecated.
+    image = _Extended(
+        "tensorflow.image", module.image, resize_bilinear=lucid_contrib.resize_bilinear
+    )
+    return _Extended(
+        "tensorflow",
+        module,
+        contrib=lucid_contrib,
+        image=image,
+        to_float=lucid_contrib.to_float,
+    )
 
 
 def _lucid_import(name, globals=None, locals=None, fromlist=(), level=0):
@@ -188,8 +195,8 @@ def _lucid_import(name, globals=None, locals=None, fromlist=(), level=0):
     if level or package != "tensorflow":
         return builtins.__import__(name, globals, locals, fromlist, level)
     if not fromlist:
-        return _TENSORFLOW_1
-    found: Any = _TENSORFLOW_1
+        return _tensorflow_1()
+    found: Any = _tensorflow_1()
     try:
         for part in filter(None, rest.split(".")):
             found = getattr(found, part)

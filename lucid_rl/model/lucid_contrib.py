@@ -4,12 +4,14 @@
 instance normalisation of compositional pattern-producing networks.
 """
 
+from __future__ import annotations
+
 import contextlib
 import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import tensorflow.compat.v1 as tf
+from lucid_rl.lazy_tensorflow import tf
 
 _arg_scopes: list[tuple[tuple[Callable, ...], dict[str, Any]]] = []
 

@@ -6,6 +6,8 @@ operations that read files or call Python, so only those of `KNOWN_OPS` are let 
 the arithmetic of convolutional networks.
 """
 
+from __future__ import annotations
+
 import collections
 import json
 import math
@@ -13,12 +15,12 @@ import os
 import pathlib
 from typing import NamedTuple
 
-import tensorflow.compat.v1 as tf
 from google.protobuf.message import DecodeError
 
 from lucid_rl.bounded import parse_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import atomic_open
+from lucid_rl.lazy_tensorflow import tf
 
 METADATA_NAME = "lucid_metadata_json"
 

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import InputError, ModelError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_bridge
 from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.loading import load

@@ -5,6 +5,8 @@ whatever the number of observations, results aside. `lucid_rl.load` makes one of
 file.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import os
@@ -13,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from lucid_rl.checkpoints.released import ReleasedModel
 from lucid_rl.errors import InputError, ModelError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import architectures, layers, lucid_model, observations
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.compute_graph import compute_graph
@@ -128,7 +130,7 @@ class Model:
         self.n_actions = self.layer_shape("logits")[-1]
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, **options: Any) -> "Model":
+    def from_checkpoint(cls, checkpoint: Checkpoint, **options: Any) -> Model:
         """Makes a model of a checkpoint.
 
         Args:
@@ -288,7 +290,7 @@ class Model:
         layer: str,
         strength: float = 1.0,
         note: Mapping[str, Any] | None = None,
-    ) -> "Model":
+    ) -> Model:
         """Makes a copy that no longer reads directions of a layer's activations.
 
         Projects the directions out of the kernels that read the layer (article,

@@ -6,6 +6,8 @@ that attribution, NMF, pages and edits work on them. Convolutions and dense laye
 keep the names of their weights in the file.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import os
@@ -14,10 +16,10 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import FileFormatError, ModelError
 from lucid_rl.files import atomic_open
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.onnx_operations import (
     Kernel,
     Operations,

@@ -5,6 +5,8 @@ width, channels; weights are permuted instead of activations, so that layers can
 attributed to and edited like those of any other network.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
 import pathlib
@@ -13,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import FileFormatError, ModelError
+from lucid_rl.lazy_tensorflow import tf
 
 
 def onnx_package() -> Any:

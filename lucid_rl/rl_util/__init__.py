@@ -21,8 +21,8 @@ import sys
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_bridge
 from lucid_rl.model.lucid_network import gradient_override_map
 from lucid_rl.rl_util.arrays import (

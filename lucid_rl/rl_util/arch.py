@@ -1,10 +1,11 @@
 """The article's network as a function of a TensorFlow 1 graph, with variables."""
 
+from __future__ import annotations
+
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
 from lucid_rl.checkpoints.architectures import parameter_shapes
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.networks import features
 
 _BODY = "ppo2_model/pi/"

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.quadrature import quadrature
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.lucid_network import network_of
 
 

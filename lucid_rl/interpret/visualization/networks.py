@@ -5,12 +5,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import ModelError, SettingsError
 from lucid_rl.interpret.visualization.objectives import Objective
 from lucid_rl.interpret.visualization.receptive_field import Window, receptive_window
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.loading import load
 from lucid_rl.model.lucid_network import lucid_model
 from lucid_rl.model.model import Model

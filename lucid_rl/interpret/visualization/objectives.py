@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import InputError
+from lucid_rl.lazy_tensorflow import tf
 
 Position = Literal["centre", "all"] | tuple[int, int]
 

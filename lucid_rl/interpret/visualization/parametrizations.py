@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.interpret.visualization.image_statistics import (
@@ -21,6 +20,7 @@ from lucid_rl.interpret.visualization.image_statistics import (
     natural_statistics,
     spatial_frequencies,
 )
+from lucid_rl.lazy_tensorflow import tf
 
 Kind = Literal["pixel", "fourier", "maco"]
 KINDS: tuple[Kind, ...] = ("pixel", "fourier", "maco")

@@ -10,9 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import tensorflow.compat.v1 as tf
-
 from lucid_rl.errors import InputError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.layers import GraphIndex, source_name
 from lucid_rl.model.lucid_network import lucid_model
 

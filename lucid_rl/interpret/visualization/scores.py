@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.visualization.networks import connect
 from lucid_rl.interpret.visualization.objectives import Objective, as_objective
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.progress import progress
 
 _BATCH = 16

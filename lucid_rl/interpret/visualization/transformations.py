@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import SettingsError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_bridge
 
 _N_CHOICES = 11  # angles and scales to draw from

@@ -12,7 +12,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
@@ -26,6 +25,7 @@ from lucid_rl.interpret.visualization.objectives import (
 from lucid_rl.interpret.visualization.parametrizations import Parametrization
 from lucid_rl.interpret.visualization.scores import dataset_scores, score_images
 from lucid_rl.interpret.visualization.transformations import Transformations
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_bridge
 from lucid_rl.model.lucid_network import gradient_override_map, lucid_model
 from lucid_rl.model.model import Model
