@@ -13,7 +13,7 @@ from absl import flags
 
 from lucid_rl.checkpoints.released import RELEASED_PREFIX, fetch_released, resolve_model
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.companions import CompanionSettings, compare_companions
+from lucid_rl.experiments.companions import CompanionSettings, compare_companions
 
 from . import game_flags, program
 

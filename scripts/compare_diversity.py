@@ -12,8 +12,7 @@ import pathlib
 
 from absl import flags
 
-from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.evaluation.diversity import (
+from lucid_rl.experiments.diversity import (
     DiversitySettings,
     compare_diversity,
     report,
@@ -43,10 +42,7 @@ _BFLOAT16 = flags.DEFINE_bool(
 
 def main() -> None:
     """Compares what the flags describe."""
-    models = {
-        name: resolve_model(spec)
-        for name, spec in program.model_names(_MODEL.value).items()
-    }
+    models = program.model_names(_MODEL.value)
     settings = DiversitySettings(
         n_episodes=_N_EPISODES.value,
         layer=_LAYER.value,

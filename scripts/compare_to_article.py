@@ -21,20 +21,22 @@ import sys
 
 from absl import flags
 
-from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import SettingsError
-from lucid_rl.evaluation.article_experiments import repeat_experiments
-from lucid_rl.evaluation.comparison import around_report, report, write_into
-from lucid_rl.evaluation.comparison_settings import (
+from lucid_rl.experiments.article_experiments import NAME, repeat_experiments
+from lucid_rl.experiments.comparison import around_report, report, write_into
+from lucid_rl.experiments.comparison_settings import (
     ALL_ROWS,
     ComparisonSettings,
     GivenFeatures,
 )
-from lucid_rl.evaluation.feature_search import search_features
-from lucid_rl.files import atomic_open
+from lucid_rl.experiments.feature_search import search_features
+from lucid_rl.experiments.results_folder import ResultsFolder
+from lucid_rl.files import atomic_open, check_writable
+from lucid_rl.flags import define_flags
 from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 
 from . import game_flags, program
 
@@ -57,8 +59,16 @@ _ROWS = flags.DEFINE_multi_enum(
 _LAYERS = flags.DEFINE_list(
     "layers",
     list(_DEFAULT.layers),
-    "Layers that may be edited: for each object the one that tells it best is.",
+    "Layers whose features are fitted; directions are removed from the first.",
 )
+_CHOOSE = flags.DEFINE_enum(
+    "choose",
+    _DEFAULT.choose,
+    ["directions", "features"],
+    "What edits remove: directions of the object, found from pairs of observations "
+    "with and without it; or the features with the best average precision.",
+)
+_DIRECTIONS = define_flags(_DEFAULT.directions)
 _REMOVE = flags.DEFINE_list(
     "remove",
     [],
@@ -95,10 +105,10 @@ _DOCUMENT = flags.DEFINE_string(
 )
 
 
-def _settings(checkpoint: Checkpoint) -> ComparisonSettings:
+def _settings(model: Model) -> ComparisonSettings:
     game = game_settings(
-        checkpoint.args,
-        checkpoint.n_actions,
+        model.args,
+        model.n_actions,
         name=_GAME.value,
         distribution_mode=_DISTRIBUTION_MODE.value,
     )
@@ -108,6 +118,8 @@ def _settings(checkpoint: Checkpoint) -> ComparisonSettings:
         rows=() if _FEATURES_ONLY.value else tuple(_ROWS.value),
         remove=_removed(),
         layers=tuple(_LAYERS.value),
+        choose=_CHOOSE.value,
+        directions=_DIRECTIONS(),
         nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
         sampling=dataclasses.replace(
             _DEFAULT.sampling,
@@ -139,13 +151,15 @@ def main() -> None:
         around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
     game_flags.use_game_flags()
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    checkpoint = load_checkpoint(resolve_model(_MODEL.value))
-    settings = _settings(checkpoint)
+    check_writable(folder)
+    model = load(_MODEL.value)
+    settings = _settings(model)
     if _FEATURES_ONLY.value:
-        search_features(checkpoint, settings, folder)
+        with ResultsFolder(folder, NAME).locked() as results_folder:
+            search_features(model, settings, results_folder)
         print("\n".join(str(page) for page in sorted(folder.glob("features_*.html"))))
         return
-    found = repeat_experiments(checkpoint, settings, folder)
+    found = repeat_experiments(_MODEL.value, settings, folder)
     results = {"command": _command(), **found.as_dict()}
     if _RESULTS_FILE.value:
         with atomic_open(_RESULTS_FILE.value, "w") as stream:

@@ -14,14 +14,15 @@ import pathlib
 
 from absl import flags
 
-from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.evaluation import Evaluation, read_evaluation
+from lucid_rl.evaluation.evaluation import read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE, evaluate_into, evaluate_many
-from lucid_rl.evaluation.replay import FORMATS, replay_frames, write_film
-from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
+from lucid_rl.evaluation.replay import FORMATS, write_film
+from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.files import check_writable
 from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 
 from . import game_flags, program
 
@@ -35,7 +36,7 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/evaluation", "Where results and episodes go."
 )
 _N_EPISODES = flags.DEFINE_integer(
-    "n_episodes", _DEFAULT.n_episodes, "Levels to play.", lower_bound=1
+    "n_episodes", 10_000, "Levels to play; the article's number.", lower_bound=1
 )
 _GAME = flags.DEFINE_string(
     "game", None, "One of Procgen's, or coinrun_original; by default the model's."
@@ -86,10 +87,10 @@ _REPLAY_FORMAT = flags.DEFINE_enum(
 
 
 def _evaluate() -> None:
-    models: dict[str, tuple[str, EvaluationSettings]] = {}
+    models: dict[str, tuple[Model, EvaluationSettings]] = {}
     for name, spec in program.model_names(_MODEL.value).items():
-        path = resolve_model(spec)
-        models[name] = (path, _settings(path))
+        model = load(spec, bfloat16=_BFLOAT16.value)
+        models[name] = (model, _settings(model))
     if len(models) == 1:
         ((model, settings),) = models.values()
         results = {
@@ -101,11 +102,10 @@ def _evaluate() -> None:
         )
     for name, evaluation in results.items():
         folder = pathlib.Path(_OUTPUT_DIR.value, name).resolve()
-        print(f"{_table(evaluation)}\n{folder}")
+        print(f"{evaluation.table()}\n{folder}")
 
 
-def _settings(path: str) -> EvaluationSettings:
-    model = load(path)
+def _settings(model: Model) -> EvaluationSettings:
     game = game_settings(
         model.args,
         model.n_actions,
@@ -128,43 +128,21 @@ def _settings(path: str) -> EvaluationSettings:
     )
 
 
-def _table(evaluation: Evaluation) -> str:
-    rows = {
-        "completed": evaluation.completed,
-        **{
-            f"  {kind} ({share.n})": share
-            for kind, share in evaluation.completed_by_kind.items()
-        },
-        **evaluation.failures(),
-    }
-    width = max(map(len, rows))
-    lines = [f"{name:{width}}  {share}" for name, share in rows.items()]
-    if evaluation.causes_unknown:
-        lines.append(f"{'causes':{width}}  {NOT_KNOWN}")
-    return "\n".join([f"{len(evaluation.episodes)} levels", *lines])
-
-
 def _replay() -> None:
     folder = pathlib.Path(_OUTPUT_DIR.value)
     evaluation = read_evaluation(folder / EPISODES_FILE)
-    episodes = {str(episode.index): episode for episode in evaluation.episodes}
     for number in _REPLAY.value:
-        if number not in episodes:
-            raise InputError(
-                f"--replay={number}: {folder} holds {len(episodes)} episodes, "
-                "numbered from 0"
-            )
+        if not number.isdecimal():
+            raise InputError(f"--replay={number}: expected numbers of episodes, from 0")
         path = folder / "replays" / f"episode_{number}.{_REPLAY_FORMAT.value}"
-        frames = replay_frames(
-            episodes[number], evaluation.settings.game, _FULL_RESOLUTION.value
-        )
-        write_film(frames, path)
-        print(f"{episodes[number].outcome}: {path.resolve()}")
+        write_film(evaluation.replay(int(number), _FULL_RESOLUTION.value), path)
+        print(f"{evaluation.episodes[int(number)].outcome}: {path.resolve()}")
 
 
 def main() -> None:
     """Plays levels, or films episodes, as the flags say."""
     game_flags.use_game_flags()
+    check_writable(_OUTPUT_DIR.value)
     if _REPLAY.value:
         _replay()
     else:

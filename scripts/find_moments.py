@@ -13,7 +13,6 @@ import pathlib
 
 from absl import flags
 
-from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE
 from lucid_rl.evaluation.moment_report import (
@@ -22,6 +21,7 @@ from lucid_rl.evaluation.moment_report import (
     report_moments,
 )
 from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.files import check_writable
 from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.model.loading import load
 
@@ -53,7 +53,9 @@ _N_FRAMES = flags.DEFINE_integer(
     "n_frames", _DEFAULT.moments.n_frames, "Frames before a moment.", lower_bound=1
 )
 _SPIKE_HEIGHT = flags.DEFINE_float(
-    "spike_height", _DEFAULT.moments.spike_height, "Least height of a value spike."
+    "spike_height",
+    _DEFAULT.moments.spike_height,
+    "Least height of a value spike, as a fraction of the largest value.",
 )
 _N_FEATURES = flags.DEFINE_integer(
     "n_features", _DEFAULT.interface.nmf.n_features, "Features.", lower_bound=1
@@ -73,14 +75,15 @@ _GAME = flags.DEFINE_string(
 _SEED = flags.DEFINE_integer("seed", 0, "Of the levels played, and of the features.")
 
 
-def _evaluation(path: str) -> Evaluation:
+def _evaluation() -> Evaluation:
     if _EPISODES.value:
         return read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
-    model = load(path)
+    model = load(_MODEL.value)
     game = game_settings(model.args, model.n_actions, name=_GAME.value)
     print(describe(game))
     settings = EvaluationSettings(_N_EPISODES.value, game, _SEED.value)
-    return evaluate(path, settings, pathlib.Path(_OUTPUT_DIR.value, EPISODES_FILE))
+    path = pathlib.Path(_OUTPUT_DIR.value, EPISODES_FILE)
+    return evaluate(model, settings=settings, path=path)
 
 
 def _settings() -> ReportSettings:
@@ -105,9 +108,10 @@ def _settings() -> ReportSettings:
 def main() -> None:
     """Finds the moments that the flags describe."""
     game_flags.use_game_flags()
+    check_writable(_OUTPUT_DIR.value)
     settings = _settings()
     check_layer(_MODEL.value, settings)  # a wrong one shows before anything is played
-    evaluation = _evaluation(resolve_model(_MODEL.value))
+    evaluation = _evaluation()
     report = report_moments(_MODEL.value, evaluation, _OUTPUT_DIR.value, settings)
     print(report.table)
     print(report.page.resolve())

@@ -12,7 +12,7 @@ import pathlib
 
 from absl import app, flags
 
-from lucid_rl.evaluation.finite_levels import (
+from lucid_rl.experiments.finite_levels import (
     FiniteLevelsSettings,
     measure_finite_levels,
     report,

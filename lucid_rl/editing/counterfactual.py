@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from lucid_rl.editing.edit import EditSettings, edit_model
 from lucid_rl.model.model import Model
 
 
@@ -19,15 +18,14 @@ def values_without(
             away.
 
     Returns:
-        f32 [N, K]: the values of the K models that `edit_checkpoint` would make.
+        f32 [N, K]: the values of the K models that `Model.without` makes.
 
     Raises:
         InputError: directions of another width, or not finite.
         ModelError: the layer does not exist, or no kernel reads it.
     """
-    settings = EditSettings(layer)
     values = []
     for direction in np.atleast_2d(np.asarray(directions)):
-        edited = edit_model(model, direction, settings) if direction.any() else model
+        edited = model.without(direction, layer) if direction.any() else model
         values.append(edited(observations)[1])
     return np.stack(values, axis=1)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint
-from lucid_rl.editing.edit import EditSettings, edit_checkpoint
 from lucid_rl.errors import InputError, ModelError
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.kernels import reading_kernels
@@ -185,9 +184,8 @@ def match_edit(
     norms = np.maximum(np.linalg.norm(directions, axis=1), 1e-30)
     cosines = np.abs(directions @ found.direction) / norms
     feature = int(np.argmax(cosines))
-    ours = edit_checkpoint(
-        original, features.directions[feature], EditSettings(found.layer)
-    )
+    ours = load(original).without(features.directions[feature], found.layer).checkpoint
+    assert ours is not None  # as the original is a checkpoint
     kernels = [model.params[found.kernel] for model in (original, edited, ours)]
     before, theirs, mine = (kernel.astype(np.float64) for kernel in kernels)
     difference = np.linalg.norm(mine - theirs) / np.linalg.norm(before - theirs)

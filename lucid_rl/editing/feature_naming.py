@@ -1,6 +1,7 @@
 """Sampling CoinRun with its states, to measure which object each feature detects."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from lucid_rl.sampling.observations import (
     sample_observations,
 )
 
-_BATCH = 128  # observations whose activations are in memory at once
 _MAP_SIZE = 16
 
 
@@ -77,3 +77,36 @@ def measure_features(
     responses = feature_responses(model, sampled.observations, factorization)
     maps = batch_object_maps(sampled.states, _MAP_SIZE)
     return compare_with_objects(responses, maps, OBJECT_CLASSES)
+
+
+def feature_directions(
+    factorization: NMF, features: Sequence[int], layer: str
+) -> np.ndarray:
+    """Chooses features' directions from a factorization that was fitted at `layer`.
+
+    Args:
+        factorization: the fitted features.
+        features: numbers of the features, from 0.
+        layer: the layer to be edited.
+
+    Returns:
+        float32 [len(features), C].
+
+    Raises:
+        InputError: no feature, a number out of range, or another layer's file.
+    """
+    if factorization.layer and factorization.layer != layer:
+        raise InputError(
+            f"the factorization was fitted at layer {factorization.layer!r}; the edit "
+            f"is asked for at {layer!r}. Give the factorization of {layer!r}, or edit "
+            f"at {factorization.layer!r}."
+        )
+    if len(features) == 0:
+        raise InputError("no features given; name at least one, from 0")
+    wrong = [k for k in features if not 0 <= k < factorization.n_features]
+    if wrong:
+        raise InputError(
+            f"there is no feature {wrong[0]}; the factorization has features 0 to "
+            f"{factorization.n_features - 1}"
+        )
+    return factorization.directions[list(features)]

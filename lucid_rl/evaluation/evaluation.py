@@ -12,12 +12,12 @@ import itertools
 import pathlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from lucid_rl.errors import SettingsError
+from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.evaluation.episodes import (
     COMPLETED,
     FAILED,
@@ -26,17 +26,17 @@ from lucid_rl.evaluation.episodes import (
     write_episodes,
 )
 from lucid_rl.evaluation.level_contents import kinds_of_levels, levels_with
-from lucid_rl.evaluation.players import (
-    Player,
-    describe_model,
-    load_model,
-    play_episodes,
-)
-from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.evaluation.statistics import Proportion
+from lucid_rl.evaluation.players import Player, play_episodes
+from lucid_rl.evaluation.replay import replay_frames
+from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
+from lucid_rl.evaluation.statistics import Mean, Proportion
 from lucid_rl.files import PathLike
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
-from lucid_rl.games.registry import saves_states
+from lucid_rl.games.registry import game_settings, has_completion, saves_states
+from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 from lucid_rl.version import __version__
 
@@ -117,6 +117,51 @@ class Evaluation:
             if chosen.any()
         }
 
+    @property
+    def mean_return(self) -> Mean:
+        """Mean sum of rewards of an episode, in the game's own units."""
+        return Mean.of([episode.reward for episode in self.episodes])
+
+    def table(self) -> str:
+        """Outcomes with 95 % intervals, as aligned text; returns where no game ends.
+
+        Where a game's episodes cannot be completed, such as Atari's, only the mean
+        return is told.
+        """
+        rows: dict[str, Any] = {}
+        if has_completion(self.settings.game):
+            rows["completed"] = self.completed
+            for kind, share in self.completed_by_kind.items():
+                rows[f"  {kind} ({share.n})"] = share
+            rows |= self.failures()
+            if self.causes_unknown:
+                rows["causes"] = NOT_KNOWN
+        rows["mean return"] = self.mean_return
+        width = max(map(len, rows))
+        lines = [f"{name:{width}}  {value}" for name, value in rows.items()]
+        return "\n".join([f"{len(self.episodes)} episodes", *lines])
+
+    def replay(
+        self, episode: int, full_resolution: bool = False
+    ) -> Iterator[np.ndarray]:
+        """Plays an episode again; yields a frame for each action.
+
+        Args:
+            episode: its index.
+            full_resolution: yield the game's large frames, 512 x 512.
+
+        Raises:
+            InputError: there is no such episode.
+            GameError: the game cannot repeat it.
+        """
+        found = {e.index: e for e in self.episodes}.get(episode)
+        if found is None:
+            raise InputError(
+                f"there is no episode {episode!r}: expected one of the "
+                f"{len(self.episodes)} played, numbered from 0"
+            )
+        return replay_frames(found, self.settings.game, full_resolution)
+
     def examples_of(self, outcome: str, n: int = 5) -> list[int]:
         """Indices of the first `n` episodes that ended in an outcome."""
         indices = (e.index for e in self.episodes if e.outcome == outcome)
@@ -140,57 +185,98 @@ class Evaluation:
 
 
 def evaluate(
-    model: Player,
-    settings: EvaluationSettings,
+    model: Any,
+    n_episodes: int = 1000,
+    *,
+    game: GameSettings | None = None,
+    settings: EvaluationSettings | None = None,
     path: PathLike | None = None,
     n_workers: int | None = None,
 ) -> Evaluation:
-    """Has a model play levels.
+    """Plays levels with a model, and finds what ended the failed ones.
 
     Args:
-        model: a checkpoint, the path of a `.jd` or `.model.pb` file, or a policy.
-        settings: which levels, how many, and how actions are chosen.
+        model: a `Model`, what `load` takes, or a policy: a function of observations
+            that returns logits [N, A] and values [N].
+        n_episodes: levels to play.
+        game: what is played; by default the model's own game, unlimited levels.
+        settings: everything else; replaces `n_episodes` and `game`.
         path: file to keep the episodes in (`.npz`). Episodes found there, of the
-            same model and settings, are not played again.
+            same model and settings, are not played again. Its folder is locked.
         n_workers: processes to play in; None for one a core where there is enough
             to do. The result does not depend on it.
 
     Returns:
-        The first `settings.n_episodes` episodes and their summary.
+        The first `n_episodes` episodes and their summary.
 
     Raises:
         SettingsError: `path` holds episodes of another model or other settings.
         InputError: the model has not as many actions as the game.
         GameError: the game cannot be made.
+        SaveError: the folder of `path` cannot be written, or another run uses it.
+
+    Example:
+        print(lucid_rl.evaluate("bundled", 500).table())
     """
-    # Loaded once, so that what is described is what plays.
-    model = load_model(model)
+    bfloat16 = settings is not None and settings.bfloat16
+    if isinstance(model, Model) or not callable(model):
+        model = load(model, bfloat16=bfloat16)
+        bfloat16 = model.bfloat16
+    if settings is None:
+        if game is None and isinstance(model, Model):
+            game = game_settings(model.args, model.n_actions)
+        settings = EvaluationSettings(n_episodes, game or GameSettings())
+    settings = dataclasses.replace(settings, bfloat16=bfloat16)
     header = {
         "lucid_rl": __version__,
-        "model": describe_model(model),
+        "model": _describe(model),
         "settings": settings.as_dict(),
         "engine": settings.engine(),
     }
-    kept = _kept_episodes(path, header)
-    missing = [i for i in range(settings.n_episodes) if i not in kept]
-    if missing:
-        if path:
-            # A folder that cannot be written to shows before hours are spent.
-            write_episodes(kept.values(), header, path)
-        played = play_episodes(model, settings, missing, n_workers)
-        try:
-            with contextlib.closing(played):
-                last_save = time.monotonic()
-                bar = progress(played, "playing levels", total=len(missing))
-                for episode in bar:
-                    kept[episode.index] = episode
-                    if path and time.monotonic() - last_save > _SAVE_EVERY_S:
-                        write_episodes(kept.values(), header, path)
-                        last_save = time.monotonic()
-        finally:
-            if path:
-                write_episodes(kept.values(), header, path)
+    with contextlib.ExitStack() as stack:
+        if path is not None:
+            stack.enter_context(folder_lock(pathlib.Path(path).parent, "evaluation"))
+        kept = _kept_episodes(path, header)
+        missing = [i for i in range(settings.n_episodes) if i not in kept]
+        if missing:
+            _play(model, settings, missing, kept, header, path, n_workers)
     return Evaluation(header, [kept[i] for i in range(settings.n_episodes)])
+
+
+def _play(
+    model: Player,
+    settings: EvaluationSettings,
+    missing: list[int],
+    kept: dict[int, Episode],
+    header: dict[str, Any],
+    path: PathLike | None,
+    n_workers: int | None,
+) -> None:
+    """Adds missing episodes to those kept, and writes them now and then."""
+
+    def save() -> None:
+        if path is not None:
+            write_episodes(kept.values(), header, path)
+
+    save()  # A folder that cannot be written to shows before hours are spent.
+    played = play_episodes(model, settings, missing, n_workers)
+    last_save = time.monotonic()
+    try:
+        with contextlib.closing(played):
+            for episode in progress(played, "playing levels", total=len(missing)):
+                kept[episode.index] = episode
+                if time.monotonic() - last_save > _SAVE_EVERY_S:
+                    save()
+                    last_save = time.monotonic()
+    finally:
+        save()
+
+
+def _describe(model: Player) -> dict[str, Any]:
+    """A model's name and the SHA-256 of its parameters, for a results file."""
+    if isinstance(model, Model):
+        return {"name": model.name, "sha256": model.digest}
+    return {"name": getattr(model, "__qualname__", repr(model)), "sha256": None}
 
 
 def read_evaluation(path: PathLike) -> Evaluation:
@@ -230,7 +316,7 @@ def _identity(header: Mapping[str, Any]) -> dict[str, Any]:
     settings.pop("n_episodes", None)
     game = {name: v for name, v in game.items() if name not in _NO_EFFECT}
     return {
-        "model": model.get("sha256") or model.get("path"),
+        "model": model.get("sha256") or model.get("name"),
         "engine": header.get("engine"),
         **settings,
         **game,

@@ -42,8 +42,9 @@ class HallucinationSettings:
 
     Attributes:
         precision: how often, where a detector fires that strongly, its object is there.
-        least_value_change: how much of the value function it must be worth; the
-            article's two were worth 0.03 and 0.09.
+        least_value_change: least change of the value function, as a fraction of its
+            largest absolute value in the sample; the article's two were worth 0.03
+            and 0.09.
     """
 
     precision: float = 0.9
@@ -145,6 +146,7 @@ def find_hallucinations(
             (int(i), feature, divmod(int(cells[i]), false.shape[2]), strongest[i])
             for i in np.flatnonzero(strongest >= 1)
         ]
+    scale = float(np.abs(model(sampled.observations)[1]).max())
     worth = _worth(model, sampled.observations, factorization, responses.shape, places)
     found = [
         Hallucination(
@@ -160,7 +162,7 @@ def find_hallucinations(
         for (i, feature, (row, column), response), (value, actions) in zip(
             places, worth, strict=True
         )
-        if abs(value) >= settings.least_value_change
+        if abs(value) >= scale * settings.least_value_change
     ]
     return sorted(found, key=lambda one: -abs(one.value_change))
 

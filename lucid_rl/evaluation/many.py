@@ -7,7 +7,6 @@ from typing import Any
 
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate
-from lucid_rl.evaluation.players import Player
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.files import PathLike, atomic_open
 
@@ -16,7 +15,7 @@ RESULTS_FILE = "evaluation.json"
 
 
 def evaluate_into(
-    model: Player,
+    model: Any,
     settings: EvaluationSettings,
     folder: PathLike,
     n_workers: int | None = None,
@@ -33,7 +32,9 @@ def evaluate_into(
         The evaluation.
     """
     folder = pathlib.Path(folder)
-    evaluation = evaluate(model, settings, folder / EPISODES_FILE, n_workers)
+    evaluation = evaluate(
+        model, settings=settings, path=folder / EPISODES_FILE, n_workers=n_workers
+    )
     kinds = evaluation.completed_by_kind.items()
     results = evaluation.as_dict() | {
         "completed_by_kind": {kind: {**p.as_dict(), "of": p.n} for kind, p in kinds}
@@ -45,7 +46,7 @@ def evaluate_into(
 
 
 def evaluate_many(
-    models: Mapping[str, tuple[Player, EvaluationSettings]],
+    models: Mapping[str, tuple[Any, EvaluationSettings]],
     folder: PathLike,
     n_workers: int | None = None,
     ray_address: str | None = None,

@@ -12,7 +12,6 @@ from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.explanations import Explanation, explain
 from lucid_rl.evaluation.moment_views import clips_of, moments_table
 from lucid_rl.evaluation.moments import MomentSettings, ValueCurve, find_moments
-from lucid_rl.evaluation.players import describe_model
 from lucid_rl.evaluation.replay import Replay, replay_episodes
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interface import InterfaceSettings, make_interface
@@ -220,12 +219,9 @@ class _Spread:
 def _check_player(source: Model, evaluation: Evaluation) -> None:
     if not evaluation.episodes:
         raise InputError("the evaluation holds no episodes: play some first")
-    played = evaluation.header.get("model", {}).get("sha256")
-    given = source.checkpoint or source.files.model_pb
-    assert given is not None
-    if describe_model(given)["sha256"] != played:
-        path = evaluation.header.get("model", {}).get("path")
+    played = evaluation.header.get("model", {})
+    if played.get("sha256") != source.digest:
         raise InputError(
-            f"{source.name} did not play these episodes, {path} did: give that model, "
-            "or evaluate this one"
+            f"{source.name} did not play these episodes, {played.get('name')} did: "
+            "give that model, or evaluate this one"
         )

@@ -1,6 +1,5 @@
 """How moments are shown: as clips on a page, and as a table."""
 
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -95,7 +94,7 @@ def moments_table(
         layer: the layer of the features.
         names: names of features, by number from 0.
     """
-    model = pathlib.Path(str(evaluation.header["model"]["path"])).name
+    model = evaluation.header["model"]["name"]
     levels = {episode.index: episode.level_seed for episode in evaluation.episodes}
     lines = [
         f"# Moments of {model}",

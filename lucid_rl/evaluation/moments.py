@@ -36,8 +36,8 @@ class MomentSettings:
     Attributes:
         n_of_each: moments of each kind at most, at most one of an episode.
         n_frames: frames shown before a moment; the episode's end follows it.
-        spike_height: by how much the value of a spike differs at least from the mean
-            of the values before and after it.
+        spike_height: least difference of a spike's value from the mean of the values
+            before and after it, as a fraction of the largest absolute value.
         spike_drift: by how much these two differ at most, as a share of the height:
             after a spike the value returns to where it was.
     """
@@ -112,13 +112,14 @@ class Moment:
 
 
 def value_spikes(
-    values: np.ndarray, settings: MomentSettings | None = None
+    values: np.ndarray, settings: MomentSettings | None = None, scale: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Single frames at which the value jumps, and from which it returns.
 
     Args:
         values: float [T], along one episode.
         settings: how high, and how complete the return.
+        scale: of the value function; heights are compared with `spike_height * scale`.
 
     Returns:
         Steps int64 [k] in order, never the first or last; and heights f64 [k], above
@@ -134,7 +135,7 @@ def value_spikes(
     before, at, after = values[:-2], values[1:-1], values[2:]
     heights = at - (before + after) / 2
     returns = np.abs(after - before) <= settings.spike_drift * np.abs(heights)
-    (found,) = np.nonzero(returns & (np.abs(heights) >= settings.spike_height))
+    (found,) = np.nonzero(returns & (np.abs(heights) >= scale * settings.spike_height))
     return found + 1, heights[found]
 
 
@@ -158,11 +159,16 @@ def find_moments(
     """
     settings = settings or MomentSettings()
     found: dict[str, list[tuple[Moment, str]]] = {kind: [] for kind in KINDS}
+    scale = 0.0
     for curve in curves:
+        scale = max(scale, float(np.abs(curve.values).max(initial=0.0)))
         for moment in _moments_of(curve, settings, gamma, lam):
             found[moment.kind].append((moment, curve.episode.outcome))
     chosen = []
     for kind, candidates in found.items():
+        if kind in (SPIKE_UP, SPIKE_DOWN):
+            least = scale * settings.spike_height
+            candidates = [pair for pair in candidates if abs(pair[0].score) >= least]
         candidates.sort(key=lambda pair: -abs(pair[0].score))
         if kind == FAILURE:
             candidates = _taking_turns(candidates)
@@ -190,7 +196,7 @@ def _moments_of(
             text = f"advantage {score:+.2f}"
             other = step + 1 if step < last else max(0, last - 1)
             yield Moment(kind, episode.index, step, other, score, text)
-    steps, heights = value_spikes(values, settings)
+    steps, heights = value_spikes(values, settings, scale=0.0)
     for kind, sign in ((SPIKE_UP, 1), (SPIKE_DOWN, -1)):
         signed = sign * heights
         if (signed > 0).any():

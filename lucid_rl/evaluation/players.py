@@ -1,59 +1,31 @@
-"""Who plays: a model in this process or in one for each core."""
+"""Playing an evaluation's levels: in this process or in one for each core."""
 
 import contextlib
 import dataclasses
-import hashlib
 import os
-import pathlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 
-from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.child_process import ChildProcess
-from lucid_rl.errors import FileFormatError, InputError
+from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.evaluation.failure_causes import FailureClassifier
 from lucid_rl.evaluation.play import GivenLevels, OwnLevels, play
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.files import PathLike
 from lucid_rl.games.registry import make_game
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.actions import Policy
 
-Player: TypeAlias = Checkpoint | PathLike | Policy
+Player: TypeAlias = Model | Policy
 
 # Episodes for each environment in a round. A process plays whole rounds; a game
 # that cannot choose its levels is made anew for each.
 _PER_ENV = 4
 # A player that is no longer wanted has nothing to put in order.
 _PATIENCE_S = 0.5
-
-
-def load_model(model: Player) -> Player:
-    """Reads the checkpoint if `model` is the path of one; otherwise as it is."""
-    if isinstance(model, str | os.PathLike) and not _is_graph(model):
-        return load_checkpoint(model)
-    return model
-
-
-def describe_model(model: Player) -> dict[str, Any]:
-    """A model's path and the SHA-256 of its parameters, for a results file."""
-    model = load_model(model)
-    digest = hashlib.sha256()
-    if isinstance(model, Checkpoint):
-        for name in sorted(model.params):
-            digest.update(name.encode())
-            digest.update(model.params[name].tobytes())
-        return {"path": model.path, "sha256": digest.hexdigest()}
-    if isinstance(model, str | os.PathLike):
-        try:
-            digest.update(pathlib.Path(model).read_bytes())
-        except OSError as error:
-            raise FileFormatError(f"cannot read {model}: {error}") from error
-        return {"path": str(model), "sha256": digest.hexdigest()}
-    return {"path": getattr(model, "__qualname__", repr(model)), "sha256": None}
 
 
 def play_episodes(
@@ -65,7 +37,7 @@ def play_episodes(
     """Plays some of an evaluation's episodes; see `evaluate`.
 
     Args:
-        model: a checkpoint, the path of a `.jd` or `.model.pb` file, or a policy.
+        model: a model, or a policy that is a function.
         settings: of the evaluation.
         indices: episodes to play, each in [0, settings.n_episodes).
         n_workers: processes; None for one a core where there is enough to do. A
@@ -81,7 +53,7 @@ def play_episodes(
     if n_workers < 1:
         raise InputError(f"n_workers={n_workers}: expected 1 or more")
     n_workers = min(n_workers, len(rounds))
-    if n_workers == 1 or callable(model):
+    if n_workers == 1 or not isinstance(model, Model):
         yield from _play_part(model, settings, indices)
         return
     # One thread of TensorFlow's for each core in all.
@@ -128,7 +100,6 @@ def _play_part(
     model: Player, settings: EvaluationSettings, indices: Sequence[int]
 ) -> Iterator[Episode]:
     """Plays episodes in this process, and finds out what ended the failed ones."""
-    policy = _load_policy(model, settings)
     game_settings = settings.game.replace(seed=0)
     with contextlib.ExitStack() as stack:
         game = stack.enter_context(make_game(game_settings))
@@ -137,7 +108,7 @@ def _play_part(
             levels = GivenLevels(
                 indices, settings.level_seeds()[list(indices)].tolist()
             )
-            episodes = play(game, policy, levels, settings.seed, settings.greedy)
+            episodes = play(game, model, levels, settings.seed, settings.greedy)
             yield from finish(episodes)
             return
     for number, wanted in _rounds(indices, _round_size(settings)):
@@ -148,7 +119,7 @@ def _play_part(
         seed = int(np.random.default_rng([settings.seed, number, 2]).integers(2**31))
         with make_game(game_settings.replace(seed=seed)) as game:
             turns = OwnLevels(everything, game.n_envs)
-            episodes = play(game, policy, turns, settings.seed, settings.greedy)
+            episodes = play(game, model, turns, settings.seed, settings.greedy)
             yield from [episode for episode in episodes if episode.index in wanted]
 
 
@@ -178,16 +149,3 @@ def _rounds(indices: Iterable[int], size: int) -> Iterator[tuple[int, set[int]]]
 
 def _round_size(settings: EvaluationSettings) -> int:
     return _PER_ENV * settings.game.n_envs
-
-
-def _is_graph(model: PathLike) -> bool:
-    return os.fspath(model).endswith(".pb")
-
-
-def _load_policy(model: Player, settings: EvaluationSettings) -> Policy:
-    if callable(model):
-        return model
-    # Imported late: a policy of the caller's own needs no TensorFlow.
-    from lucid_rl.model.loading import load
-
-    return load(model, bfloat16=settings.bfloat16)

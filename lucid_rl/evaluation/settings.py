@@ -22,18 +22,18 @@ class EvaluationSettings:
     """Which levels are played, how many, and how actions are chosen.
 
     Attributes:
-        n_episodes: levels to play; the article's table has 10,000 in each row.
+        n_episodes: levels to play.
         game: the game; its `n_levels` and `start_level` say which levels ("train"
             levels, or unseen ones when unlimited), its `n_envs` how many are played
             together in each process. Its `seed` is not used.
         seed: chooses the levels and the actions drawn. Two models evaluated with
             the same seed play the same levels.
         greedy: take the most probable actions rather than sampled ones.
-        bfloat16: run the network's convolutions in bfloat16.
+        bfloat16: convolve in bfloat16; without effect on a model in memory.
         causes: find out what ended each failed episode (Procgen's CoinRun only).
     """
 
-    n_episodes: int = 10_000
+    n_episodes: int = 1000
     game: GameSettings = dataclasses.field(default_factory=GameSettings)
     seed: int = 0
     greedy: bool = False

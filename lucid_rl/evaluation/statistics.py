@@ -1,7 +1,10 @@
 """Shares of levels, how sure they are, and whether two differ."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from lucid_rl.errors import InputError
 
@@ -56,6 +59,44 @@ class Proportion:
     def __str__(self) -> str:
         low, high = self.interval()
         return f"{self.share:.2%} ({low:.2%} to {high:.2%})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """Mean of a sample, with Student's interval.
+
+    Attributes:
+        mean: of the sample.
+        standard_error: of the mean; NaN for a single value.
+        n: number of values.
+    """
+
+    mean: float
+    standard_error: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float] | np.ndarray) -> "Mean":
+        """Mean of values, at least one."""
+        values = np.asarray(values, np.float64)
+        if not len(values):
+            raise InputError("a mean of no values: expected at least one")
+        spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+        n = len(values)
+        return cls(float(values.mean()), float(spread / np.sqrt(n)), n)
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Student's interval of the mean."""
+        from scipy.stats import t
+
+        if self.n < 2:
+            return float("nan"), float("nan")
+        half = t.ppf((1 + confidence) / 2, self.n - 1) * self.standard_error
+        return self.mean - half, self.mean + half
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{self.mean:.4g} ({low:.4g} to {high:.4g})"
 
 
 @dataclasses.dataclass(frozen=True)

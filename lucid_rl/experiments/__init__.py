@@ -1,1 +1,1 @@
-"""The article's tables and figures, and what goes beyond them, as programs."""
+"""The article's tables and figures, as programs over one folder of results."""

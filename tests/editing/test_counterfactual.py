@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from lucid_rl.editing.counterfactual import values_without
-from lucid_rl.editing.edit import EditSettings, edit_checkpoint
 from lucid_rl.errors import InputError, ModelError
-from lucid_rl.model.loading import load
 
 
 @pytest.mark.parametrize("layer", ["2b", "4a"])
@@ -15,8 +13,7 @@ def test_the_values_are_the_edited_models(layer, checkpoint_a, model_a, golden):
     directions = golden["nmf2b_attr_channel_dirs"][:2]
     found = values_without(model_a, observations, layer, directions)
     for k, direction in enumerate(directions):
-        edited = edit_checkpoint(checkpoint_a, direction, EditSettings(layer))
-        expected = load(edited)(observations)[1]
+        expected = model_a.without(direction, layer)(observations)[1]
         np.testing.assert_allclose(found[:, k], expected, atol=2e-5)
     assert np.abs(found[:, 0] - model_a(observations)[1]).max() > 1e-3
 
@@ -28,7 +25,7 @@ def test_no_direction_takes_nothing_away(model_a, golden):
 
 
 def test_directions_that_do_not_fit(model_a, golden):
-    with pytest.raises(InputError, match="'2b' has 32 channels"):
+    with pytest.raises(InputError, match="'2b' channels"):
         values_without(model_a, golden["obs_u8"][:1], "2b", np.ones((2, 31)))
     with pytest.raises(ModelError, match="9z"):
         values_without(model_a, golden["obs_u8"][:1], "9z", np.ones(32))

@@ -1,12 +1,16 @@
 import numpy as np
 import pytest
 
-from lucid_rl.editing.edit import EditSettings, edit_checkpoint
 from lucid_rl.editing.edit_comparison import find_edit, match_edit
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.nmf import NMF
+from lucid_rl.model.loading import load
 
 _KERNEL = "ppo2_model/pi/3a/conv2d/kernel:0"
+
+
+def without(checkpoint, direction, layer="2b", **options):
+    return load(checkpoint).without(direction, layer, **options).checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +20,7 @@ def direction():
 
 
 def test_the_direction_that_was_removed_is_found(checkpoint_a, direction):
-    edited = edit_checkpoint(checkpoint_a, 7 * direction)
+    edited = without(checkpoint_a, 7 * direction)
     found = find_edit(checkpoint_a, edited)
     assert found.changed == (_KERNEL,) and found.kernel == _KERNEL
     assert (found.layer, found.rank) == ("2b", 1)
@@ -32,8 +36,9 @@ def test_the_direction_that_was_removed_is_found(checkpoint_a, direction):
 
 
 def test_a_partial_edit_of_another_layer_is_found(checkpoint_a, direction):
-    settings = EditSettings("4a", strength=0.25)
-    found = find_edit(checkpoint_a, edit_checkpoint(checkpoint_a, direction, settings))
+    found = find_edit(
+        checkpoint_a, without(checkpoint_a, direction, "4a", strength=0.25)
+    )
     # It is the dense layer that reads the last convolution.
     assert found.kernel == "ppo2_model/pi/dense/kernel:0" and found.layer == "4a"
     assert found.strength == pytest.approx(0.25, abs=1e-4)
@@ -43,7 +48,7 @@ def test_a_partial_edit_of_another_layer_is_found(checkpoint_a, direction):
 
 def test_two_directions_are_told_from_one(checkpoint_a, direction):
     two = np.stack([direction, np.eye(32)[3]])
-    found = find_edit(checkpoint_a, edit_checkpoint(checkpoint_a, two))
+    found = find_edit(checkpoint_a, without(checkpoint_a, two))
     assert found.rank == 2
     assert found.projection_error > 0.1
 
@@ -62,7 +67,7 @@ def test_the_feature_that_comes_closest_is_removed_in_its_place(
 ):
     near = direction + 0.02 * np.eye(32)[5]
     directions = np.stack([np.eye(32)[0], near, np.eye(32)[9]]).astype(np.float32)
-    edited = edit_checkpoint(checkpoint_a, direction)
+    edited = without(checkpoint_a, direction)
     found = find_edit(checkpoint_a, edited)
     same = match_edit(
         found, checkpoint_a, edited, NMF.from_directions(direction[None], layer="2b")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
-from lucid_rl.editing.edit import EDITS_ARG
 from lucid_rl.interpret.nmf import NMF
+from lucid_rl.model.model import EDITS_ARG
 from tests.script_errors import errors_of
 
 _ROOT = pathlib.Path(__file__).parents[2]

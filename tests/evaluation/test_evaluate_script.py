@@ -26,7 +26,7 @@ def test_a_model_is_evaluated_and_filmed(tmp_path):
     ]
     first = run(*tiny)
     assert first.returncode == 0, first.stderr
-    assert "5 levels" in first.stdout and "completed" in first.stdout
+    assert "5 episodes" in first.stdout and "completed" in first.stdout
     results = json.loads((tmp_path / "evaluation.json").read_text())
     # Easy levels are of these kinds; every level is of one at least.
     kinds = results["completed_by_kind"]

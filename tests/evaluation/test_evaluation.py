@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from lucid_rl import bundled_checkpoint_path, load_checkpoint
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import InputError, SaveError, SettingsError
 from lucid_rl.evaluation import evaluation as evaluation_module
 from lucid_rl.evaluation.evaluation import evaluate, read_evaluation
 from lucid_rl.evaluation.failure_causes import CAUSES
 from lucid_rl.evaluation.many import evaluate_into, evaluate_many
-from lucid_rl.evaluation.players import describe_model
 from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.model.loading import load
@@ -23,7 +23,7 @@ TINY = EvaluationSettings(n_episodes=48, game=GameSettings(n_envs=8), seed=1)
 
 @pytest.fixture(scope="module")
 def whole():
-    return evaluate(eager_policy, TINY)
+    return evaluate(eager_policy, settings=TINY)
 
 
 def test_everything_adds_up(whole):
@@ -47,11 +47,11 @@ def test_everything_adds_up(whole):
 
 
 def test_same_seed_same_result(whole):
-    again = evaluate(eager_policy, TINY)
+    again = evaluate(eager_policy, settings=TINY)
     assert_same(whole.episodes, again.episodes)
     assert whole.as_dict() == again.as_dict()
     other = evaluate(
-        eager_policy, EvaluationSettings(n_episodes=8, game=TINY.game, seed=2)
+        eager_policy, settings=EvaluationSettings(n_episodes=8, game=TINY.game, seed=2)
     )
     assert [e.level_seed for e in other.episodes] != [
         e.level_seed for e in whole.episodes[:8]
@@ -74,7 +74,7 @@ def test_an_interrupted_evaluation_goes_on(whole, tmp_path, monkeypatch):
     path = tmp_path / "episodes.npz"
     for n_calls in (150, 40):
         with pytest.raises(KeyboardInterrupt):
-            evaluate(stopping_policy(n_calls), TINY, path)
+            evaluate(stopping_policy(n_calls), settings=TINY, path=path)
     kept = read_evaluation(path).episodes
     assert 0 < len(kept) < 48
     played = []
@@ -85,24 +85,31 @@ def test_an_interrupted_evaluation_goes_on(whole, tmp_path, monkeypatch):
         return original(model, settings, indices, n_workers)
 
     monkeypatch.setattr(evaluation_module, "play_episodes", watched)
-    evaluation = evaluate(eager_policy, TINY, path)
+    evaluation = evaluate(eager_policy, settings=TINY, path=path)
     assert_same(evaluation.episodes, whole.episodes)
     assert sorted([e.index for e in kept] + played) == list(range(48))
     played.clear()
     # Nothing is left to play; a longer evaluation plays only what is new.
-    assert_same(evaluate(eager_policy, TINY, path).episodes, whole.episodes)
+    assert_same(
+        evaluate(eager_policy, settings=TINY, path=path).episodes, whole.episodes
+    )
     assert not played
     longer = EvaluationSettings(n_episodes=52, game=TINY.game, seed=1)
-    assert_same(evaluate(eager_policy, longer, path).episodes[:48], whole.episodes)
+    assert_same(
+        evaluate(eager_policy, settings=longer, path=path).episodes[:48], whole.episodes
+    )
     assert played == [48, 49, 50, 51]
     shorter = EvaluationSettings(n_episodes=10, game=TINY.game, seed=1)
-    assert_same(evaluate(eager_policy, shorter, path).episodes, whole.episodes[:10])
+    assert_same(
+        evaluate(eager_policy, settings=shorter, path=path).episodes,
+        whole.episodes[:10],
+    )
 
 
 def test_episodes_of_another_evaluation_are_left_alone(tmp_path):
     path = tmp_path / "episodes.npz"
     few = EvaluationSettings(n_episodes=2, game=GameSettings(n_envs=2))
-    evaluate(eager_policy, few, path)
+    evaluate(eager_policy, settings=few, path=path)
     before = path.read_bytes()
     for settings, words in (
         (EvaluationSettings(n_episodes=2, game=few.game, seed=4), "seed 0, now 4"),
@@ -113,17 +120,17 @@ def test_episodes_of_another_evaluation_are_left_alone(tmp_path):
         ),
     ):
         with pytest.raises(SettingsError, match=words):
-            evaluate(eager_policy, settings, path)
+            evaluate(eager_policy, settings=settings, path=path)
     with pytest.raises(SettingsError, match="blind_policy"):
-        evaluate(blind_policy, few, path)
+        evaluate(blind_policy, settings=few, path=path)
     assert path.read_bytes() == before
 
 
 def test_who_does_not_look_does_not_mind_invisible_objects():
-    visible = evaluate(blind_policy, TINY)
+    visible = evaluate(blind_policy, settings=TINY)
     hidden = evaluate(
         blind_policy,
-        EvaluationSettings(
+        settings=EvaluationSettings(
             n_episodes=48, game=TINY.game.replace(invisible=("buzzsaw",)), seed=1
         ),
     )
@@ -134,7 +141,7 @@ def test_who_does_not_look_does_not_mind_invisible_objects():
 def test_levels_to_train_on_are_played_equally_often():
     game = GameSettings(n_envs=8, n_levels=6, start_level=30)
     settings = EvaluationSettings(n_episodes=20, game=game, causes=False)
-    evaluation = evaluate(eager_policy, settings)
+    evaluation = evaluate(eager_policy, settings=settings)
     counts = np.bincount([e.level_seed for e in evaluation.episodes], minlength=36)
     assert counts[:30].sum() == 0
     assert set(counts[30:]) == {3, 4}
@@ -159,7 +166,7 @@ def test_more_episodes_begin_with_the_same_levels(n_levels):
 def test_other_games(name):
     game = GameSettings(name=name, n_envs=4, distribution_mode="easy")
     settings = EvaluationSettings(n_episodes=5, game=game)
-    evaluation = evaluate(eager_policy, settings)
+    evaluation = evaluate(eager_policy, settings=settings)
     assert len(evaluation.episodes) == 5
     assert {e.outcome for e in evaluation.episodes} <= {"completed", "failed"}
 
@@ -168,7 +175,7 @@ def test_a_game_that_cannot_choose_its_levels(tmp_path):
     """It plays whole rounds, of which an interruption keeps all or nothing."""
     game = GameSettings(n_envs=4, use_generated_assets=True)
     settings = EvaluationSettings(n_episodes=37, game=game)
-    whole = evaluate(blind_policy, settings)
+    whole = evaluate(blind_policy, settings=settings)
     assert [episode.index for episode in whole.episodes] == list(range(37))
     path = tmp_path / "episodes.npz"
 
@@ -181,9 +188,11 @@ def test_a_game_that_cannot_choose_its_levels(tmp_path):
 
     policy.__qualname__ = blind_policy.__qualname__
     with pytest.raises(KeyboardInterrupt):
-        evaluate(policy, settings, path)
+        evaluate(policy, settings=settings, path=path)
     assert len(read_evaluation(path).episodes) in (16, 32)
-    assert_same(evaluate(blind_policy, settings, path).episodes, whole.episodes)
+    assert_same(
+        evaluate(blind_policy, settings=settings, path=path).episodes, whole.episodes
+    )
 
 
 def test_bad_input():
@@ -194,27 +203,40 @@ def test_bad_input():
     with pytest.raises(SettingsError, match="no settings"):
         EvaluationSettings.from_dict({"game": {"moon": 1}})
     with pytest.raises(InputError, match="n_workers=0"):
-        evaluate(eager_policy, TINY, n_workers=0)
+        evaluate(eager_policy, settings=TINY, n_workers=0)
     with pytest.raises(SettingsError, match="pong"):
-        evaluate(eager_policy, EvaluationSettings(game=GameSettings(name="pong")))
+        evaluate(
+            eager_policy, settings=EvaluationSettings(game=GameSettings(name="pong"))
+        )
 
     def nine_actions(observations):
         return np.zeros((len(observations), 9)), np.zeros(len(observations))
 
     with pytest.raises(InputError, match="9 actions"):
-        evaluate(nine_actions, TINY)
+        evaluate(nine_actions, settings=TINY)
 
 
-def test_models_are_told_apart_by_their_parameters(checkpoint_a, golden_folder):
-    path = golden_folder / "checkpoint_A.jd"
-    digest = describe_model(checkpoint_a)["sha256"]
-    assert describe_model(path) == {"path": str(path), "sha256": digest}
-    name = "ppo2_model/vf/b:0"
-    changed = checkpoint_a.replace_params({name: checkpoint_a.params[name] + 1})
-    assert describe_model(changed)["sha256"] != digest
-    graph = describe_model(golden_folder / "checkpoint_A.model.pb")
-    assert len(graph["sha256"]) == 64 != digest
-    assert describe_model(eager_policy)["path"] == "eager_policy"
+def test_a_model_in_memory_plays_its_own_game_and_is_named(checkpoint_a, tmp_path):
+    model = load(checkpoint_a)
+    found = evaluate(model, 3, n_workers=1)
+    assert found.header["model"] == {"name": model.name, "sha256": model.digest}
+    assert found.settings.game.name == "coinrun" and len(found.episodes) == 3
+    text = found.table()
+    assert text.startswith("3 episodes") and "completed" in text
+    assert "mean return" in text
+    frames = list(found.replay(1))
+    assert len(frames) == len(found.episodes[1].actions)
+    assert frames[0].shape == (64, 64, 3)
+    with pytest.raises(InputError, match="no episode 3"):
+        found.replay(3)
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    with (
+        folder_lock(tmp_path, "the other run"),
+        pytest.raises(SaveError, match="in use by the other run"),
+    ):
+        evaluate(eager_policy, settings=TINY, path=tmp_path / "episodes.npz")
 
 
 def test_files_of_several_evaluations(tmp_path):
@@ -249,9 +271,11 @@ def test_processes_change_nothing(tmp_path):
     load(checkpoint).save(tmp_path / "model.pb")
     # Two rounds, so two processes have something to do.
     settings = EvaluationSettings(n_episodes=16, game=GameSettings(n_envs=2))
-    alone = evaluate(checkpoint, settings, n_workers=1)
+    alone = evaluate(checkpoint, settings=settings, n_workers=1)
     for model in (checkpoint, tmp_path / "model.pb"):
-        assert_same(alone.episodes, evaluate(model, settings, n_workers=2).episodes)
+        assert_same(
+            alone.episodes, evaluate(model, settings=settings, n_workers=2).episodes
+        )
 
 
 @pytest.mark.slow
@@ -267,6 +291,6 @@ def test_ray_changes_nothing(tmp_path):
     finally:
         ray.shutdown()
     for name, (_, settings) in models.items():
-        expected = evaluate(model, settings, n_workers=1)
+        expected = evaluate(model, settings=settings, n_workers=1)
         assert_same(found[name].episodes, expected.episodes)
         assert (tmp_path / name / "evaluation.json").exists()

@@ -24,7 +24,9 @@ def played(tmp_path_factory):
     folder = tmp_path_factory.mktemp("played")
     settings = EvaluationSettings(n_episodes=6, game=GameSettings(n_envs=6), seed=3)
     path = folder / "episodes.npz"
-    return evaluate(bundled_checkpoint_path(), settings, path).episodes, folder
+    return evaluate(
+        bundled_checkpoint_path(), settings=settings, path=path
+    ).episodes, folder
 
 
 def test_moments_of_an_evaluation(played, tmp_path):

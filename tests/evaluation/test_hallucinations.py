@@ -108,7 +108,8 @@ def test_a_response_to_nothing_is_found_and_weighed(
     assert "sees a box" in str(found) and "1.5 times" in str(found)
 
     # What it is not worth.
-    more = HallucinationSettings(least_value_change=2 * abs(expected))
+    scale = np.abs(model_a(sampled.observations)[1]).max()
+    more = HallucinationSettings(least_value_change=2 * abs(expected) / scale)
     assert not _search(model_a, sampled, usual, monkeypatch, responses, more)
     responses[i, row * 16 + column] = 1.9
     assert not _search(model_a, sampled, usual, monkeypatch, responses)

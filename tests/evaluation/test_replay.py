@@ -28,7 +28,7 @@ def played():
     with make_game(GAME.replace(n_envs=1)) as game:
         (alone,) = play(game, policy, GivenLevels([5], [11]), 0)
     settings = EvaluationSettings(n_episodes=12, game=GAME, causes=False)
-    return alone, seen, evaluate(eager_policy, settings).episodes
+    return alone, seen, evaluate(eager_policy, settings=settings).episodes
 
 
 def test_a_replay_shows_what_the_model_saw(played):

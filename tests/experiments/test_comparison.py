@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation import comparison, verdicts
-from lucid_rl.evaluation.article import article_numbers, published_failures
 from lucid_rl.evaluation.episodes import COMPLETED, Episode
 from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.experiments import comparison, verdicts
+from lucid_rl.experiments.article import article_numbers, published_failures
 
 
 def _evaluation(n=10_000, **counts):
@@ -20,7 +20,7 @@ def _evaluation(n=10_000, **counts):
     no_actions = np.zeros(0, np.uint8)
     episodes = [Episode(i, i, no_actions, 0.0, o) for i, o in enumerate(outcomes)]
     header = {
-        "model": {"path": "/somewhere/small.jd", "sha256": "00"},
+        "model": {"name": "small", "sha256": "00"},
         "settings": EvaluationSettings().as_dict(),
         "engine": "procgen 0",
     }

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Mapping
 
+from lucid_rl.editing.object_directions import DirectionSettings
 from lucid_rl.errors import SettingsError
-from lucid_rl.evaluation.verdicts import ROWS
+from lucid_rl.experiments.verdicts import ROWS
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
 from lucid_rl.games.registry import saves_states
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
+from lucid_rl.validation import check_fields, one_of
 
 ALL_ROWS = ("original", *ROWS)
 EDIT_ROWS = tuple(name for name, row in ROWS.items() if row.is_edit)
@@ -48,13 +50,17 @@ class ComparisonSettings:
     rows: tuple[str, ...] = ALL_ROWS
     """Which rows; "original" is always among them."""
     remove: Mapping[str, GivenFeatures] = dataclasses.field(default_factory=dict)
-    """Features that edits remove, by row; where a row is not named, those that tell its
-    object best, by the game's states. The original CoinRun has none, so that all must
-    be named there."""
-    layers: tuple[str, ...] = ("2b", "3a")
-    """Layers whose features may be edited; the one whose features tell the object best
-    is, before any level is played. The article edits the first, which is also where
-    attribution is measured."""
+    """Features that edits remove instead, by row. The original CoinRun has no states,
+    so that all must be named there."""
+    layers: tuple[str, ...] = ("2b",)
+    """Layers whose features are fitted. Directions are removed from the first, features
+    from the one whose features detect the object best; attribution is measured at the
+    first. The article's is 2b."""
+    choose: str = "directions"
+    """What edits remove: "directions" of the object, found from pairs of observations
+    with and without it; or NMF "features", by average precision."""
+    directions: DirectionSettings = dataclasses.field(default_factory=DirectionSettings)
+    """How directions of objects are found."""
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
     """How features are found."""
     sampling: ObservationSettings = dataclasses.field(
@@ -80,6 +86,7 @@ class ComparisonSettings:
             raise SettingsError(
                 f"n_levels={self.n_levels}: expected at least one level to play"
             )
+        check_fields(self, choose=one_of(("directions", "features")))
         if not self.layers:
             raise SettingsError("no layers given: name one or more, such as 2b")
         if self.game.name not in ("coinrun", ORIGINAL_COINRUN):
@@ -111,9 +118,11 @@ class ComparisonSettings:
                 f"features to remove of layer {given.layer!r}: features are fitted at "
                 f"{', '.join(self.layers)}; name the layer there, too"
             )
-        wrong = [k for k in given.features if not 0 <= k < self.nmf.n_features]
+        n = self.nmf.n_features
+        wrong = [k for k in given.features if k < 0 or (n != "auto" and k >= n)]
         if wrong or not given.features:
+            last = "the last" if n == "auto" else n - 1
             raise SettingsError(
                 f"features to remove for {row}: got {list(given.features)}, expected "
-                f"numbers from 0 to {self.nmf.n_features - 1}"
+                f"numbers from 0 to {last}"
             )

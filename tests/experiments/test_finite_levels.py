@@ -7,8 +7,8 @@ from PIL import Image
 from lucid_rl.checkpoints.checkpoint import save_checkpoint
 from lucid_rl.checkpoints.jd_format import write_jd
 from lucid_rl.errors import DownloadError, SettingsError
-from lucid_rl.evaluation import finite_levels
-from lucid_rl.evaluation.finite_levels import (
+from lucid_rl.experiments import finite_levels
+from lucid_rl.experiments.finite_levels import (
     FiniteLevelsSettings,
     ModelMeasures,
     measure_finite_levels,

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.article import (
-    PublishedFailures,
-    article_numbers,
-    published_failures,
-)
 from lucid_rl.evaluation.episodes import FAILED
 from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.settings import NOT_KNOWN
 from lucid_rl.evaluation.statistics import Proportion, compare
-from lucid_rl.evaluation.verdicts import (
+from lucid_rl.experiments.article import (
+    PublishedFailures,
+    article_numbers,
+    published_failures,
+)
+from lucid_rl.experiments.verdicts import (
     COLUMNS,
     SIGNIFICANCE,
     WANTED_RATIO,
@@ -48,14 +48,10 @@ def failures_dict(
     """The failure table and the verdicts as plain values."""
     rows = {}
     for row, evaluation in evaluations.items():
-        summary = evaluation.as_dict()
-        # Where the model lay on this machine concerns nobody.
-        path = pathlib.Path(str(summary["model"].get("path", ""))).name
-        summary["model"] = {**summary["model"], "path": path}
         shares = failure_shares(evaluation)
         rows[row] = {
             "failed": {cause: share.as_dict() for cause, share in shares.items()},
-            "evaluation": summary,
+            "evaluation": evaluation.as_dict(),
         }
     return {
         "rows": rows,
@@ -115,7 +111,7 @@ def report(results: Mapping[str, Any]) -> str:
     command = [f"`{results['command']}`", ""] if "command" in results else []
     lines = [
         *command,
-        f"Model `{original['model']['path']}`, engine {original['engine']}, "
+        f"Model `{original['model']['name']}`, engine {original['engine']}, "
         f"{original['settings']['game']['distribution_mode']} levels, "
         f"{original['n_episodes']:,} for each row, actions sampled. The original model "
         f"finishes {completed} of them (article: around "
@@ -137,7 +133,7 @@ def report(results: Mapping[str, Any]) -> str:
         "",
         *(f"- {verdict['text']}" for verdict in results["verdicts"].values()),
         "",
-        "### Features removed",
+        "### What was removed",
         "",
         *(
             f"- {row}: layer {removed['layer']}, {removed['text']}."

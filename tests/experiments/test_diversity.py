@@ -11,14 +11,14 @@ from lucid_rl.checkpoints.checkpoint import (
     save_checkpoint,
 )
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.diversity import (
+from lucid_rl.evaluation.episodes import read_episodes
+from lucid_rl.evaluation.statistics import Proportion
+from lucid_rl.experiments.diversity import (
     DiversityMeasures,
     DiversitySettings,
     compare_diversity,
     report,
 )
-from lucid_rl.evaluation.episodes import read_episodes
-from lucid_rl.evaluation.statistics import Proportion
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
 

@@ -5,11 +5,11 @@ import pytest
 
 from lucid_rl.checkpoints.checkpoint import save_checkpoint
 from lucid_rl.checkpoints.jd_format import write_jd
-from lucid_rl.editing.edit import edit_checkpoint
-from lucid_rl.evaluation.companions import CompanionSettings, compare_companions
+from lucid_rl.experiments.companions import CompanionSettings, compare_companions
 from lucid_rl.games.coinrun_original_files import ASSETS_VARIABLE, LIBRARY_VARIABLE
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.loading import load
 from tests.games.original_engine import compile_engine, make_assets, use_engine
 
 _SETTINGS = CompanionSettings(n_levels=6, n_observations=8, nmf=NMFSettings(3))
@@ -31,7 +31,7 @@ def models(checkpoint_a, golden, tmp_path):
     write_jd({"observations": golden["obs_u8"][:8]}, beside)
     for name, channel in (("buzzsaw_blind", 4), ("enemy_moving_left_blind", 11)):
         paths[name] = tmp_path / f"{name}.jd"
-        save_checkpoint(edit_checkpoint(original, np.eye(32)[channel]), paths[name])
+        load(original).without(np.eye(32)[channel], "2b").save(paths[name])
     return paths
 
 

@@ -8,14 +8,16 @@ import pytest
 
 from lucid_rl import bundled_checkpoint_path, load_checkpoint
 from lucid_rl.checkpoints.checkpoint import Checkpoint
-from lucid_rl.editing.edit import EDITS_ARG
 from lucid_rl.errors import ModelError, SettingsError
-from lucid_rl.evaluation import article_experiments, comparison, feature_search
-from lucid_rl.evaluation.article_experiments import repeat_experiments
-from lucid_rl.evaluation.comparison_settings import ComparisonSettings, GivenFeatures
 from lucid_rl.evaluation.settings import NOT_KNOWN
+from lucid_rl.experiments import article_experiments, comparison, feature_search
+from lucid_rl.experiments.article_experiments import repeat_experiments
+from lucid_rl.experiments.comparison_settings import ComparisonSettings, GivenFeatures
+from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMF, NMFSettings
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import EDITS_ARG
 from lucid_rl.sampling.observations import ObservationSettings
 from lucid_rl.training.initialization import initial_parameters
 from tests.games.original_engine import compile_engine, make_assets, use_engine
@@ -25,7 +27,7 @@ TINY = ComparisonSettings(
     rows=("buzzsaw_blind", "original_invisible_buzzsaws"),
     layers=("3a",),
     nmf=NMFSettings(n_features=2),
-    sampling=ObservationSettings(n_envs=16, n_per_env=2, interval=8),
+    sampling=ObservationSettings(n_envs=16, n_per_env=4, interval=16),
     game=GameSettings(n_envs=4),
 )
 
@@ -37,13 +39,13 @@ def test_an_interrupted_comparison_goes_on(tmp_path, monkeypatch):
     def interrupted(agent, settings, path):
         if path.stem == "original_invisible_buzzsaws":
             raise KeyboardInterrupt
-        return evaluate(agent, settings, path)
+        return evaluate(agent, settings=settings, path=path)
 
     monkeypatch.setattr(article_experiments, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         repeat_experiments(model, TINY, tmp_path)
     assert not (tmp_path / "comparison.json").exists()
-    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "episodes").glob("*.npz")}
 
     def again(*_, **__):
         raise AssertionError("features are sought again")
@@ -52,11 +54,10 @@ def test_an_interrupted_comparison_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(feature_search, "sample_labelled_observations", again)
     results = repeat_experiments(model, TINY, tmp_path)
     for name, content in kept.items():
-        if name.endswith(".npz"):
-            assert (tmp_path / name).read_bytes() == content, name
+        assert (tmp_path / "episodes" / name).read_bytes() == content, name
 
     [record] = load_checkpoint(tmp_path / "buzzsaw_blind.jd").args[EDITS_ARG]
-    chosen = results.search.removed["buzzsaw_blind"].choice
+    chosen = results.search.removed["buzzsaw_blind"]
     assert record["object"] == "buzzsaw" and record["layer"] == "3a"
     assert record["features"] == list(chosen.features)
     seeds = {
@@ -108,7 +109,8 @@ def test_features_given_by_hand_on_the_original_game(
     folder = tmp_path / "out"
     # First the features alone, to look at.
     looked = dataclasses.replace(ORIGINAL, rows=(), remove={})
-    assert feature_search.search_features(nine, looked, folder).removed == {}
+    results = ResultsFolder(folder, "comparison")
+    assert feature_search.search_features(load(nine), looked, results).removed == {}
     page = (folder / "features_3a.html").read_text()
     assert "feature 0" in page and "feature 1" in page and "data:image/png" in page
     assert not (folder / "feature_objects_3a.md").exists()
@@ -153,11 +155,12 @@ def test_features_given_by_hand_take_the_place_of_those_found(tmp_path):
         remove={"enemy_moving_left_blind": GivenFeatures("3a", (1,))},
     )
     # No enemy is among the few observations, so that it could not be found.
-    removed = feature_search.search_features(model, settings, tmp_path).removed
-    assert removed["enemy_moving_left_blind"].choice.features == (1,)
-    assert "by hand" in str(removed["enemy_moving_left_blind"].choice)
-    assert "average precision" in str(removed["buzzsaw_blind"].choice)
-    again = feature_search.search_features(model, settings, tmp_path).removed
+    folder = ResultsFolder(tmp_path, "comparison")
+    removed = feature_search.search_features(load(model), settings, folder).removed
+    assert removed["enemy_moving_left_blind"].features == (1,)
+    assert "by hand" in removed["enemy_moving_left_blind"].text
+    assert "predicted blindness" in removed["buzzsaw_blind"].text
+    again = feature_search.search_features(load(model), settings, folder).removed
     assert {row: r.as_dict() for row, r in again.items()} == {
         row: r.as_dict() for row, r in removed.items()
     }

@@ -6,25 +6,23 @@ the features found.
 """
 
 import dataclasses
-import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lucid_rl.bounded import read_json
-from lucid_rl.checkpoints.checkpoint import Checkpoint
-from lucid_rl.editing.edit import EditSettings, edit_checkpoint, feature_directions
 from lucid_rl.editing.feature_naming import (
+    feature_directions,
     measure_features,
     sample_labelled_observations,
 )
 from lucid_rl.editing.feature_objects import Choice, FeatureObjects, GivenChoice
-from lucid_rl.errors import FileFormatError
-from lucid_rl.evaluation.comparison_settings import ComparisonSettings
-from lucid_rl.evaluation.players import describe_model
-from lucid_rl.evaluation.verdicts import ROWS
+from lucid_rl.editing.object_directions import find_object_directions
+from lucid_rl.editing.paired_observations import draw_pairs
+from lucid_rl.experiments.comparison_settings import EDIT_ROWS, ComparisonSettings
+from lucid_rl.experiments.results_folder import ResultsFolder
+from lucid_rl.experiments.verdicts import ROWS
 from lucid_rl.files import atomic_open
 from lucid_rl.games.registry import engine_version, make_game, saves_states
 from lucid_rl.interpret.attribution import attribute
@@ -32,11 +30,9 @@ from lucid_rl.interpret.feature_sheet import feature_sheet
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import one_hotness, top_share
 from lucid_rl.interpret.nmf import NMF
-from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, sample_observations
 
-SEARCH_FILE = "features.json"
 N_TOP = 10
 """Position-channel pairs whose share of the attribution is measured."""
 
@@ -45,31 +41,51 @@ _N_SPARSITY = 256  # observations on which sparsity is measured
 
 @dataclasses.dataclass(frozen=True)
 class Removed:
-    """The features that an edit removes.
+    """What an edit removes.
 
     Attributes:
-        features: all of the layer's.
-        choice: which of them, for which object, and, unless they were given, how sure
-            that is.
+        object_class: the object that the model is no longer to see.
+        layer: the layer.
+        directions: float [k, C], the directions of its channels.
+        text: how they were chosen.
+        features: their numbers, where they are features of the layer.
     """
 
-    features: NMF
-    choice: Choice | GivenChoice
+    object_class: str
+    layer: str
+    directions: np.ndarray
+    text: str
+    features: tuple[int, ...] = ()
 
-    def edit(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The model without these features."""
-        chosen, layer = self.choice.features, self.features.layer
-        directions = feature_directions(self.features, chosen, layer)
-        note = {"object": self.choice.object_class, "features": list(chosen)}
-        return edit_checkpoint(checkpoint, directions, EditSettings(layer, note=note))
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Removed":
+        """What `as_dict` made plain."""
+        directions = np.array(values["directions"], np.float64)
+        features = tuple(values["features"])
+        return cls(**{**values, "directions": directions, "features": features})
+
+    @classmethod
+    def of_features(
+        cls, nmf: NMF, choice: Choice | GivenChoice, text: str = ""
+    ) -> "Removed":
+        """Features of a layer."""
+        directions = feature_directions(nmf, choice.features, nmf.layer)
+        return cls(
+            choice.object_class,
+            nmf.layer,
+            directions.astype(np.float64),
+            text or str(choice),
+            choice.features,
+        )
+
+    def edit(self, model: Model) -> Model:
+        """The model without these directions."""
+        note = {"object": self.object_class, "features": list(self.features)}
+        return model.without(self.directions, self.layer, note=note)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a results file."""
-        return {
-            "layer": self.features.layer,
-            "text": str(self.choice),
-            "choice": dataclasses.asdict(self.choice),
-        }
+        return {**dataclasses.asdict(self), "directions": self.directions.tolist()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,14 +124,14 @@ class FeatureSearch:
 
 
 def search_features(
-    checkpoint: Checkpoint, settings: ComparisonSettings, folder: pathlib.Path
+    model: Model, settings: ComparisonSettings, folder: ResultsFolder
 ) -> FeatureSearch:
-    """Fits features, finds what each responds to, and chooses what to remove.
+    """Fits features, and chooses what each edit removes.
 
     Args:
-        checkpoint: the model.
+        model: the model.
         settings: of the comparison; features that it names to be removed are.
-        folder: where features, their pictures and `features.json` are kept; what is
+        folder: where features, their pictures and what was chosen are kept; what is
             found there of the same model and settings is not sought again.
 
     Raises:
@@ -123,28 +139,30 @@ def search_features(
             object to be edited was never seen.
         ModelError: a layer does not exist.
     """
-    identity = _identity(checkpoint, settings)
-    found = _read_kept(folder, identity)
-    if found is None:
-        found = _search(checkpoint, settings, folder)
-        _keep(found, folder, identity)
-    given = {
-        row: Removed(
-            NMF.load(_features_path(folder, chosen.layer)),
-            GivenChoice(str(ROWS[row].object_class), chosen.features),
-        )
-        for row, chosen in settings.remove.items()
-        if row in settings.rows
-    }
-    return dataclasses.replace(found, removed={**found.removed, **given})
+    for layer in settings.layers:
+        model.layer_shape(layer)  # an unknown one shows now
+    kept = folder.keep(
+        "features",
+        _identity(model, settings),
+        lambda: _search(model, settings, folder.path),
+    )
+    found = {row: Removed.from_dict(v) for row, v in kept["removed"].items()}
+    for row, chosen in settings.remove.items():
+        if row in settings.rows:
+            nmf = NMF.load(_features_path(folder.path, chosen.layer))
+            choice = GivenChoice(str(ROWS[row].object_class), chosen.features)
+            found[row] = Removed.of_features(nmf, choice)
+    return FeatureSearch(
+        removed={row: found[row] for row in EDIT_ROWS if row in found},
+        layer=str(kept["layer"]),
+        top_shares=np.array(kept["top_shares"], np.float64),
+        one_hotness=np.array(kept["one_hotness"], np.float64),
+    )
 
 
 def _search(
-    checkpoint: Checkpoint, settings: ComparisonSettings, folder: pathlib.Path
-) -> FeatureSearch:
-    model = load(checkpoint)
-    for layer in settings.layers:
-        model.layer_shape(layer)  # an unknown one shows now
+    model: Model, settings: ComparisonSettings, folder: pathlib.Path
+) -> dict[str, Any]:
     sampled = _sampled(model, settings)
     features = [
         fit_features(model, sampled.observations, layer, nmf=settings.nmf)
@@ -153,21 +171,40 @@ def _search(
     for found in features:
         found.save(_features_path(folder, found.layer))
         _draw(model, found, sampled, folder)
-    measured = []
-    if saves_states(settings.game):
-        measured = [_measure(model, found, sampled, folder) for found in features]
     first = features[0]
     attributions = attribute(model, sampled.observations[:_N_SPARSITY], first.layer)
     reduced, _ = first.reduce(attributions.values)
-    return FeatureSearch(
-        removed={
-            row: _choose(features, measured, object_class, settings.seed)
-            for row, object_class in _objects(settings).items()
-        },
-        layer=first.layer,
-        top_shares=top_share(reduced, N_TOP),
-        one_hotness=one_hotness(first.directions),
-    )
+    objects = _objects(settings)
+    removed: dict[str, Removed] = {}
+    if saves_states(settings.game):
+        measured = [_measure(model, found, sampled, folder) for found in features]
+        if settings.choose == "features":
+            removed = {
+                row: _choose(features, measured, name, settings.seed)
+                for row, name in objects.items()
+            }
+        elif objects:
+            removed = _directions(model, settings, sampled, objects)
+    return {
+        "removed": {row: found.as_dict() for row, found in removed.items()},
+        "layer": first.layer,
+        "top_shares": top_share(reduced, N_TOP).tolist(),
+        "one_hotness": one_hotness(first.directions).tolist(),
+    }
+
+
+def _directions(
+    model: Model,
+    settings: ComparisonSettings,
+    sampled: Observations,
+    objects: Mapping[str, str],
+) -> dict[str, Removed]:
+    pairs = draw_pairs(sampled, settings.game)
+    layer, found = settings.layers[0], {}
+    for row, name in objects.items():
+        own = find_object_directions(model, pairs, name, layer, settings.directions)
+        found[row] = Removed(name, layer, own.directions, str(own))
+    return found
 
 
 def _sampled(model: Model, settings: ComparisonSettings) -> Observations:
@@ -234,51 +271,17 @@ def _choose(
         zip(features, choices, strict=True),
         key=lambda candidate: candidate[1].average_precisions[0],
     )
-    return Removed(found, choice)
+    return Removed.of_features(found, choice)
 
 
-def _identity(checkpoint: Checkpoint, settings: ComparisonSettings) -> dict[str, Any]:
+def _identity(model: Model, settings: ComparisonSettings) -> dict[str, Any]:
     """What must be the same for kept features to be of use."""
     chosen = dataclasses.asdict(settings)
     for name in ("n_levels", "bfloat16", "rows", "remove"):
         del chosen[name]
-    identity = {
-        "model": describe_model(checkpoint)["sha256"],
+    return {
+        "model": model.digest,
         "settings": chosen,
         "objects": _objects(settings),
         "engine": engine_version(settings.game),
     }
-    return json.loads(json.dumps(identity))
-
-
-def _keep(search: FeatureSearch, folder: pathlib.Path, identity: dict) -> None:
-    content = {
-        "identity": identity,
-        **search.as_dict(),
-        "top_shares": search.top_shares.tolist(),
-    }
-    with atomic_open(folder / SEARCH_FILE, "w") as stream:
-        json.dump(content, stream, indent=1)
-        stream.write("\n")
-
-
-def _read_kept(folder: pathlib.Path, identity: dict) -> FeatureSearch | None:
-    try:
-        content = read_json(folder / SEARCH_FILE)
-        if content["identity"] != identity:
-            return None
-        return FeatureSearch(
-            removed={
-                row: Removed(
-                    NMF.load(_features_path(folder, removed["layer"])),
-                    Choice.from_dict(removed["choice"]),
-                )
-                for row, removed in content["features_removed"].items()
-            },
-            layer=str(content["layer"]),
-            top_shares=np.array(content["top_shares"], np.float64),
-            one_hotness=np.array(content["one_hotness"], np.float64),
-        )
-    except (ValueError, KeyError, TypeError, FileFormatError):
-        # Not sought yet, or damaged.
-        return None

@@ -6,8 +6,6 @@ engine that cannot start given levels, equally many.
 """
 
 import dataclasses
-import json
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,11 +20,12 @@ from lucid_rl.editing.edit_comparison import (
     match_edit,
 )
 from lucid_rl.errors import GameError
-from lucid_rl.evaluation.article import published_failures
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
 from lucid_rl.evaluation.statistics import Proportion, compare
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.experiments.article import published_failures
+from lucid_rl.experiments.results_folder import ResultsFolder
+from lucid_rl.files import PathLike
 from lucid_rl.games.registry import engine_version, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.features import fit_features
@@ -41,7 +40,7 @@ from lucid_rl.sampling.observations import (
 
 ORIGINAL = "original"
 INVISIBLE = "original_invisible_buzzsaws"
-RESULTS_FILE, REPORT_FILE = "companions.json", "companions.md"
+NAME = "companions"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,40 +144,41 @@ def compare_companions(
         InputError: a companion is no edited version of the original.
         GameError: there are neither observations nor a game to sample them in.
     """
-    folder = pathlib.Path(folder)
     original = load_checkpoint(checkpoint)
     edited = {name: load_checkpoint(path) for name, path in companions.items()}
     game = game or game_settings(original.args, original.n_actions)
     found = {name: find_edit(original, model) for name, model in edited.items()}
-    matched = {}
-    if found:
-        model = load(original)
-        observations = _observations(checkpoint, model, game, settings)
-        features = {
-            layer: fit_features(model, observations, layer, nmf=settings.nmf)
-            for layer in {edit.layer for edit in found.values()}
-        }
-        matched = {
-            name: match_edit(edit, original, edited[name], features[edit.layer])
-            for name, edit in found.items()
-        }
-    evaluations: dict[str, Evaluation] = {}
-    note = ""
+    with ResultsFolder(folder, NAME).locked() as results:
+        matched = {}
+        if found:
+            model = load(original)
+            observations = _observations(checkpoint, model, game, settings)
+            features = {
+                layer: fit_features(model, observations, layer, nmf=settings.nmf)
+                for layer in {edit.layer for edit in found.values()}
+            }
+            matched = {
+                name: match_edit(edit, original, edited[name], features[edit.layer])
+                for name, edit in found.items()
+            }
+        evaluations: dict[str, Evaluation] = {}
+        note = _why_nobody_plays(game, settings)
+        if not note:
+            models = {ORIGINAL: original, **edited}
+            evaluations = _play(models, game, settings, results)
+        compared = CompanionResults(found, matched, evaluations, note)
+        results.write(compared.as_dict(), compared.markdown())
+    return compared
+
+
+def _why_nobody_plays(game: GameSettings, settings: CompanionSettings) -> str:
+    if settings.n_levels == 0:
+        return "No levels were played, as none were asked for."
     try:
         engine_version(game)
     except GameError as error:
-        note = f"Nobody played: {error}."
-    if settings.n_levels == 0:
-        note = "Nobody played, as no levels were asked for."
-    if not note:
-        evaluations = _play({ORIGINAL: original, **edited}, game, settings, folder)
-    results = CompanionResults(found, matched, evaluations, note)
-    with atomic_open(folder / RESULTS_FILE, "w") as stream:
-        json.dump(results.as_dict(), stream, indent=1)
-        stream.write("\n")
-    with atomic_open(folder / REPORT_FILE, "w") as stream:
-        stream.write(results.markdown())
-    return results
+        return f"No levels were played: {error}."
+    return ""
 
 
 def _observations(
@@ -202,7 +202,7 @@ def _play(
     models: Mapping[str, Checkpoint],
     game: GameSettings,
     settings: CompanionSettings,
-    folder: pathlib.Path,
+    folder: ResultsFolder,
 ) -> dict[str, Evaluation]:
     players = {name: (model, game) for name, model in models.items()}
     blindfolded = game.replace(invisible=("buzzsaw",))
@@ -210,10 +210,10 @@ def _play(
     return {
         name: evaluate(
             model,
-            EvaluationSettings(
+            settings=EvaluationSettings(
                 settings.n_levels, played, settings.seed, bfloat16=settings.bfloat16
             ),
-            folder / f"{name}.npz",
+            path=folder.episodes / f"{name}.npz",
         )
         for name, (model, played) in players.items()
     }

@@ -8,28 +8,29 @@ where objects are.
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.editing.feature_naming import (
     measure_features,
     sample_labelled_observations,
 )
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import evaluate
-from lucid_rl.evaluation.finite_levels import MEASURES, measure_layer
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.statistics import Proportion
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.experiments.finite_levels import MEASURES, measure_layer
+from lucid_rl.experiments.results_folder import ResultsFolder
+from lucid_rl.files import PathLike
 from lucid_rl.games.registry import game_settings
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import ObservationSettings
 
-RESULTS_FILE, REPORT_FILE = "diversity.json", "diversity.md"
+NAME = "diversity"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +90,12 @@ class DiversityMeasures:
 
 
 def compare_diversity(
-    models: Mapping[str, PathLike], settings: DiversitySettings, folder: PathLike
+    models: Mapping[str, Any], settings: DiversitySettings, folder: PathLike
 ) -> dict[str, DiversityMeasures]:
     """Measures each model and writes `diversity.json` and `diversity.md`.
 
     Args:
-        models: paths of checkpoints by name.
+        models: models by name: each a `Model`, or what `load` takes.
         settings: how.
         folder: where results go, and episodes: a second run goes on with these.
 
@@ -104,25 +105,20 @@ def compare_diversity(
     Raises:
         InputError: a model of another game than Procgen's CoinRun.
     """
-    checkpoints = {name: load_checkpoint(path) for name, path in models.items()}
-    for name, checkpoint in checkpoints.items():
-        if game_settings(checkpoint.args, checkpoint.n_actions).name != "coinrun":
+    loaded = {name: load(spec) for name, spec in models.items()}
+    for name, model in loaded.items():
+        if game_settings(model.args, model.n_actions).name != "coinrun":
             raise InputError(f"{name}: objects are known for Procgen's coinrun only")
-    folder = pathlib.Path(folder)
-    measured = {
-        name: _measure(checkpoint, settings, folder / name)
-        for name, checkpoint in checkpoints.items()
-    }
-    results = {name: measures.as_dict() for name, measures in measured.items()}
-    with atomic_open(folder / RESULTS_FILE, "w") as stream:
-        json.dump(
-            {"settings": dataclasses.asdict(settings), "models": results},
-            stream,
-            indent=2,
+    with ResultsFolder(folder, NAME).locked() as results:
+        measured = {
+            name: _measure(model, settings, results.episodes / name)
+            for name, model in loaded.items()
+        }
+        plain = {name: measures.as_dict() for name, measures in measured.items()}
+        results.write(
+            {"settings": dataclasses.asdict(settings), "models": plain},
+            report(measured),
         )
-        stream.write("\n")
-    with atomic_open(folder / REPORT_FILE, "w") as stream:
-        stream.write(report(measured))
     return measured
 
 
@@ -149,17 +145,14 @@ def report(measured: Mapping[str, DiversityMeasures]) -> str:
 
 
 def _measure(
-    checkpoint: Checkpoint, settings: DiversitySettings, folder: pathlib.Path
+    model: Model, settings: DiversitySettings, folder: pathlib.Path
 ) -> DiversityMeasures:
-    n_levels = int(checkpoint.args.get("num_levels") or 0)
-    start_level = int(checkpoint.args.get("start_level") or 0)
-    game = game_settings(checkpoint.args, checkpoint.n_actions)
+    game = game_settings(model.args, model.n_actions)
+    own_game = game_settings(model.args, model.n_actions, training_levels=True)
     own = None
-    if n_levels:
-        own_game = game.replace(n_levels=n_levels, start_level=start_level)
-        own = _finished(checkpoint, own_game, settings, folder / "own.npz")
-    unseen = _finished(checkpoint, game, settings, folder / "unseen.npz")
-    model = load(checkpoint)
+    if own_game.n_levels:
+        own = _finished(model, own_game, settings, folder / "own.npz")
+    unseen = _finished(model, game, settings, folder / "unseen.npz")
     sampled = sample_labelled_observations(
         model, game, settings.sampling, settings.seed
     )
@@ -174,15 +167,17 @@ def _measure(
         )
         for name in settings.objects
     }
-    return DiversityMeasures(n_levels, own, unseen, measures, precisions)
+    return DiversityMeasures(own_game.n_levels, own, unseen, measures, precisions)
 
 
-def _finished(checkpoint, game, settings, episodes):
+def _finished(
+    model: Model, game: GameSettings, settings: DiversitySettings, path: pathlib.Path
+) -> Proportion:
     how = EvaluationSettings(
-        n_episodes=settings.n_episodes,
-        game=game,
-        seed=settings.seed,
+        settings.n_episodes,
+        game,
+        settings.seed,
         bfloat16=settings.bfloat16,
         causes=False,
     )
-    return evaluate(checkpoint, how, episodes).completed
+    return evaluate(model, settings=how, path=path).completed

@@ -9,18 +9,16 @@ judged; the report says how they go together.
 """
 
 import dataclasses
-import json
-import pathlib
+import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from lucid_rl.bounded import read_json
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import ReleasedModel, fetch_released
-from lucid_rl.errors import FileFormatError, InputError, SettingsError
-from lucid_rl.evaluation.article import article_numbers
+from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.experiments.article import article_numbers
+from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.features import fit_features
@@ -35,9 +33,8 @@ N_TRAIN_LEVELS: tuple[int, ...] = tuple(
     article_numbers()["finite_levels"]["n_train_levels"]
 )
 MEASURES = ("consistency", "sparsity", "one_hotness")
-RESULTS_FILE, REPORT_FILE, PICTURE_FILE = (
-    f"finite_levels.{ending}" for ending in ("json", "md", "png")
-)
+NAME = "finite_levels"
+PICTURE_FILE = f"{NAME}.png"
 
 _TITLES = {
     "consistency": "cosine of features fitted to two halves",
@@ -184,23 +181,24 @@ def measure_finite_levels(
     Raises:
         DownloadError: a model cannot be fetched; those before it are kept.
     """
-    folder = pathlib.Path(folder)
     how = dataclasses.asdict(settings)
     del how["runs"], how["n_train_levels"]
-    how = json.loads(json.dumps(how))
-    kept = _read_kept(folder / RESULTS_FILE, how)
+
+    def measured(name: str) -> dict[str, float]:
+        files = fetch_released(name, ("checkpoint", "observations"))
+        return measure_model(files, settings)
+
     rows: list[ModelMeasures] = []
-    for run, n in settings.models:
-        name = f"finite_levels/run_{run}/coinrun_{n}"
-        if name not in kept:
-            files = fetch_released(name, ("checkpoint", "observations"))
-            kept[name] = measure_model(files, settings)
-            _write_json(folder / RESULTS_FILE, {"settings": how, "models": kept})
-        measures = {measure: kept[name][measure] for measure in MEASURES}
-        rows.append(ModelMeasures(run, n, **measures, interpretable=_judged(run, n)))
-    with atomic_open(folder / REPORT_FILE, "w") as stream:
-        stream.write(report(rows))
-    draw(rows, folder / PICTURE_FILE)
+    with ResultsFolder(folder, NAME).locked() as results:
+        for run, n in settings.models:
+            name = f"finite_levels/run_{run}/coinrun_{n}"
+            found = results.keep(name, how, functools.partial(measured, name))
+            measures = {measure: found[measure] for measure in MEASURES}
+            judged = _judged(run, n)
+            rows.append(ModelMeasures(run, n, **measures, interpretable=judged))
+        models = [dataclasses.asdict(row) for row in rows]
+        results.write({"settings": how, "models": models}, report(rows))
+        draw(rows, results.path / PICTURE_FILE)
     return rows
 
 
@@ -281,18 +279,3 @@ def _judged(run: int, n_train_levels: int) -> float:
     place = numbers["n_train_levels"].index(n_train_levels)
     judgements = numbers["features_interpretable"].items()
     return float(np.mean([v[place] for k, v in judgements if k.endswith(f"run_{run}")]))
-
-
-def _read_kept(path: pathlib.Path, how: dict[str, Any]) -> dict[str, dict[str, float]]:
-    try:
-        content = read_json(path)
-        return dict(content["models"]) if content["settings"] == how else {}
-    except (FileFormatError, ValueError, KeyError, TypeError):
-        # Not measured yet, or of no use.
-        return {}
-
-
-def _write_json(path: pathlib.Path, value: Any) -> None:
-    with atomic_open(path, "w") as stream:
-        json.dump(value, stream, indent=1)
-        stream.write("\n")

@@ -1,0 +1,84 @@
+"""A folder of one experiment's results: kept parts, JSON, Markdown, and a lock."""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from lucid_rl.bounded import read_json
+from lucid_rl.errors import FileFormatError
+from lucid_rl.files import PathLike, atomic_open, check_writable
+from lucid_rl.folder_lock import folder_lock
+
+_Value = TypeVar("_Value")
+
+
+class ResultsFolder:
+    """Results of an experiment, and the parts that an interrupted one resumes from.
+
+    Files: `<name>.json` and `<name>.md` with the results, `<name>_parts.json` with the
+    parts, `episodes/` with the levels played.
+
+    Attributes:
+        path: the folder.
+        name: of the experiment.
+        episodes: folder of the levels played.
+    """
+
+    def __init__(self, path: PathLike, name: str) -> None:
+        self.path, self.name = pathlib.Path(path), name
+        self.episodes = self.path / "episodes"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator["ResultsFolder"]:
+        """Holds the folder's lock while the block runs.
+
+        Raises:
+            SaveError: the folder cannot be written, or another run uses it.
+        """
+        check_writable(self.path)
+        with folder_lock(self.path, self.name):
+            yield self
+
+    def keep(
+        self, part: str, identity: Mapping[str, Any], compute: Callable[[], _Value]
+    ) -> _Value:
+        """Gives a part that was kept, or computes and keeps it.
+
+        Args:
+            part: its name.
+            identity: plain values that it depends on; with another identity than the
+                kept part's it is computed again.
+            compute: makes it of plain values that JSON can hold.
+
+        Returns:
+            The part, as JSON gives it back.
+        """
+        wanted = json.loads(json.dumps(identity))
+        parts = self._parts()
+        kept = parts.get(part)
+        if not isinstance(kept, dict) or kept.get("identity") != wanted:
+            parts[part] = {"identity": wanted, "value": compute()}
+            _write_json(self.path / f"{self.name}_parts.json", parts)
+            parts = self._parts()
+        return parts[part]["value"]
+
+    def write(self, results: Mapping[str, Any], report: str) -> None:
+        """Writes the results as JSON, and the report as Markdown."""
+        _write_json(self.path / f"{self.name}.json", results)
+        with atomic_open(self.path / f"{self.name}.md", "w") as stream:
+            stream.write(report)
+
+    def _parts(self) -> dict[str, Any]:
+        try:
+            found = read_json(self.path / f"{self.name}_parts.json")
+        except FileFormatError:
+            return {}  # nothing kept yet, or damaged
+        return found if isinstance(found, dict) else {}
+
+
+def _write_json(path: pathlib.Path, values: Any) -> None:
+    with atomic_open(path, "w") as stream:
+        json.dump(values, stream, indent=1)
+        stream.write("\n")
