@@ -17,6 +17,8 @@ _INSTALL_REQUIRES = [
     "docstring-parser>=0.16",
     # Earlier releases let object arrays past an allow-list of classes.
     "joblib>=1.6",
+    # 3.10 brought Muon.
+    "keras>=3.10",
     "lazy-loader>=0.4",
     "lucid>=0.3.8",
     "matplotlib>=3.7",
