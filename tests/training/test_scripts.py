@@ -62,7 +62,7 @@ def test_defaults_of_the_flags_are_the_settings():
     ("arguments", "message"),
     [
         (("train", *TINY, "--n_groups=3"), "error: n_groups=3 does not divide"),
-        (("train", "--game=tetris"), "--game=tetris: value should be one of"),
+        (("train", "--game=tetris"), "unknown game 'tetris'"),
         (("training_curve", "--run=nothing"), "has no records"),
         (("training_curve", "run"), "unexpected argument 'run'"),
     ],
