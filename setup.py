@@ -43,7 +43,7 @@ _INSTALL_REQUIRES = [
 # What users add for what they do.
 _EXTRAS_REQUIRE = {
     # Atari and other games of Gymnasium.
-    "gymnasium": ["ale-py>=0.10", "gymnasium>=1.0", "opencv-python-headless>=4.8,<5"],
+    "gymnasium": ["ale-py>=0.10", "gymnasium>=1.1", "opencv-python-headless>=4.8,<5"],
     # Networks of any framework.
     "onnx": ["onnx>=1.16"],
     # Training on a GPU. jax 0.8 asks for numpy 2, which procgen and lucid do not take.
