@@ -58,7 +58,8 @@ class Teacher:
                     f"the teacher {config.teacher} has {model.n_actions} actions, but "
                     f"{config.game.name} has {game.n_actions}."
                 )
-        own = dataclasses.replace(config, architecture=model.architecture)
+        architecture: Any = model.architecture
+        own = dataclasses.replace(config, architecture=architecture)
         self._learner = Learner(own, model.params)
         # Values are sums of rewards, and scale with them.
         self._value_scale = config.reward_scale / model.args["reward_scale"]
@@ -202,7 +203,7 @@ class Distillation:
         least = min(settings.buffer_size, 128 * settings.minibatch_size)
         n_frames = self._n_frames
         starts_anew = self.n_updates_done == 0 and not len(self._buffer)
-        values = []
+        values: list[Any] = []
         while len(self._buffer) < least:
             self._play(watch, values)
         self._n_frames = n_frames
@@ -210,7 +211,7 @@ class Distillation:
             # Else the first updates would do nothing but raise the value.
             state = self.student.get_state()
             for key in ("parameters", "average"):
-                state[key][_VALUE_BIAS] = np.float32([np.mean(values)])
+                state[key][_VALUE_BIAS] = np.array([np.mean(values)], np.float32)
             self.student.set_state(state)
 
     def _play(self, watch, values=None):

@@ -236,7 +236,7 @@ class Learner:
             value, results = function(at)
         return results, tape.gradient(value, at)
 
-    def _tensor(self, array: np.ndarray) -> Any:
+    def _tensor(self, array: Any) -> Any:
         return self._keras.ops.convert_to_tensor(array)
 
     def _tensors(self, arrays: Arrays) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def loss(
     Returns:
         The scalar loss, and scalars by name for the log.
     """
-    total, statistics = 0.0, {}
+    total: Any = 0.0
+    statistics: dict[str, Any] = {}
     if "actions" in batch:
         total, statistics = ppo_loss(logits, values, batch, config)
     if "teacher_logits" in batch:

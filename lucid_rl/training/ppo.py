@@ -117,7 +117,7 @@ class Trainer:
             for indices in minibatches:
                 minibatch = take(batch, indices)
                 minibatch["advantages"] = normalize(minibatch["advantages"])
-                minibatch["teacher_weight"] = np.float32(weight)
+                minibatch["teacher_weight"] = np.array(weight, np.float32)
                 statistics.append(self.learner.update(minibatch, rate))
         episodes = [e for group in self.groups for e in group.take_episodes()]
         self._complete_update()

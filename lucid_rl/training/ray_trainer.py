@@ -64,7 +64,7 @@ class Worker:
         """Returns the statistics and gradients of a part of a minibatch."""
         minibatch = take(self._batch, indices)
         minibatch["advantages"] = advantages
-        minibatch["teacher_weight"] = np.float32(teacher_weight)
+        minibatch["teacher_weight"] = np.array(teacher_weight, np.float32)
         return self._learner.gradients(minibatch)
 
     def apply(self, gradients: Parameters, learning_rate: float) -> None:
