@@ -4,19 +4,20 @@ import ast
 import pathlib
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = pathlib.Path(__file__).parents[1]
-LOCK = dict(
-    line.split("==")
+LOCK = {
+    canonicalize_name(line.split("==")[0]): line.split("==")[1]
     for line in (ROOT / "requirements_lock.txt").read_text().splitlines()
     if not line.startswith("#")
-)
+}
 
 
 def setup_list(name):
     tree = ast.parse((ROOT / "setup.py").read_text())
     for node in tree.body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == name:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
             return ast.literal_eval(node.value)
     raise AssertionError(name)
 
@@ -28,5 +29,5 @@ def test_the_lock_meets_setup_py():
     for requirement in map(Requirement, texts):
         marker = requirement.marker
         if marker is None or marker.evaluate({"python_version": "3.11"}):
-            version = LOCK[requirement.name]
+            version = LOCK[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version), requirement
