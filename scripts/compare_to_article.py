@@ -5,12 +5,13 @@ r"""Repeats the article's experiments on a model and prints its numbers beside o
     python -m scripts.compare_to_article --model=released:coinrun --features_only
     python -m scripts.compare_to_article --model=released:coinrun \
         --remove=buzzsaw_blind=2b/4+7,enemy_moving_left_blind=2b/6
-    python -m scripts.compare_to_article --document=docs/results.md \
-        --results_file=benchmarks/results/comparison.json
+    python -m scripts.compare_to_article --model=released:procgen/coinrun --bfloat16 \
+        --document=docs/results.md \
+        --results_file=benchmarks/results/comparison_released.json
 
-The last one makes the package's own results. Features to remove must be named where the
+The last one makes docs/results.md. Features to remove must be named where the
 game does not tell what they detect, as the original CoinRun; `--features_only` shows
-them. A second run goes on where an interrupted one stopped.
+them. A second run resumes an interrupted one.
 """
 
 import dataclasses
