@@ -1,0 +1,43 @@
+"""From a model to its features, an edit, failures by cause, and a page.
+
+    python examples/first_steps.py                      # the bundled model
+    python examples/first_steps.py path/to/agent.jd 500
+
+Takes some minutes; the folder `first_steps/` then holds the edited model and the page.
+"""
+
+import pathlib
+import sys
+
+import lucid_rl as lr
+
+
+def main(spec: str = "bundled", n_episodes: str = "200") -> None:
+    """Analyses a model of CoinRun, and blinds it to buzzsaws."""
+    folder = pathlib.Path("first_steps")
+    model = lr.load(spec)
+    print(model)
+
+    observations = lr.sample_observations(model, 512).observations
+    attribution = lr.attribute(model, observations, "2b", lr.value(), n_steps=4)
+    print("largest completeness gap:", abs(attribution.completeness_gap).max())
+    nmf = lr.NMF(n_features=8).fit(attribution)
+    print("share of each feature:", nmf.feature_shares)
+
+    buzzsaw = lr.object_directions(model, "buzzsaw", "2b")
+    print(buzzsaw)
+    blind = model.without(buzzsaw.directions, "2b")
+    blind.save(folder / "blind.jd")
+
+    for name, subject in (("original", model), ("blind to buzzsaws", blind)):
+        print(f"{name}:\n{lr.evaluate(subject, int(n_episodes)).table()}")
+
+    settings = lr.InterfaceSettings().quick()
+    page = lr.make_page(
+        model, folder / "page", compare_to=blind, nmf=nmf, settings=settings
+    )
+    print(page)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
