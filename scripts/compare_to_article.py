@@ -152,9 +152,9 @@ def main() -> None:
         around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
     game_flags.use_game_flags()
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    check_writable(folder)
     model = load(_MODEL.value)
     settings = _settings(model)
+    check_writable(folder)
     if _FEATURES_ONLY.value:
         with ResultsFolder(folder, NAME).locked() as results_folder:
             search_features(model, settings, results_folder)

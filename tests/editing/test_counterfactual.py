@@ -25,7 +25,7 @@ def test_no_direction_takes_nothing_away(model_a, golden):
 
 
 def test_directions_that_do_not_fit(model_a, golden):
-    with pytest.raises(InputError, match="'2b' channels"):
+    with pytest.raises(InputError, match="channels of layer '2b'"):
         values_without(model_a, golden["obs_u8"][:1], "2b", np.ones((2, 31)))
     with pytest.raises(ModelError, match="9z"):
         values_without(model_a, golden["obs_u8"][:1], "9z", np.ones(32))

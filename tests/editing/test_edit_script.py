@@ -46,7 +46,10 @@ def test_features_of_a_file_are_removed(factorization, tmp_path):
 
 def test_the_feature_of_an_object_is_removed(tmp_path):
     output = tmp_path / "blind.jd"
-    done = _run("--object=wall_edge", "--n_observations=32", f"--output={output}")
+    done = _run(
+        *("--object=wall_edge", "--choose=features", "--n_observations=32"),
+        f"--output={output}",
+    )
     assert done.returncode == 0, done.stderr
     assert "responds to wall_edge: average precision" in done.stdout
     [record] = load_checkpoint(output).args[EDITS_ARG]
@@ -66,7 +69,7 @@ def test_wrong_input_is_one_clear_line(factorization, tmp_path):
         "expected whole numbers": [output, "--features=zero"],
         "there is no feature 4": [output, file, "--features=4"],
         "fitted at layer '2b'": [output, file, "--features=0", "--layer=3a"],
-        "layer '2b' has 32 channels": [
+        "the channels of layer '2b'": [
             *(output, f"--factorization={narrow}", "--features=0")
         ],
         "--object=moon: expected one of": [output, "--object=moon"],

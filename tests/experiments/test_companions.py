@@ -49,7 +49,7 @@ def test_weights_are_compared_without_any_game(models, tmp_path, monkeypatch):
     assert len(results.matched["buzzsaw_blind"].cosines) == 3
     text = (tmp_path / "out" / "companions.md").read_text()
     assert "closest to channel 11 (cosine 1.000)" in text
-    assert "Nobody played: coinrun_original needs the engine's library" in text
+    assert "No levels were played: coinrun_original needs the engine's library" in text
 
 
 def test_all_play_the_original_game_where_it_is_there(models, tmp_path, monkeypatch):

@@ -196,7 +196,7 @@ def test_the_report_is_written_from_what_json_holds():
     results = json.loads(json.dumps(_results(), allow_nan=False))
     assert results["verdicts"]["buzzsaw_blind"]["target"] == "buzzsaw"
     assert results["verdicts"]["original_invisible_buzzsaws"]["success"] is None
-    assert results["rows"]["original"]["evaluation"]["model"]["path"] == "small.jd"
+    assert results["rows"]["original"]["evaluation"]["model"]["name"] == "small"
     text = comparison.report(results)
     assert text == comparison.report(_results())
     for words in ("99.27%", "NOT successful", "54% (50% to 57%)", "0.99, 0.50"):

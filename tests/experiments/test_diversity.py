@@ -48,7 +48,7 @@ def test_each_plays_its_own_levels_and_unseen_ones(diverse, tmp_path):
     found = compare_diversity(paths, SETTINGS, tmp_path / "out")
     assert found["diverse"].own is None and found["diverse"].n_train_levels == 0
     assert found["narrow"].own.n == 12 and found["narrow"].n_train_levels == 3
-    own, _ = read_episodes(tmp_path / "out" / "narrow" / "own.npz")
+    own, _ = read_episodes(tmp_path / "out" / "episodes" / "narrow" / "own.npz")
     assert {episode.level_seed for episode in own} == {50, 51, 52}
     # The same network on the same unseen levels: nothing else may differ.
     assert found["diverse"].unseen == found["narrow"].unseen

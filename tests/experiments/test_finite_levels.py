@@ -81,8 +81,8 @@ def test_a_model_that_is_missing_keeps_those_before_it(server, tmp_path):
     del server.contents["finite_levels/run_2/coinrun_100.jd"]
     with pytest.raises(DownloadError, match="run_2/coinrun_100"):
         measure_finite_levels(_SETTINGS, tmp_path)
-    kept = json.loads((tmp_path / "finite_levels.json").read_text())
-    assert list(kept["models"]) == ["finite_levels/run_1/coinrun_100"]
+    kept = json.loads((tmp_path / "finite_levels_parts.json").read_text())
+    assert list(kept) == ["finite_levels/run_1/coinrun_100"]
 
 
 def test_the_report_says_how_figures_go_with_the_articles():
