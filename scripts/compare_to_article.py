@@ -32,7 +32,7 @@ from lucid_rl.experiments.comparison_settings import (
 )
 from lucid_rl.experiments.feature_search import search_features
 from lucid_rl.experiments.results_folder import ResultsFolder
-from lucid_rl.files import atomic_open, check_writable
+from lucid_rl.files import atomic_open
 from lucid_rl.flags import define_flags
 from lucid_rl.games.registry import describe, game_settings
 from lucid_rl.interpret.nmf import NMFSettings
@@ -154,7 +154,6 @@ def main() -> None:
     folder = pathlib.Path(_OUTPUT_DIR.value)
     model = load(_MODEL.value)
     settings = _settings(model)
-    check_writable(folder)
     if _FEATURES_ONLY.value:
         with ResultsFolder(folder, NAME).locked() as results_folder:
             search_features(model, settings, results_folder)

@@ -22,7 +22,7 @@ from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.experiments.verdicts import ROWS, Verdict, verdicts_of
 from lucid_rl.files import PathLike
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
-from lucid_rl.games.registry import saves_states
+from lucid_rl.games.registry import engine_version, saves_states
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 
@@ -75,6 +75,10 @@ def repeat_experiments(
     """
     network = load(model)
     player = load(model, bfloat16=settings.bfloat16)
+    # What is missing shows before a folder is made.
+    engine_version(settings.game)
+    for layer in settings.layers:
+        network.layer_shape(layer)
     with ResultsFolder(folder, NAME).locked() as results:
         search = search_features(network, settings, results)
         evaluations = {
