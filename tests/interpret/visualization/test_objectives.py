@@ -167,7 +167,7 @@ def test_two_models(model_a, images):
             InputError,
             "do not combine",
         ),
-        (lambda: o.as_objective("2b:3"), InputError, "expected an objective"),
+        (lambda: o.as_objective(3), InputError, "expected an objective"),
     ],
 )
 def test_bad_input(model_a, images, make, error, message):
