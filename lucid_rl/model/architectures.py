@@ -7,13 +7,15 @@ policy's logits at `ppo2_model/pi_1/add` and the value at
 article's own `.model.pb` files work on them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from lucid_rl.errors import ModelError
+from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.networks import features
 
 INPUT_NAME = "Placeholder"
