@@ -217,6 +217,7 @@ def test_what_the_agent_would_do_without_a_feature(viewer, bundle):
     viewer.go("#trajectory=1&frame=124&layer=2b")
     assert viewer.get("policy-without").count() == 0
     viewer.get("pin-2").click()
+    viewer.get("policy-without").locator("[data-action]").first.wait_for()
     widths = (
         viewer.get("policy-without")
         .locator("[data-action]")
