@@ -5,7 +5,6 @@ import numpy as np
 from lucid_rl.interface.parts import Part
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.model import Model
-from lucid_rl.progress import progress
 
 _LARGEST_CODE = 2**15 - 1
 
@@ -29,12 +28,7 @@ def without_part(
     Raises:
         ModelError: no kernel reads the layer.
     """
-    shape = (len(features.directions), len(frames))
-    values = np.empty(shape, np.float32)
-    logits = np.empty((*shape, model.n_actions), np.float32)
-    directions = enumerate(progress(list(features.directions), f"{layer}: without"))
-    for feature, direction in directions:
-        logits[feature], values[feature] = model.without(direction, layer)(frames)
+    logits, values = model.outputs_without(features.directions, layer, frames)
     scale = float(np.abs(logits).max(initial=0) / _LARGEST_CODE) or 1.0
     codes = np.rint(logits / scale).astype(np.int16)
     return Part.encode(

@@ -18,7 +18,7 @@ import numpy as np
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint, save_checkpoint
 from lucid_rl.checkpoints.released import ReleasedModel
-from lucid_rl.errors import InputError, ModelError
+from lucid_rl.errors import InputError, ModelError, some_of
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import architectures, layers, lucid_model, observations
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
@@ -29,6 +29,7 @@ from lucid_rl.model.onnx_graph import OnnxNetwork
 from lucid_rl.model.projection import orthonormal_basis, project_out
 
 INPUT = "input"
+_KEPT = ("bfloat16", "name", "checkpoint", "metadata", "files", "onnx", "notes")
 EDITS_ARG = "edits"
 """Key of a checkpoint's args that records every edit, oldest first."""
 
@@ -52,6 +53,7 @@ class Model:
             article's architecture.
         image_shape: (height, width, channels) of one observation.
         n_actions: number of the policy's logits.
+        notes: what was assumed when the file was read, in sentences.
         bfloat16: whether convolutions round their inputs and kernels to bfloat16.
         forward_bytes: of all tensors of a forward pass of one observation.
     """
@@ -68,13 +70,14 @@ class Model:
         metadata: Mapping[str, Any] | None = None,
         files: ReleasedModel | None = None,
         onnx: OnnxNetwork | None = None,
+        notes: Iterable[str] = (),
     ):
         """Makes a model of a frozen graph.
 
         Args:
             graph_def: the graph; one Placeholder takes the observations.
             logits_name: node of the policy's logits, [N, A].
-            value_name: node of the value function, [N].
+            value_name: node of the value function, [N] or [N, 1].
             bfloat16: convolve in bfloat16, about 1.7 times faster where the
                 processor has it; relative error of activations about 1 percent.
             name: for display.
@@ -82,15 +85,17 @@ class Model:
             metadata: what the article's metadata file says.
             files: paths of the files that came with the model.
             onnx: the ONNX file that the graph was made of.
+            notes: what was assumed when the file was read, in sentences.
 
         Raises:
-            ModelError: the graph lacks one of the nodes.
+            ModelError: the graph lacks one of the nodes, or their shapes do not fit.
         """
         self.name = name
         self.checkpoint = checkpoint
         self.metadata = dict(metadata or {})
         self.files = files or ReleasedModel(name)
         self.onnx = onnx
+        self.notes = tuple(notes)
         index = layers.GraphIndex(graph_def)
         inputs = [n.name for n in graph_def.node if n.op == "Placeholder"]
         if len(inputs) != 1:
@@ -102,7 +107,7 @@ class Model:
         if missing:
             raise ModelError(
                 f"the graph has no node {missing[0]!r}; name its outputs with "
-                "logits_name and value_name."
+                f"logits_name and value_name: it ends in {some_of(index.ends())}."
             )
         found = layers.find_layers(index)
         self._graph_def = graph_def
@@ -154,7 +159,7 @@ class Model:
         outputs["value_name"] = self._named["value"]
         kept = {
             key: getattr(self, key)
-            for key in ("bfloat16", "name", "checkpoint", "metadata", "files", "onnx")
+            for key in _KEPT
         }
         graph = self._graph_def.SerializeToString()
         return _rebuild, (graph, {**outputs, **kept})
@@ -311,31 +316,23 @@ class Model:
             InputError: directions of another width, zero or not finite.
             ModelError: the layer does not exist or no kernel reads it.
         """
-        kernels = self.kernels_reading(layer)
-        n_channels = self.layer_shape(layer)[-1]
-        if np.shape(directions)[-1:] != (n_channels,):
-            raise InputError(
-                f"directions have shape {np.shape(directions)}: expected [{n_channels}]"
-                f" or [K, {n_channels}], the channels of layer {layer!r}."
-            )
+        kernels = self._kernels_without(directions, layer, strength)
         graph_def = self.graph_def()
-        changes = {}
         for node in graph_def.node:
             if node.name in kernels:
-                kernel = tf.make_ndarray(node.attr["value"].tensor)
-                edited = project_out(kernel, directions, strength)
-                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(edited))
-                changes[f"{node.name}:0"] = edited
+                tensor = tf.make_tensor_proto(kernels[node.name])
+                node.attr["value"].tensor.CopyFrom(tensor)
         checkpoint = self.checkpoint
         if checkpoint is not None:
             record = {
                 "layer": layer,
-                "kernels": kernels,
+                "kernels": list(kernels),
                 "strength": strength,
                 "basis": orthonormal_basis(directions).tolist(),
                 **(note or {}),
             }
             edits = [*checkpoint.args.get(EDITS_ARG, []), record]
+            changes = {f"{name}:0": kernel for name, kernel in kernels.items()}
             checkpoint = checkpoint.replace_params(changes, args={EDITS_ARG: edits})
         return Model(
             graph_def,
@@ -346,7 +343,72 @@ class Model:
             checkpoint=checkpoint,
             metadata=self.metadata,
             onnx=self.onnx,
+            notes=self.notes,
         )
+
+    def outputs_without(
+        self, directions: np.ndarray, layer: str, observations: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Computes what models `without` one direction each would put out.
+
+        What lies before the layer is computed once for all directions.
+
+        Args:
+            directions: [K, C] in the layer's channels.
+            layer: as in `without`.
+            observations: uint8 or floats in [0, 1], (N, *image_shape).
+
+        Returns:
+            logits f32 [K, N, A] and values f32 [K, N].
+
+        Raises:
+            InputError: as in `without`, or observations that do not fit.
+            ModelError: as in `without`.
+        """
+        edits = [
+            {
+                f"{name}:0": kernel
+                for name, kernel in self._kernels_without(direction, layer).items()
+            }
+            for direction in directions
+        ]
+        observations = self.check_observations(observations)
+        shape = (len(edits), len(observations))
+        logits = np.empty((*shape, self.n_actions), np.float32)
+        values = np.empty(shape, np.float32)
+        outputs = self.tensor_name("logits"), self.tensor_name("value")
+        source = self.tensor_name(layer)
+        for rows in batch_slices(
+            len(observations), rows_within(BATCH_BYTES, self.forward_bytes)
+        ):
+            batch = self.float_observations(observations[rows], first=rows.start)
+            known = {self.tensor_name(INPUT): batch}
+            known[source] = self.run([source], batch)[0]
+            for i, kernels in enumerate(edits):
+                found = self.session.run(outputs, {**known, **kernels})
+                logits[i, rows], values[i, rows] = found
+        return logits, values
+
+    def _kernels_without(
+        self, directions: np.ndarray, layer: str, strength: float = 1.0
+    ) -> dict[str, np.ndarray]:
+        """By node name, the kernels that read a layer, less directions."""
+        names = self.kernels_reading(layer)
+        n_channels = self.layer_shape(layer)[-1]
+        if np.shape(directions)[-1:] != (n_channels,):
+            raise InputError(
+                f"directions have shape {np.shape(directions)}: expected [{n_channels}]"
+                f" or [K, {n_channels}], the channels of layer {layer!r}."
+            )
+        constants = {node.name: node for node in self._graph_def.node}
+        kernels = {
+            name: tf.make_ndarray(constants[name].attr["value"].tensor)
+            for name in names
+        }
+        return {
+            name: project_out(kernel, directions, strength)
+            for name, kernel in kernels.items()
+        }
 
     def kernels_reading(self, layer: str) -> list[str]:
         """Names the kernels that read a layer next, which `without` changes.
