@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.checkpoints.architectures import POLICY_BIAS, Sizes, parameter_shapes
+from lucid_rl.checkpoints.byte_reader import EXPORT
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
 from lucid_rl.checkpoints.parameter_checks import (
     check_architecture,
@@ -182,7 +183,7 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
         found = f"a dict of {keys!s:.200}" if keys else f"a {type(value).__name__}"
         raise CheckpointError(
             f"{path} is no checkpoint: expected a dict with params and args, found "
-            f"{found}."
+            f"{found}. {EXPORT}."
         )
     time = value.get("time", 0.0)
     if not isinstance(time, (float, np.floating)):

@@ -67,6 +67,14 @@ class GraphIndex:
                 stack.extend(self.inputs[name])
         return found
 
+    def ends(self) -> list[str]:
+        """The nodes that depend on observations and that no other reads."""
+        return [
+            name
+            for name in self.nodes
+            if not self.consumers[name] and not self.is_constant(name)
+        ]
+
     def is_constant(self, name: str) -> bool:
         """Whether a node's value follows from constants alone."""
         return all(

@@ -4,6 +4,7 @@ import os
 import pathlib
 from typing import Any
 
+from lucid_rl.checkpoints.byte_reader import EXPORT
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch
 from lucid_rl.checkpoints.jd_format import read_jd
@@ -15,14 +16,26 @@ from lucid_rl.checkpoints.released import (
     files_beside,
     resolve_model,
 )
-from lucid_rl.errors import CheckpointError, FileFormatError
-from lucid_rl.model.lucid_model import read_model_pb
+from lucid_rl.errors import CheckpointError, FileFormatError, InputError
+from lucid_rl.games.registry import check_name
+from lucid_rl.model import architectures
+from lucid_rl.model.graph_input import (
+    expected_range,
+    with_flat_value,
+    with_unit_range,
+)
+from lucid_rl.model.lucid_model import read_model_and_metadata
 from lucid_rl.model.model import Model
 from lucid_rl.model.onnx_graph import LOGITS_NAME, VALUE_NAME, read_onnx
 
-PB_SUFFIX = ".model.pb"
 ONNX_SUFFIX = ".onnx"
 TORCH_SUFFIXES = (".pt", ".pth", ".zip", ".ckpt")
+
+_OTHER_FORMATS = {
+    ".safetensors": "Save its tensors by torch.save(load_file(path), 'agent.pt')",
+    ".tflite": EXPORT,
+    "saved_model.pb": EXPORT,
+}
 
 
 def load(
@@ -38,11 +51,12 @@ def load(
         spec: "bundled" or "bundled:100_levels"; "released:<name>"; the path of
             a `.jd`, a Lucid `.model.pb`, an `.onnx`, or a file of PyTorch's; a
             `Checkpoint`; or a `Model`, which is returned as it is.
-        game: what the model plays, where its file does not say so.
+        game: what the model plays, where its file does not say so; its observations
+            can be analysed without.
         samples: fetch a released model's own observations and trajectories, too.
         **options: `bfloat16=True` convolves in bfloat16; `logits_name` and
             `value_name` name the outputs of a graph; `input_range=(0, 255)` says which
-            pixels an ONNX network expects, where the file does not show it.
+            pixels a graph (ONNX, `.model.pb`) takes, where the file does not show it.
 
     Returns:
         The model.
@@ -50,7 +64,8 @@ def load(
     Raises:
         FileFormatError: a file is missing or damaged.
         CheckpointError: the parameters make no known network, and no graph is there.
-        ModelError: the graph lacks an output.
+        ModelError: the graph lacks an output, or shows another range of pixels.
+        SettingsError: there is no such game.
         DownloadError: a released file cannot be fetched.
 
     Example:
@@ -58,18 +73,24 @@ def load(
     """
     if isinstance(spec, Model):
         return spec
+    args = {"env_name": check_name(game)} if game else {}
     if isinstance(spec, Checkpoint):
-        return Model.from_checkpoint(spec, **options)
+        return _of_checkpoint(spec, args, options)
     text = os.fspath(spec)
-    if text.endswith(TORCH_SUFFIXES):
-        args = {"env_name": game} if game else None
-        return Model.from_checkpoint(import_torch(text, args=args), **options)
+    if _is_torch(text):
+        checkpoint = import_torch(text, args=args)
+        said = checkpoint.extra.get("assumed", ())
+        notes = tuple(f"Assumed: {sentence}." for sentence in said)
+        return _of_checkpoint(checkpoint, {}, {"notes": notes, **options})
     if text.endswith(ONNX_SUFFIX):
-        return _load_onnx(text, game, options)
+        return _load_onnx(text, args, options)
+    for ending, advice in _OTHER_FORMATS.items():
+        if text.endswith(ending):
+            raise FileFormatError(f"{text} cannot be loaded as it is. {advice}.")
     if text.startswith(RELEASED_PREFIX):
         kinds = FILES if samples else ("checkpoint", "metadata")
         files = fetch_released(text.removeprefix(RELEASED_PREFIX), kinds)
-    elif text.endswith(PB_SUFFIX):
+    elif text.endswith(".pb"):
         files = _files_beside_graph(pathlib.Path(text))
     else:
         files = files_beside(resolve_model(text))
@@ -79,9 +100,7 @@ def load(
         raise FileFormatError(
             f"{files.metadata}: expected a dictionary, found {type(metadata).__name__}"
         )
-    if game:
-        metadata = {**metadata, "env_name": game}
-    options = {"name": name, "metadata": metadata, "files": files, **options}
+    options = {"name": name, "metadata": metadata | args, "files": files, **options}
     if files.checkpoint is not None:
         try:
             checkpoint = load_checkpoint(files.checkpoint)
@@ -90,12 +109,38 @@ def load(
             if files.model_pb is None:
                 raise
         else:
-            return Model.from_checkpoint(checkpoint, **options)
+            return _of_checkpoint(checkpoint, args, options)
     assert files.model_pb is not None
-    return Model(read_model_pb(files.model_pb), **options)
+    return _load_graph(files.model_pb, options)
 
 
-def _load_onnx(path: str, game: str | None, options: dict[str, Any]) -> Model:
+def _of_checkpoint(
+    checkpoint: Checkpoint, args: dict[str, Any], options: dict[str, Any]
+) -> Model:
+    if options.pop("input_range", None) is not None:
+        raise InputError(
+            f"input_range is for graphs (ONNX, .model.pb); networks such as "
+            f"{checkpoint.path or 'this checkpoint'} divide their pixels by 255."
+        )
+    if args:
+        checkpoint = checkpoint.replace_params({}, args=args)
+    return Model.from_checkpoint(checkpoint, **options)
+
+
+def _load_graph(path: pathlib.Path, options: dict[str, Any]) -> Model:
+    graph_def, found = read_model_and_metadata(path)
+    given = options.pop("input_range", None)
+    pixels, note = expected_range(
+        graph_def, found.input_name, given, found.image_value_range
+    )
+    graph_def = with_unit_range(graph_def, found.input_name, pixels)
+    value = options.pop("value_name", None) or architectures.VALUE_NAME
+    if any(node.name == value for node in graph_def.node):
+        graph_def, value = with_flat_value(graph_def, value)
+    return Model(graph_def, value_name=value, notes=(note,), **options)
+
+
+def _load_onnx(path: str, args: dict[str, Any], options: dict[str, Any]) -> Model:
     reading = ("logits_name", "value_name", "input_range")
     chosen = {key: options.pop(key) for key in reading if key in options}
     network = read_onnx(path, **chosen)
@@ -104,16 +149,28 @@ def _load_onnx(path: str, game: str | None, options: dict[str, Any]) -> Model:
         logits_name=LOGITS_NAME,
         value_name=VALUE_NAME,
         name=pathlib.Path(path).stem,
-        metadata={"env_name": game} if game else {},
+        metadata=args,
         onnx=network,
+        notes=network.notes,
         **options,
     )
+
+
+def _is_torch(text: str) -> bool:
+    """Whether a path is PyTorch's, or of a kind that its reader knows to refuse."""
+    if text.endswith(TORCH_SUFFIXES) or os.path.isdir(text):
+        return True
+    try:
+        with open(text, "rb") as stream:
+            return stream.read(2) == b"PK"
+    except OSError:
+        return False
 
 
 def _files_beside_graph(path: pathlib.Path) -> ReleasedModel:
     if not path.is_file():
         raise FileFormatError(f"there is no model {path}")
-    name = path.name.removesuffix(PB_SUFFIX)
+    name = path.name.removesuffix(".pb").removesuffix(".model")
     found = {
         kind: path.with_name(f"{name}.{kind}.jd")
         for kind in ("metadata", "observations", "trajectories")

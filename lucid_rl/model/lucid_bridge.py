@@ -33,6 +33,7 @@ from typing import Any
 from lucid_rl.errors import ModelError
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_contrib, lucid_model
+from lucid_rl.model.graph_input import expected_range
 
 ATTRIBUTES = {
     "render": "lucid.optvis.render",
@@ -111,7 +112,10 @@ def load_model(path: str | os.PathLike) -> Any:
         FileFormatError: the file is no frozen network, or not a safe one.
     """
     graph_def, metadata = lucid_model.read_model_and_metadata(path)
-    return as_lucid_model(graph_def, *metadata)
+    pixels, _ = expected_range(
+        graph_def, metadata.input_name, None, metadata.image_value_range
+    )
+    return as_lucid_model(graph_def, metadata.input_name, metadata.image_shape, pixels)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,11 +20,11 @@ import numpy as np
 from lucid_rl.errors import FileFormatError, ModelError
 from lucid_rl.files import atomic_open
 from lucid_rl.lazy_tensorflow import tf
+from lucid_rl.model.graph_input import BYTES, expected_range, with_unit_range
 from lucid_rl.model.onnx_operations import (
     Kernel,
     Operations,
     Value,
-    attributes,
     onnx_package,
 )
 
@@ -34,7 +34,6 @@ VALUE_NAME = "value"
 
 _MAX_CHANNELS = 64  # of observations, to tell channels from height and width
 _MAX_VALUES = 2**26  # of one tensor, for one observation
-_PIXELS = 255.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,7 +89,8 @@ def read_onnx(
             shape, or the one called value or critic. Without one, outputs are taken
             for Q-values: the value is their maximum.
         input_range: what pixels the network expects, (0, 255) or (0, 1); by default
-            (0, 255) where the graph divides its input by 255, else (0, 1).
+            (0, 255) where it takes bytes or divides its input by about 255, else
+            (0, 1).
 
     Returns:
         The network.
@@ -105,13 +105,17 @@ def read_onnx(
     with tf.Graph().as_default() as graph:
         converter = _Converter(proto, path)
         try:
-            notes = converter.convert(logits_name, value_name, input_range)
+            notes = converter.convert(logits_name, value_name)
         except (tf.errors.OpError, ValueError, TypeError, IndexError) as error:
             raise FileFormatError(
                 f"{path} holds a network whose shapes do not fit: {error}"
             ) from error
     data = proto.SerializeToString(deterministic=True)
-    return OnnxNetwork(graph.as_graph_def(), data, converter.kernels, tuple(notes))
+    graph_def = graph.as_graph_def()
+    told = BYTES if converter.takes_bytes else None
+    pixels, note = expected_range(graph_def, INPUT_NAME, input_range, told)
+    graph_def = with_unit_range(graph_def, INPUT_NAME, pixels)
+    return OnnxNetwork(graph_def, data, converter.kernels, (note, *notes))
 
 
 def _read_proto(path: pathlib.Path):
@@ -161,8 +165,8 @@ class _Converter(Operations):
         }
         super().__init__(path, values)
 
-    def convert(self, logits_name, value_name, input_range) -> list[str]:
-        notes = [self._add_input(input_range)]
+    def convert(self, logits_name, value_name) -> list[str]:
+        notes = [self._add_input()]
         for node in self.graph.node:
             self._add(node)
         logits, value, note = self._outputs(logits_name, value_name)
@@ -174,7 +178,7 @@ class _Converter(Operations):
 
     # Inputs and outputs
 
-    def _add_input(self, input_range) -> str:
+    def _add_input(self) -> str:
         inputs = [i for i in self.graph.input if i.name not in self.values]
         if len(inputs) != 1:
             names = ", ".join(i.name for i in inputs)
@@ -196,36 +200,14 @@ class _Converter(Operations):
             raise FileFormatError(f"{self.path}: the input of {sizes} is too large.")
         shape = (None, height, width, channels)
         observations = tf.placeholder(tf.float32, shape, name=INPUT_NAME)
-        scales = self._divides_by_255(entry.name)
-        low, high = input_range or ((0, _PIXELS) if scales else (0, 1))
-        scaled = observations * float(high - low) + float(low)
-        self.values[entry.name] = Value(scaled, last=first)
+        self.values[entry.name] = Value(observations, last=first)
+        kind = entry.type.tensor_type.elem_type
+        self.takes_bytes = kind == onnx_package().TensorProto.UINT8
+        order = "channels first" if first else "channels last"
         return (
-            f"The input {entry.name!r} takes {height} x {width} x {channels} pixels "
-            f"from {low:g} to {high:g}."
+            f"The input {entry.name!r} takes {height} x {width} pixels of {channels} "
+            f"channels, {order}."
         )
-
-    def _divides_by_255(self, name: str) -> bool:
-        """Whether the network scales its own input."""
-        reached = {name}
-        for node in self.graph.node:
-            if not reached.intersection(node.input):
-                continue
-            if node.op_type in ("Cast", "Transpose", "Identity"):
-                reached.update(node.output)
-            others = [self.values[i].tensor for i in node.input if i in self.values]
-            constants = [
-                c
-                for n in self.graph.node
-                if n.op_type == "Constant" and n.output[0] in node.input
-                for c in [attributes(n).get("value")]
-                if c is not None
-            ]
-            numbers = [float(c) for c in [*others, *constants] if np.size(c) == 1]
-            expected = {"Div": _PIXELS, "Mul": 1 / _PIXELS}.get(node.op_type)
-            if expected and any(abs(n / expected - 1) < 1e-3 for n in numbers):
-                return True
-        return False
 
     def _outputs(self, logits_name, value_name):
         names = [output.name for output in self.graph.output]

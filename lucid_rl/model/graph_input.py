@@ -1,0 +1,210 @@
+"""The range of pixels that a graph takes, and graphs that take [0, 1].
+
+Models take observations in [0, 1]. A graph that was trained on another range, (0, 255)
+for instance, has the change of range put behind its Placeholder.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lucid_rl.errors import ModelError
+from lucid_rl.lazy_tensorflow import tf
+from lucid_rl.model.layers import GraphIndex, source_name
+
+BYTES, UNIT = (0.0, 255.0), (0.0, 1.0)
+
+# Larger divisors are of pixels up to 255: 255, 127.5, a standard deviation of pixels.
+# Those of pixels up to 1 are at most about 1.
+_SMALLEST_DIVISOR = 20.0
+_FLOAT, _INT = 1, 3  # of TensorFlow's types, float32 and int32
+_PASSED = frozenset(
+    {"Cast", "Identity", "Transpose", "Reshape", "Add", "AddV2", "Sub", "BiasAdd"}
+)
+
+
+def input_divisor(index: GraphIndex, name: str) -> float:
+    """What a graph divides its input by, before anything but arithmetic with constants.
+
+    Args:
+        index: the graph.
+        name: the node of its input.
+
+    Returns:
+        The largest divisor of all paths; 1.0 where there is none.
+    """
+    largest, stack = 0.0, [(name, 1.0)]
+    while stack:
+        source, divisor = stack.pop()
+        for reader in index.consumers[source]:
+            op = index.nodes[reader].op
+            factor = _divisor(index, reader, source)
+            if op in _PASSED or factor is not None:
+                stack.append((reader, divisor * (factor or 1.0)))
+            else:
+                largest = max(largest, divisor)
+    return largest or 1.0
+
+
+def _divisor(index: GraphIndex, node: str, source: str) -> float | None:
+    """What a node divides a tensor by; None if it does something else."""
+    op = index.nodes[node].op
+    if op not in ("RealDiv", "Mul"):
+        return None
+    others = [name for name in index.inputs[node] if name != source]
+    if len(others) != 1 or not index.is_constant(others[0]):
+        return None
+    constant = others[0]
+    while index.nodes[constant].op in ("Cast", "Identity"):
+        constant = index.inputs[constant][0]
+    if index.nodes[constant].op != "Const":
+        return None
+    value = np.abs(tf.make_ndarray(index.nodes[constant].attr["value"].tensor))
+    size = float(value.max(initial=0))
+    if not size:
+        return None
+    return size if op == "RealDiv" else 1 / size
+
+
+def expected_range(
+    graph_def: tf.GraphDef,
+    name: str,
+    given: tuple[float, float] | None,
+    told: tuple[float, float] | None = None,
+) -> tuple[tuple[float, float], str]:
+    """The range of pixels that a graph takes.
+
+    Args:
+        graph_def: the graph.
+        name: its Placeholder.
+        given: what the user says.
+        told: what the file says; passed over where the graph shows another one.
+
+    Returns:
+        The range, and one sentence on where it is known from.
+
+    Raises:
+        ModelError: the graph divides its input by about 255, but is said to take a
+            small range.
+    """
+    index = GraphIndex(graph_def)
+    divisor = input_divisor(index, name)
+    is_bytes = divisor >= _SMALLEST_DIVISOR
+    if given is not None:
+        low, high = given
+        if not low < high:
+            raise ModelError(f"input_range={given}: expected its low end first.")
+        if is_bytes and high - low < _SMALLEST_DIVISOR:
+            raise ModelError(
+                f"input_range={low:g},{high:g}, but the network divides its input by "
+                f"{divisor:g}: it takes 0 to 255."
+            )
+        return (float(low), float(high)), _sentence(given, "as given")
+    if is_bytes:
+        return BYTES, _sentence(BYTES, f"as it divides them by {divisor:g}")
+    if told is not None:
+        return told, _sentence(told, "as its file says")
+    return UNIT, _sentence(
+        UNIT, "as it does not scale them; otherwise give input_range"
+    )
+
+
+def _sentence(pixels: tuple[float, float], reason: str) -> str:
+    return f"The network takes pixels from {pixels[0]:g} to {pixels[1]:g}, {reason}."
+
+
+def with_float_input(graph_def: tf.GraphDef, name: str) -> tf.GraphDef:
+    """Makes a graph that takes floats of 0 to 255, where it takes bytes.
+
+    Args:
+        graph_def: the graph.
+        name: its Placeholder.
+
+    Returns:
+        The same graph where it takes no bytes, else a copy.
+
+    Raises:
+        ModelError: it does more with bytes than turn them into floats.
+    """
+    index = GraphIndex(graph_def)
+    if index.nodes[name].attr["dtype"].type != tf.uint8.as_datatype_enum:
+        return graph_def
+    changed = tf.GraphDef()
+    changed.CopyFrom(graph_def)
+    for node in changed.node:
+        if node.name == name:
+            node.attr["dtype"].type = _FLOAT
+        elif name in index.inputs[node.name]:
+            if node.op != "Cast" or node.attr["DstT"].type != _FLOAT:
+                raise ModelError(
+                    f"the network takes bytes at {name!r}, which {node.name!r} reads "
+                    "before they are floats: export it with an input of float32."
+                )
+            node.op = "Identity"
+            node.attr.clear()
+            node.attr["T"].type = _FLOAT
+    return changed
+
+
+def with_unit_range(
+    graph_def: tf.GraphDef, name: str, pixels: tuple[float, float]
+) -> tf.GraphDef:
+    """Makes a graph whose Placeholder takes observations in [0, 1].
+
+    Args:
+        graph_def: the graph.
+        name: its Placeholder, of floats.
+        pixels: what it takes for black and for white.
+
+    Returns:
+        The same graph where nothing has to be changed, else a copy.
+    """
+    low, high = pixels
+    if (low, high) == UNIT:
+        return graph_def
+    changed = tf.GraphDef(versions=graph_def.versions)
+    scaled, shifted = f"{name}_range/scaled", f"{name}_range/shifted"
+    for node in graph_def.node:
+        copy = changed.node.add()
+        copy.CopyFrom(node)
+        for i, entry in enumerate(node.input):
+            if source_name(entry) == name:
+                copy.input[i] = shifted
+        if node.name == name:
+            _add_arithmetic(changed, name, scaled, "Mul", high - low)
+            _add_arithmetic(changed, scaled, shifted, "AddV2", low)
+    return changed
+
+
+def with_flat_value(graph_def: tf.GraphDef, name: str) -> tuple[tf.GraphDef, str]:
+    """Makes a graph whose value is [N], where it is [N, 1].
+
+    Returns:
+        The graph, a copy where it has to be changed, and its value's node.
+    """
+    copy = tf.GraphDef()
+    copy.CopyFrom(graph_def)
+    with tf.Graph().as_default():
+        (value,) = tf.import_graph_def(copy, return_elements=[f"{name}:0"], name="")
+    if value.shape.rank != 2 or value.shape[1] != 1:
+        return graph_def, name
+    flat = f"{name}_flat"
+    copy.CopyFrom(graph_def)
+    if any(node.name == flat for node in graph_def.node):
+        return graph_def, flat
+    shape = copy.node.add(name=f"{flat}/shape", op="Const")
+    shape.attr["dtype"].type = _INT
+    shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.array([-1], np.int32)))
+    node = copy.node.add(name=flat, op="Reshape", input=[name, shape.name])
+    node.attr["T"].type, node.attr["Tshape"].type = _FLOAT, _INT
+    return copy, flat
+
+
+def _add_arithmetic(
+    graph_def: tf.GraphDef, source: str, name: str, op: str, number: float
+) -> None:
+    constant = graph_def.node.add(name=f"{name}/number", op="Const")
+    constant.attr["dtype"].type = _FLOAT
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.float32(number)))
+    node = graph_def.node.add(name=name, op=op, input=[source, constant.name])
+    node.attr["T"].type = _FLOAT
