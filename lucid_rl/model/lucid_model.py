@@ -2,13 +2,12 @@
 
 A `.model.pb` is a serialised GraphDef with the network's input name, image shape
 and range of values in a constant node, `lucid_metadata_json`. A graph can hold
-operations that read files or call Python, so only those of `KNOWN_OPS` are let in:
-the arithmetic of convolutional networks.
+operations that read files or call Python, and tensors of any size: `graph_bounds` lets
+in the arithmetic of convolutional networks, of bounded size.
 """
 
 from __future__ import annotations
 
-import collections
 import json
 import math
 import os
@@ -21,22 +20,10 @@ from lucid_rl.bounded import parse_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import atomic_open
 from lucid_rl.lazy_tensorflow import tf
+from lucid_rl.model.graph_bounds import check_sizes, plain_graph
+from lucid_rl.model.graph_input import BYTES, with_float_input
 
 METADATA_NAME = "lucid_metadata_json"
-
-_ARITHMETIC = """
-    Add AddN AddV2 AvgPool BiasAdd Cast Concat ConcatV2 Const Conv2D
-    DepthwiseConv2dNative Elu Exp ExpandDims FusedBatchNorm FusedBatchNormV2
-    FusedBatchNormV3 GatherV2 Identity LRN LeakyRelu LogSoftmax MatMul Max MaxPool
-    Maximum Mean Min Minimum MirrorPad Mul Neg NoOp Pack Pad PadV2 Placeholder Pow
-    Prod RealDiv Relu Relu6 Reshape Rsqrt Selu Shape Sigmoid Slice Softmax Softplus
-    Softsign Split SplitV Sqrt Square Squeeze StridedSlice Sub Sum Tanh Tile
-    Transpose
-"""
-KNOWN_OPS = frozenset(_ARITHMETIC.split())
-
-# Of what one value that stands for a whole tensor may expand to.
-_MAX_EXPANDED_BYTES = 2**26
 
 
 class Metadata(NamedTuple):
@@ -44,7 +31,7 @@ class Metadata(NamedTuple):
 
     input_name: str
     image_shape: tuple[int, int, int]  # (height, width, channels)
-    image_value_range: tuple[float, float] = (0.0, 1.0)
+    image_value_range: tuple[float, float] | None = (0.0, 1.0)  # None if not told
 
 
 def read_model_pb(path: str | os.PathLike) -> tf.GraphDef:
@@ -65,12 +52,14 @@ def read_model_and_metadata(
         path: the file.
 
     Returns:
-        The frozen graph and what its metadata node says; where there is none, the
-        only Placeholder and its shape.
+        The frozen graph, without devices and attributes for compilers, and what its
+        metadata node says; where there is none, the only Placeholder and its shape.
 
     Raises:
         FileFormatError: the file cannot be read, is truncated or no GraphDef, holds
-            an unknown operation, or its nodes do not fit each other.
+            an unknown operation, its nodes do not fit each other, or its tensors take
+            more memory than `graph_bounds` allows.
+        ModelError: it takes bytes, and does more with them than turn them into floats.
     """
     path = pathlib.Path(path)
     try:
@@ -88,16 +77,22 @@ def read_model_and_metadata(
     kept = [n for n in graph_def.node if n.name != METADATA_NAME]
     del graph_def.node[:]
     graph_def.node.extend(kept)
-    _check(graph_def, path)
+    graph_def = plain_graph(graph_def, path)
     if metadata_nodes:
         metadata = _parse_metadata(metadata_nodes[0], path)
     else:
         metadata = _metadata_of_placeholder(graph_def, path)
-    if metadata.input_name not in (node.name for node in kept):
+    inputs = [node.name for node in kept if node.op == "Placeholder"]
+    if metadata.input_name not in inputs:
         raise FileFormatError(
-            f"{path} names {metadata.input_name!r} as its input, which it lacks."
+            f"{path} names {metadata.input_name!r:.200} as its input, which is none."
         )
-    return graph_def, metadata
+    name, shape, _ = metadata
+    floats = with_float_input(graph_def, name)
+    if floats is not graph_def:
+        metadata = metadata._replace(image_value_range=BYTES)
+    check_sizes(floats, name, shape, len(data), path)
+    return floats, metadata
 
 
 def write_model_pb(
@@ -119,7 +114,7 @@ def write_model_pb(
         {
             "input_name": metadata.input_name,
             "image_shape": list(metadata.image_shape),
-            "image_value_range": list(metadata.image_value_range),
+            "image_value_range": list(metadata.image_value_range or (0.0, 1.0)),
         }
     )
     written = tf.GraphDef()
@@ -131,49 +126,6 @@ def write_model_pb(
         stream.write(written.SerializeToString(deterministic=True))
 
 
-def _check(graph_def: tf.GraphDef, path: pathlib.Path) -> None:
-    if not graph_def.node:
-        raise FileFormatError(f"{path} holds no graph.")
-    if graph_def.library.function:
-        raise FileFormatError(f"{path} defines functions, which no network needs.")
-    counts = collections.Counter(node.name for node in graph_def.node)
-    for node in graph_def.node:
-        if node.op not in KNOWN_OPS:
-            raise FileFormatError(
-                f"{path} holds the operation {node.op!r} (node {node.name!r}), which "
-                "is not one of a frozen convolutional network's. It was not run."
-            )
-        if counts[node.name] > 1:
-            raise FileFormatError(f"{path} has several nodes named {node.name!r}.")
-        if node.op == "Const":
-            _check_constant(node, path)
-    # Importing adds attributes that older versions of TensorFlow do not know.
-    copy = tf.GraphDef()
-    copy.CopyFrom(graph_def)
-    try:
-        with tf.Graph().as_default():
-            tf.import_graph_def(copy, name="")
-    except (ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-        raise FileFormatError(f"{path} holds no valid graph: {error}") from error
-
-
-def _check_constant(node: tf.NodeDef, path: pathlib.Path) -> None:
-    """Refuses constants that would take memory that the file does not hold."""
-    tensor = node.attr["value"].tensor
-    if tensor.dtype == tf.string.as_datatype_enum:
-        raise FileFormatError(f"{path}: the constant {node.name!r} holds text.")
-    if any(dim.size < 0 for dim in tensor.tensor_shape.dim):
-        raise FileFormatError(
-            f"{path}: the constant {node.name!r} has a negative size."
-        )
-    n_values = math.prod(dim.size for dim in tensor.tensor_shape.dim)
-    if n_values * 16 > max(_MAX_EXPANDED_BYTES, 16 * tensor.ByteSize()):
-        raise FileFormatError(
-            f"{path}: the constant {node.name!r} claims {n_values} values in "
-            f"{tensor.ByteSize()} bytes."
-        )
-
-
 def _parse_metadata(node: tf.NodeDef, path: pathlib.Path) -> Metadata:
     try:
         (text,) = node.attr["value"].tensor.string_val
@@ -181,10 +133,12 @@ def _parse_metadata(node: tf.NodeDef, path: pathlib.Path) -> Metadata:
         height, width, channels = (int(size) for size in entries["image_shape"])
         low, high = (float(end) for end in entries["image_value_range"])
         name = str(entries["input_name"])
-    except (FileFormatError, ValueError, KeyError, TypeError) as error:
+        if min(height, width, channels) < 1 or not high - low < math.inf:
+            raise ValueError(f"{(height, width, channels)} from {low} to {high}")
+    except (FileFormatError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise FileFormatError(
             f"{path}: its {METADATA_NAME} does not say input_name, image_shape and "
-            f"image_value_range: {error!r}."
+            f"image_value_range: {error!r:.200}."
         ) from error
     return Metadata(name, (height, width, channels), (low, high))
 
@@ -197,4 +151,4 @@ def _metadata_of_placeholder(graph_def: tf.GraphDef, path: pathlib.Path) -> Meta
             f"{path} has no {METADATA_NAME} and not one Placeholder of known image "
             "shape, so its input is unknown."
         )
-    return Metadata(inputs[0].name, (sizes[1], sizes[2], sizes[3]))
+    return Metadata(inputs[0].name, (sizes[1], sizes[2], sizes[3]), None)

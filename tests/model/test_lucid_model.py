@@ -26,6 +26,15 @@ def graph_def():
     return build_graph_def(random_params("nature"), "nature")
 
 
+def untyped(graph_def):
+    """A copy without TensorFlow's notes on types, which files need not have."""
+    copy = tf.GraphDef()
+    copy.CopyFrom(graph_def)
+    for node in copy.node:
+        node.ClearField("experimental_type")
+    return copy
+
+
 def changed(graph_def, change):
     copy = tf.GraphDef()
     copy.CopyFrom(graph_def)
@@ -40,7 +49,7 @@ class TestRoundTrip:
         path = tmp_path / "x.model.pb"
         model.save(path)
         again = load(path)
-        assert again.graph_def() == model.graph_def()
+        assert again.graph_def() == untyped(model.graph_def())
         assert again.layers == model.layers
         observations = np.random.default_rng(0).random((2, 64, 64, 3), np.float32)
         for ours, theirs in zip(model(observations), again(observations), strict=True):
@@ -52,7 +61,7 @@ class TestRoundTrip:
         write_model_pb(graph_def, path, metadata)
         found, read = read_model_and_metadata(path)
         assert read == metadata
-        assert found == graph_def
+        assert found == untyped(graph_def)
 
     def test_same_bytes_each_time(self, graph_def, tmp_path):
         for name in ("a", "b"):
@@ -75,7 +84,8 @@ class TestOtherWriters:
     def test_without_metadata_the_placeholder_tells(self, graph_def, tmp_path):
         path = tmp_path / "plain.pb"
         path.write_bytes(graph_def.SerializeToString())
-        assert read_model_and_metadata(path)[1] == METADATA
+        metadata = read_model_and_metadata(path)[1]
+        assert metadata == METADATA._replace(image_value_range=None)
 
     def test_without_metadata_nor_shape(self, tmp_path):
         with tf.Graph().as_default() as graph:
@@ -149,7 +159,7 @@ class TestRefused:
             tensor.tensor_shape.dim.add(size=10**10)
             tensor.float_val.append(1.0)
 
-        self.refused(changed(graph_def, change), tmp_path, "10000000000 values")
+        self.refused(changed(graph_def, change), tmp_path, "more memory than a file")
 
     def test_text(self, graph_def, tmp_path):
         def change(copy):
