@@ -161,6 +161,7 @@ def _entry(
     return {
         "length": length,
         "episodes": [whole],
+        "actions_before": episode.actions[:start].tolist(),
         "title": f"Level {episode.level_seed}, {outcome}: {', '.join(kinds)}",
     }
 

@@ -103,7 +103,7 @@ def _play_part(
     game_settings = settings.game.replace(seed=0)
     with contextlib.ExitStack() as stack:
         game = stack.enter_context(make_game(game_settings))
-        finish = _finisher(settings, stack)
+        finish = cause_finder(settings, stack)
         if game.chooses_levels:
             levels = GivenLevels(
                 indices, settings.level_seeds()[list(indices)].tolist()
@@ -123,10 +123,15 @@ def _play_part(
             yield from [episode for episode in episodes if episode.index in wanted]
 
 
-def _finisher(
+def cause_finder(
     settings: EvaluationSettings, stack: contextlib.ExitStack
 ) -> Callable[[Iterable[Episode]], Iterator[Episode]]:
-    """Adds causes to failed episodes where these are wanted."""
+    """A function that adds causes to failed episodes, where these are wanted.
+
+    Args:
+        settings: of the evaluation.
+        stack: closes the games that find causes.
+    """
     if not settings.finds_causes:
         return iter
     classifier = stack.enter_context(FailureClassifier(settings.game))

@@ -1,0 +1,205 @@
+"""Films of what would have happened, for the page to show side by side.
+
+They are the part "what_if" of a page's bundle; docs/bundle_format.md has its form. Both
+films of a moment begin with the trajectory's own frame, and the manifest's "what_if" is
+the part's name; pages without films have no such key.
+"""
+
+import dataclasses
+import itertools
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lucid_rl.errors import BundleError, InputError
+from lucid_rl.evaluation.what_if import Situation, WhatIf, situation
+from lucid_rl.files import PathLike
+from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.interface.bundle import Bundle, read_bundle, write_part
+from lucid_rl.interface.parts import Layout, Part
+
+PART = "what_if"
+_SIDES = ("original", "changed")
+_MOST_FRAMES = 200  # of a film
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownWhatIf:
+    """A result and its place in a page.
+
+    Attributes:
+        trajectory: of the page, from 0.
+        frame: of the trajectory, from 0.
+        change: what the changed agent does not see, or its name.
+        result: how both agents played on.
+        seed: of the actions.
+    """
+
+    trajectory: int
+    frame: int
+    change: str
+    result: WhatIf
+    seed: int
+
+
+def what_if_part(shown: Sequence[ShownWhatIf]) -> Part:
+    """Makes the part that a page shows films from; see this module's first lines."""
+    return _part([_moment(one) for one in shown], [_films(one.result) for one in shown])
+
+
+def add_to_page(folder: PathLike, shown: Sequence[ShownWhatIf]) -> None:
+    """Adds films to a page that is there already; those of other moments stay.
+
+    Args:
+        folder: of the page.
+        shown: the results.
+
+    Raises:
+        BundleError: there is no page, or it is a single file.
+        InputError: a moment is not in the page.
+    """
+    bundle = read_bundle(folder)
+    if not (bundle.path / "data").is_dir():
+        raise BundleError(
+            f"{folder} is a page of a single file: make it without --single_file to "
+            "add films to it"
+        )
+    for one in shown:
+        length = bundle.frames(one.trajectory)
+        if not 0 <= one.frame < length.stop - length.start:
+            raise InputError(f"trajectory {one.trajectory} has no frame {one.frame}")
+    moments = [_moment(one) for one in shown]
+    films = [_films(one.result) for one in shown]
+    places = {(m["trajectory"], m["frame"], m["change"]) for m in moments}
+    if bundle.manifest.get("what_if") == PART:
+        part = bundle.part(PART)
+        for moment in part.meta["moments"]:
+            if (moment["trajectory"], moment["frame"], moment["change"]) in places:
+                continue
+            moments.append(moment)
+            films.append([_film(part, moment[side]["film"]) for side in _SIDES])
+    write_part(_part(moments, films), bundle.path)
+    manifest = bundle.part("manifest")
+    meta = {**manifest.meta, "what_if": PART}
+    write_part(dataclasses.replace(manifest, meta=meta), bundle.path)
+
+
+def moment_of_address(address: str) -> tuple[pathlib.Path, int, int]:
+    """The page, trajectory and frame that a page's address names.
+
+    Args:
+        address: as the page's "Share" copies it, or the page's path with
+            `#trajectory=2&frame=41`, counted from 1.
+
+    Returns:
+        The page's folder or file; trajectory and frame, from 0.
+
+    Raises:
+        InputError: the address names no moment.
+    """
+    path, _, hashed = address.removeprefix("file://").partition("#")
+    found = []
+    for key in ("trajectory", "frame"):
+        match = re.search(rf"(?:^|&){key}=(\d+)(?:&|$)", hashed)
+        if match is None or int(match[1]) < 1:
+            raise InputError(
+                f"{address} names no moment: expected a page's address such as "
+                "page/index.html#trajectory=2&frame=41"
+            )
+        found.append(int(match[1]) - 1)
+    page = pathlib.Path(path)
+    return (page.parent if page.name == "index.html" else page), found[0], found[1]
+
+
+def situation_in_page(
+    bundle: Bundle, trajectory: int, frame: int
+) -> tuple[Situation, GameSettings]:
+    """The saved state of the game at a frame of a page.
+
+    Args:
+        bundle: the page's.
+        trajectory: from 0.
+        frame: from 0.
+
+    Returns:
+        The situation, and the game that the page's trajectories were played in.
+
+    Raises:
+        InputError: there is no such frame, the page does not tell game or level, or
+            its trajectory does not repeat itself.
+        BundleError: there is no such trajectory.
+        GameError: the game cannot start given levels, or has no states.
+    """
+    frames = bundle.frames(trajectory)
+    if not 0 <= frame < frames.stop - frames.start:
+        raise InputError(
+            f"trajectory {trajectory + 1} has {frames.stop - frames.start} frames, "
+            f"no frame {frame + 1}"
+        )
+    entry = bundle.manifest["trajectories"][trajectory]
+    episode = [e for e in entry["episodes"] if e["start"] <= frame][-1]
+    if episode["level_seed"] is None or episode["level_seed"] < 0:
+        raise InputError(f"{bundle.path} does not say which levels it shows")
+    try:
+        game = GameSettings(**bundle.manifest["environment"])
+    except TypeError as error:
+        raise InputError(f"{bundle.path} names no game: {error}") from error
+    # A clip begins in the middle of its episode.
+    before = entry.get("actions_before", []) if episode["start"] == 0 else []
+    led = bundle.part("manifest").array("actions")[frames][episode["start"] : frame]
+    found = situation(game, episode["level_seed"], [*before, *led])
+    if not np.array_equal(found.observation, bundle.observations(trajectory)[frame]):
+        raise InputError(
+            f"frame {frame + 1} of trajectory {trajectory + 1} is another when level "
+            f"{episode['level_seed']} is played again: the page was made with another "
+            "engine, or its trajectory began within a level"
+        )
+    return found, game
+
+
+def _part(moments: list[dict[str, Any]], films: list[list[np.ndarray]]) -> Part:
+    """Numbers the films, and encodes them."""
+    flat = list(itertools.chain(*films))
+    for number, moment in enumerate(moments):
+        for k, side in enumerate(_SIDES):
+            moment[side]["film"] = 2 * number + k
+    layout = Layout("webp", 0, tuple(map(len, flat)))
+    arrays = {"observations": np.concatenate(flat)}
+    return Part.encode(PART, {"moments": moments}, arrays, {"observations": layout})
+
+
+def _film(part: Part, number: int) -> np.ndarray:
+    lengths = [entry["shape"][0] for entry in part.entries]
+    start = sum(lengths[:number])
+    return part.array("observations", start, start + lengths[number])
+
+
+def _films(result: WhatIf) -> list[np.ndarray]:
+    return [
+        np.array(list(itertools.islice(result.film(changed), _MOST_FRAMES)))
+        for changed in (False, True)
+    ]
+
+
+def _moment(one: ShownWhatIf) -> dict[str, Any]:
+    result = one.result
+    sides = {}
+    for name, agent in (("original", result.original), ("changed", result.changed)):
+        episode = agent.episodes[result.shown]
+        sides[name] = {
+            **agent.as_dict(),
+            "outcome": episode.outcome,
+            "cut": len(episode.actions) - result.situation.step > _MOST_FRAMES,
+        }
+    return {
+        "trajectory": one.trajectory,
+        "frame": one.frame,
+        "change": one.change,
+        "n_samples": len(result.original.episodes),
+        "seed": one.seed,
+        **sides,
+        "p_value": result.difference.p_value,
+    }
