@@ -15,7 +15,10 @@ from typing import Any, Literal, TypeVar
 import docstring_parser
 from absl import flags
 
+from lucid_rl.errors import SettingsError
+
 _Settings = TypeVar("_Settings")
+_WORDS = {int: "whole numbers", float: "numbers"}
 
 # Flags belong to the script that asks for them: they are in its --help.
 flags.disclaim_key_flags()
@@ -35,13 +38,14 @@ def define_flags(
 
     Args:
         defaults: settings whose values are the flags' defaults.
-        skip: fields without a flag, "field" or "field.subfield".
+        skip: fields without a flag, "field" or "field.subfield"; of a nested dataclass
+            that is skipped, the subfields in `names` keep theirs.
         names: names of flags by field, where they differ from the rule above.
         flag_values: where the flags are registered; absl's own by default.
 
     Returns:
         A function that makes settings of the flags' values, once they are parsed;
-        keyword arguments replace fields.
+        keyword arguments replace fields. Its `SettingsError` names the flag.
 
     Raises:
         TypeError: a field's type has no flag: skip it.
@@ -56,12 +60,10 @@ def define_flags(
     texts = field_texts(type(defaults))  # type: ignore[arg-type]
     for field in dataclasses.fields(defaults):  # type: ignore[arg-type]
         key = field.name
-        if key in skip or not field.init:
-            continue
         default = getattr(defaults, key)
         if dataclasses.is_dataclass(default):
             readers[key] = _define_nested(default, key, skip, names, flag_values)
-        else:
+        elif key not in skip and field.init:
             name = names.get(key, key)
             readers[key] = _define(
                 name, types_of[key], default, texts[key], flag_values
@@ -69,9 +71,57 @@ def define_flags(
 
     def read(**changes: Any) -> _Settings:
         values = {key: reader() for key, reader in readers.items()}
-        return dataclasses.replace(defaults, **{**values, **changes})  # type: ignore[type-var]
+        try:
+            return dataclasses.replace(defaults, **{**values, **changes})  # type: ignore[type-var]
+        except SettingsError as error:
+            field, equals, rest = str(error).partition("=")
+            if not equals or field not in readers:
+                raise
+            raise SettingsError(f"--{names.get(field, field)}={rest}") from error
 
     return read
+
+
+def define_changes(
+    settings_class: type,
+    fields: Mapping[str, str],
+    note: str,
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> Callable[[], dict[str, Any]]:
+    """Defines flags without defaults, for fields that something else decides.
+
+    Args:
+        settings_class: a settings dataclass.
+        fields: names of the flags by field.
+        note: what stands in place of a flag that is not given; added to the help.
+        flag_values: where the flags are registered.
+
+    Returns:
+        A function that gives the values of the flags that were given, by field.
+    """
+    types_of, texts = typing.get_type_hints(settings_class), field_texts(settings_class)
+    readers = {
+        field: _define(
+            name, types_of[field], None, f"{texts[field]} {note}", flag_values
+        )
+        for field, name in fields.items()
+    }
+
+    def read() -> dict[str, Any]:
+        values = {field: reader() for field, reader in readers.items()}
+        return {field: value for field, value in values.items() if value is not None}
+
+    return read
+
+
+def define_integers(
+    name: str,
+    default: tuple[int, ...],
+    text: str,
+    flag_values: flags.FlagValues = flags.FLAGS,
+) -> Callable[[], tuple[int, ...]]:
+    """Defines a flag of whole numbers, separated by commas; returns its reader."""
+    return _define_list(name, int, default, text, flag_values)
 
 
 @functools.cache
@@ -90,6 +140,8 @@ def _define_nested(default, key, skip, names, flag_values):
     own = {f.name: f"{key}_{f.name}" for f in dataclasses.fields(default)}
     given = {k.removeprefix(inner): v for k, v in names.items() if k.startswith(inner)}
     skipped = tuple(k.removeprefix(inner) for k in skip if k.startswith(inner))
+    if key in skip:
+        skipped = tuple(own.keys() - given.keys())
     return define_flags(
         default, skip=skipped, names={**own, **given}, flag_values=flag_values
     )
@@ -106,6 +158,9 @@ def _define(name, kind, default, text, flag_values) -> Callable[[], Any]:
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
     }.get(kind)
+    if origin in (typing.Union, types.UnionType) and int in arguments:
+        words = [w for a in arguments for w in typing.get_args(a)]
+        define = functools.partial(_define_integer_or_word, words)
     if origin is Literal:
         define = functools.partial(flags.DEFINE_enum, enum_values=[*arguments])
     elif os.PathLike in (kind, *arguments):
@@ -117,6 +172,26 @@ def _define(name, kind, default, text, flag_values) -> Callable[[], Any]:
     return lambda: holder.value
 
 
+class _IntegerOrWord(flags.ArgumentParser):
+    def __init__(self, words):
+        self.words = words
+
+    def parse(self, argument):
+        if argument in self.words or isinstance(argument, int):
+            return argument
+        try:
+            return int(argument)
+        except ValueError as error:
+            words = ", ".join(self.words)
+            raise ValueError(f"expected a whole number, or {words}") from error
+
+
+def _define_integer_or_word(words, name, default, help, flag_values):
+    return flags.DEFINE(
+        _IntegerOrWord(words), name, default, help, flag_values=flag_values
+    )
+
+
 def _define_list(name, kind, default, text, flag_values):
     words = None if default is None else [str(value) for value in default]
     holder = flags.DEFINE_list(name, words, text, flag_values=flag_values)
@@ -124,7 +199,7 @@ def _define_list(name, kind, default, text, flag_values):
         flags.register_validator(
             name,
             lambda values: _are(kind, values),
-            message=f"expected values of type {kind.__name__}, separated by commas",
+            message=f"expected {_WORDS[kind]}, separated by commas",
             flag_values=flag_values,
         )
 

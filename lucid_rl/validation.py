@@ -53,6 +53,14 @@ def between(lowest: float, highest: float) -> Rule:
     )
 
 
+def whole(lowest: int, highest: int) -> Rule:
+    """A whole number from `lowest` to `highest`, both included."""
+    return Rule(
+        lambda value: _is_whole(value) and lowest <= value <= highest,
+        f"a whole number between {lowest} and {highest}",
+    )
+
+
 def one_of(known: Collection[Any]) -> Rule:
     """One of the given values."""
     return Rule(lambda value: value in known, f"one of {', '.join(map(str, known))}")
@@ -75,9 +83,13 @@ def check_fields(settings: Any, **rules: Rule) -> None:
             was expected.
     """
     for name, rule in rules.items():
-        value = getattr(settings, name)
-        if not rule.holds(value):
-            raise SettingsError(f"{name}={value!r}: expected {rule.expected}.")
+        check(name, getattr(settings, name), rule)
+
+
+def check(name: str, value: Any, rule: Rule) -> None:
+    """Checks one value; raises `SettingsError` as `check_fields` does."""
+    if not rule.holds(value):
+        raise SettingsError(f"{name}={value!r}: expected {rule.expected}.")
 
 
 def _is_whole(value: Any) -> bool:

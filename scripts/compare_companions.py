@@ -3,23 +3,20 @@ r"""Compares a model with edited versions of it that others made.
     python -m scripts.compare_companions --model=released:coinrun \
         --companions=buzzsaw_blind=released:edit/a,enemy_moving_left_blind=released:edit/b
 
-Finds what was removed from each, beside our own edit, and, where the model's game is
-there, has all of them play. Names as in the article's table are shown beside it.
+Finds what was removed from each, and the same edit made with this package; where the
+model's game is installed, all play the same levels. Names as in the article's table are
+shown beside it.
 """
 
 import pathlib
 
 from absl import flags
 
-from lucid_rl.checkpoints.released import RELEASED_PREFIX, fetch_released, resolve_model
-from lucid_rl.errors import InputError
+from lucid_rl.checkpoints.released import fetch_with_observations, resolve_model
 from lucid_rl.experiments.companions import CompanionSettings, compare_companions
+from lucid_rl.flags import define_flags
 
 from . import game_flags, program
-
-flags.adopt_module_key_flags(game_flags)
-
-_DEFAULT = CompanionSettings()
 
 _MODEL = flags.DEFINE_string(
     "model", "released:coinrun", 'The original: a .jd file or "released:<name>".'
@@ -30,32 +27,19 @@ _COMPANIONS = flags.DEFINE_list(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/companions", "Where the report and the episodes go."
 )
-_N_LEVELS = flags.DEFINE_integer(
-    "n_levels", _DEFAULT.n_levels, "Levels that each plays; 0: none.", lower_bound=0
-)
-_SEED = flags.DEFINE_integer("seed", _DEFAULT.seed, "Of sampling, levels, actions.")
-
-
-def _companions() -> dict[str, str]:
-    found = {}
-    for text in _COMPANIONS.value:
-        name, equals, model = text.partition("=")
-        if not (name and equals and model):
-            raise InputError(f"--companions={text}: expected name=model")
-        found[name] = resolve_model(model)
-    return found
+_use_engine = game_flags.define_engine_flags()
+_settings = define_flags(CompanionSettings(), skip=("nmf", "sampling"))
 
 
 def main() -> None:
     """Compares what the flags name."""
-    game_flags.use_game_flags()
-    if _MODEL.value.startswith(RELEASED_PREFIX):
-        # Its observations, too, from which features are found.
-        name = _MODEL.value.removeprefix(RELEASED_PREFIX)
-        fetch_released(name, ("checkpoint", "observations"))
-    settings = CompanionSettings(n_levels=_N_LEVELS.value, seed=_SEED.value)
+    _use_engine()
+    companions = program.pairs("companions", _COMPANIONS.value)
     results = compare_companions(
-        resolve_model(_MODEL.value), _companions(), settings, _OUTPUT_DIR.value
+        fetch_with_observations(_MODEL.value),
+        {name: resolve_model(spec) for name, spec in companions.items()},
+        _settings(),
+        _OUTPUT_DIR.value,
     )
     print(results.markdown())
     print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")

@@ -3,9 +3,9 @@
     python -m scripts.compare_diversity
     python -m scripts.compare_diversity --model=bundled,outputs/narrow/model.jd
 
-Each plays the levels it was trained on and unseen ones; features of a layer are
-measured, and how well the best one tells where objects are. Writes diversity.json and
-diversity.md to --output_dir. A second run goes on where an interrupted one stopped.
+Each plays the levels it was trained on and unseen ones; its features of a layer are
+measured, and how well the best of them detects each object. Writes diversity.json and
+diversity.md to --output_dir. A second run resumes an interrupted one.
 """
 
 import pathlib
@@ -17,10 +17,9 @@ from lucid_rl.experiments.diversity import (
     compare_diversity,
     report,
 )
+from lucid_rl.flags import define_flags
 
 from . import program
-
-_DEFAULT = DiversitySettings()
 
 _MODEL = flags.DEFINE_list(
     "model",
@@ -30,26 +29,13 @@ _MODEL = flags.DEFINE_list(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/diversity", "Where results and episodes go."
 )
-_N_EPISODES = flags.DEFINE_integer(
-    "n_episodes", _DEFAULT.n_episodes, "Levels to play, of each kind.", lower_bound=1
-)
-_LAYER = flags.DEFINE_string("layer", _DEFAULT.layer, "Layer of the features.")
-_SEED = flags.DEFINE_integer("seed", _DEFAULT.seed, "Of levels, actions and fits.")
-_BFLOAT16 = flags.DEFINE_bool(
-    "bfloat16", _DEFAULT.bfloat16, "Convolve in bfloat16, quicker on some processors."
-)
+_settings = define_flags(DiversitySettings(), skip=("sampling", "nmf"))
 
 
 def main() -> None:
     """Compares what the flags describe."""
     models = program.model_names(_MODEL.value)
-    settings = DiversitySettings(
-        n_episodes=_N_EPISODES.value,
-        layer=_LAYER.value,
-        seed=_SEED.value,
-        bfloat16=_BFLOAT16.value,
-    )
-    print(report(compare_diversity(models, settings, _OUTPUT_DIR.value)))
+    print(report(compare_diversity(models, _settings(), _OUTPUT_DIR.value)))
     print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
 
 

@@ -1,4 +1,4 @@
-r"""Repeats the article's experiments on a model and prints its numbers beside ours.
+r"""Repeats the article's experiments on a model; prints both sets of numbers.
 
     python -m scripts.compare_to_article
     python -m scripts.compare_to_article --n_levels=1000 --layers=2b
@@ -9,12 +9,11 @@ r"""Repeats the article's experiments on a model and prints its numbers beside o
         --document=docs/results.md \
         --results_file=benchmarks/results/comparison_released.json
 
-The last one makes docs/results.md. Features to remove must be named where the
-game does not tell what they detect, as the original CoinRun; `--features_only` shows
-them. A second run resumes an interrupted one.
+The last one makes docs/results.md. Features to remove must be named where the game has
+no readable states, as the original CoinRun; `--features_only` shows them. A second run
+resumes an interrupted one.
 """
 
-import dataclasses
 import json
 import pathlib
 import shlex
@@ -22,26 +21,14 @@ import sys
 
 from absl import flags
 
-from lucid_rl.errors import SettingsError
-from lucid_rl.experiments.article_experiments import NAME, repeat_experiments
+from lucid_rl.experiments.article_experiments import draw_features, repeat_experiments
 from lucid_rl.experiments.comparison import around_report, report, write_into
-from lucid_rl.experiments.comparison_settings import (
-    ALL_ROWS,
-    ComparisonSettings,
-    GivenFeatures,
-)
-from lucid_rl.experiments.feature_search import search_features
-from lucid_rl.experiments.results_folder import ResultsFolder
+from lucid_rl.experiments.comparison_settings import ComparisonSettings, GivenFeatures
 from lucid_rl.files import atomic_open
 from lucid_rl.flags import define_flags
-from lucid_rl.games.registry import describe, game_settings
-from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.loading import load
-from lucid_rl.model.model import Model
 
 from . import game_flags, program
-
-flags.adopt_module_key_flags(game_flags)
 
 _DEFAULT = ComparisonSettings()
 
@@ -51,25 +38,6 @@ _MODEL = flags.DEFINE_string(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/comparison", "Where everything is written."
 )
-_N_LEVELS = flags.DEFINE_integer(
-    "n_levels", _DEFAULT.n_levels, "Levels played for each row.", lower_bound=1
-)
-_ROWS = flags.DEFINE_multi_enum(
-    "rows", list(ALL_ROWS), ALL_ROWS, "Rows of the failure table."
-)
-_LAYERS = flags.DEFINE_list(
-    "layers",
-    list(_DEFAULT.layers),
-    "Layers whose features are fitted; directions are removed from the first.",
-)
-_CHOOSE = flags.DEFINE_enum(
-    "choose",
-    _DEFAULT.choose,
-    ["directions", "features"],
-    "What edits remove: directions of the object, found from pairs of observations "
-    "with and without it; or the features with the best average precision.",
-)
-_DIRECTIONS = define_flags(_DEFAULT.directions)
 _REMOVE = flags.DEFINE_list(
     "remove",
     [],
@@ -81,90 +49,50 @@ _FEATURES_ONLY = flags.DEFINE_bool(
     False,
     "Fit features, draw them as features_<layer>.html in --output_dir, and stop.",
 )
-_N_FEATURES = flags.DEFINE_integer(
-    "n_features", _DEFAULT.nmf.n_features, "Features to fit.", lower_bound=1
-)
 _N_OBSERVATIONS = flags.DEFINE_integer(
     "n_observations",
-    _DEFAULT.sampling.n_envs * _DEFAULT.sampling.n_per_env,
+    _DEFAULT.sampling.n_observations,
     "Observations from which features are found and named.",
-    lower_bound=_DEFAULT.sampling.n_envs,
 )
-_GAME = flags.DEFINE_enum(
-    "game", None, ["coinrun", "coinrun_original"], "By default the model's."
-)
-_DISTRIBUTION_MODE = flags.DEFINE_enum(
-    "distribution_mode", None, ["easy", "hard", "mixed"], "By default the model's."
-)
-_BFLOAT16 = flags.DEFINE_bool("bfloat16", _DEFAULT.bfloat16, "Play in bfloat16.")
-_SEED = flags.DEFINE_integer("seed", _DEFAULT.seed, "Of sampling, levels, actions.")
 _RESULTS_FILE = flags.DEFINE_string(
     "results_file", None, "Another place for comparison.json."
 )
 _DOCUMENT = flags.DEFINE_string(
     "document", None, "Markdown file whose marked part is replaced by the report."
 )
-
-
-def _settings(model: Model) -> ComparisonSettings:
-    game = game_settings(
-        model.args,
-        model.n_actions,
-        name=_GAME.value,
-        distribution_mode=_DISTRIBUTION_MODE.value,
-    )
-    print(describe(game))
-    return ComparisonSettings(
-        n_levels=_N_LEVELS.value,
-        rows=() if _FEATURES_ONLY.value else tuple(_ROWS.value),
-        remove=_removed(),
-        layers=tuple(_LAYERS.value),
-        choose=_CHOOSE.value,
-        directions=_DIRECTIONS(),
-        nmf=NMFSettings(n_features=_N_FEATURES.value, seed=_SEED.value),
-        sampling=dataclasses.replace(
-            _DEFAULT.sampling,
-            n_per_env=_N_OBSERVATIONS.value // _DEFAULT.sampling.n_envs,
-        ),
-        game=game,
-        seed=_SEED.value,
-        bfloat16=_BFLOAT16.value,
-    )
-
-
-def _removed() -> dict[str, GivenFeatures]:
-    found: dict[str, GivenFeatures] = {}
-    for text in _REMOVE.value:
-        row, _, features = text.partition("=")
-        if row in found:
-            raise SettingsError(f"--remove names {row} twice: give 2b/4+7 for several")
-        found[row] = GivenFeatures.parse(features)
-    return found
-
-
-def _command() -> str:
-    return shlex.join(["python", "-m", "scripts.compare_to_article", *sys.argv[1:]])
+_use_engine = game_flags.define_engine_flags()
+_game = game_flags.define_game_flags("name", "distribution_mode")
+_settings = define_flags(
+    _DEFAULT,
+    skip=("game", "remove", "sampling", "nmf"),
+    names={
+        "nmf.n_features": "n_features",
+        **{f"directions.{n}": n for n in vars(_DEFAULT.directions)},
+    },
+)
 
 
 def main() -> None:
     """Runs the experiments that the flags describe."""
     if _DOCUMENT.value:
         around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
-    game_flags.use_game_flags()
+    _use_engine()
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    model = load(_MODEL.value)
-    settings = _settings(model)
+    given = program.pairs("remove", _REMOVE.value)
+    remove = {row: GivenFeatures.parse(text) for row, text in given.items()}
+    sampling = _DEFAULT.sampling.resized(_N_OBSERVATIONS.value)
+    changes = {"game": _game(load(_MODEL.value)), "sampling": sampling}
     if _FEATURES_ONLY.value:
-        with ResultsFolder(folder, NAME).locked() as results_folder:
-            search_features(model, settings, results_folder)
-        print("\n".join(str(page) for page in sorted(folder.glob("features_*.html"))))
+        pages = draw_features(_MODEL.value, _settings(rows=(), **changes), folder)
+        print(*pages, sep="\n")
         return
+    settings = _settings(remove=remove, **changes)
     found = repeat_experiments(_MODEL.value, settings, folder)
-    results = {"command": _command(), **found.as_dict()}
+    command = shlex.join(["python", "-m", "scripts.compare_to_article", *sys.argv[1:]])
+    results = {"command": command, **found.as_dict()}
     if _RESULTS_FILE.value:
         with atomic_open(_RESULTS_FILE.value, "w") as stream:
-            json.dump(results, stream, indent=1)
-            stream.write("\n")
+            stream.write(f"{json.dumps(results, indent=1)}\n")
     if _DOCUMENT.value:
         write_into(_DOCUMENT.value, report(results))
     print(report(results))

@@ -8,12 +8,11 @@ Looks through the episodes of an evaluation, or plays new ones, and writes a pag
 the interface restricted to the moments, moments.md and moments.json to --output_dir.
 """
 
-import dataclasses
 import pathlib
 
 from absl import flags
 
-from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
+from lucid_rl.evaluation.evaluation import evaluate, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE
 from lucid_rl.evaluation.moment_report import (
     ReportSettings,
@@ -22,14 +21,9 @@ from lucid_rl.evaluation.moment_report import (
 )
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.files import check_writable
-from lucid_rl.games.registry import describe, game_settings
-from lucid_rl.model.loading import load
+from lucid_rl.flags import define_flags
 
 from . import game_flags, program
-
-flags.adopt_module_key_flags(game_flags)
-
-_DEFAULT = ReportSettings()
 
 _MODEL = flags.DEFINE_string(
     "model", "bundled", "A .jd or .model.pb file, 'released:<name>' or 'bundled'."
@@ -37,82 +31,37 @@ _MODEL = flags.DEFINE_string(
 _EPISODES = flags.DEFINE_string(
     "episodes", None, "Folder of an evaluation of the model; without one it plays."
 )
-_N_EPISODES = flags.DEFINE_integer(
-    "n_episodes", 500, "Episodes to look through.", lower_bound=1
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "outputs/moments", "Where page, table and file go."
 )
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", "outputs/moments", "Where it all goes.")
-_LAYERS = flags.DEFINE_list(
-    "layers",
-    list(_DEFAULT.interface.layers),
-    "Layers on the page; the first one's features explain the moments.",
+_use_engine = game_flags.define_engine_flags()
+_game = game_flags.define_game_flags("name")
+_settings = define_flags(
+    ReportSettings(n_episodes=500),
+    skip=("interface",),
+    names={
+        **{f"moments.{n}": n for n in ("n_of_each", "n_frames")},
+        **{f"moments.{n}": n for n in ("spike_height", "spike_drift")},
+        **{f"interface.{n}": n for n in ("layers", "names", "seed")},
+        "interface.nmf.n_features": "n_features",
+    },
 )
-_N_OF_EACH = flags.DEFINE_integer(
-    "n_of_each", _DEFAULT.moments.n_of_each, "Moments of each kind.", lower_bound=1
-)
-_N_FRAMES = flags.DEFINE_integer(
-    "n_frames", _DEFAULT.moments.n_frames, "Frames before a moment.", lower_bound=1
-)
-_SPIKE_HEIGHT = flags.DEFINE_float(
-    "spike_height",
-    _DEFAULT.moments.spike_height,
-    "Least height of a value spike, as a fraction of the largest value.",
-)
-_N_FEATURES = flags.DEFINE_integer(
-    "n_features", _DEFAULT.interface.nmf.n_features, "Features.", lower_bound=1
-)
-_N_OBSERVATIONS = flags.DEFINE_integer(
-    "n_observations",
-    _DEFAULT.n_observations,
-    "Observations from which features are found.",
-    lower_bound=1,
-)
-_NAMES = flags.DEFINE_string(
-    "names", None, "JSON file of feature names, as the page exports it."
-)
-_GAME = flags.DEFINE_string(
-    "game", None, "What the model plays, where its file does not say so."
-)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the levels played, and of the features.")
-
-
-def _evaluation() -> Evaluation:
-    if _EPISODES.value:
-        return read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
-    model = load(_MODEL.value)
-    game = game_settings(model.args, model.n_actions, name=_GAME.value)
-    print(describe(game))
-    settings = EvaluationSettings(_N_EPISODES.value, game, _SEED.value)
-    path = pathlib.Path(_OUTPUT_DIR.value, EPISODES_FILE)
-    return evaluate(model, settings=settings, path=path)
-
-
-def _settings() -> ReportSettings:
-    interface = dataclasses.replace(
-        _DEFAULT.interface,
-        layers=tuple(_LAYERS.value),
-        names=_NAMES.value,
-        seed=_SEED.value,
-        nmf=dataclasses.replace(
-            _DEFAULT.interface.nmf, n_features=_N_FEATURES.value, seed=_SEED.value
-        ),
-    )
-    moments = dataclasses.replace(
-        _DEFAULT.moments,
-        n_of_each=_N_OF_EACH.value,
-        n_frames=_N_FRAMES.value,
-        spike_height=_SPIKE_HEIGHT.value,
-    )
-    return ReportSettings(_N_EPISODES.value, moments, _N_OBSERVATIONS.value, interface)
 
 
 def main() -> None:
     """Finds the moments that the flags describe."""
-    game_flags.use_game_flags()
-    check_writable(_OUTPUT_DIR.value)
-    settings = _settings()
-    check_layer(_MODEL.value, settings)  # a wrong one shows before anything is played
-    evaluation = _evaluation()
-    report = report_moments(_MODEL.value, evaluation, _OUTPUT_DIR.value, settings)
+    _use_engine()
+    settings, folder = _settings(), pathlib.Path(_OUTPUT_DIR.value)
+    check_writable(folder)
+    model = check_layer(_MODEL.value, settings)  # before anything is played
+    if _EPISODES.value:
+        evaluation = read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
+    else:
+        played = EvaluationSettings(
+            settings.n_episodes, _game(model), settings.interface.seed
+        )
+        evaluation = evaluate(model, settings=played, path=folder / EPISODES_FILE)
+    report = report_moments(_MODEL.value, evaluation, folder, settings)
     print(report.table)
     print(report.page.resolve())
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
-from lucid_rl.errors import LucidRLError
+from lucid_rl.errors import InputError, LucidRLError
 
 
 def run(work: Callable[[], None], stopped: str = "stopped") -> None:
@@ -41,6 +41,19 @@ def _parse(argv: list[str]) -> list[str]:
             "(--help lists the flags)"
         )
     return rest
+
+
+def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
+    """Reads a flag's values of the form name=value; `InputError` for any other."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"--{flag}={text}: expected name=value")
+        if name in found:
+            raise InputError(f"--{flag} names {name} twice")
+        found[name] = value
+    return found
 
 
 def model_names(specs: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ committed with. --set changes a value of the notebook's cell of parameters.
 import ast
 import pathlib
 
-from absl import app, flags
+from absl import flags
 
 from lucid_rl.notebook_run import run_notebook
 
@@ -30,10 +30,7 @@ _SET = flags.DEFINE_multi_string(
 
 def _parameters() -> dict[str, object]:
     found: dict[str, object] = {}
-    for text in _SET.value:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise app.UsageError(f"--set={text}: expected NAME=value")
+    for name, value in program.pairs("set", _SET.value).items():
         try:
             found[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

@@ -19,7 +19,7 @@ from lucid_rl.training.config import TrainConfig
 
 from . import game_flags, program
 
-flags.adopt_module_key_flags(game_flags)
+_use_engine = game_flags.define_engine_flags()
 _MAX_MINUTES = flags.DEFINE_float(
     "max_minutes", None, "Save and stop after this long; run again to resume."
 )
@@ -43,7 +43,7 @@ def _train() -> None:
     # Imported late: --help and mistakes in flags need no Keras.
     from lucid_rl.training.run import train
 
-    game_flags.use_game_flags()
+    _use_engine()
     config, minutes = _config(), _MAX_MINUTES.value
     model = train(config, None if minutes is None else 60 * minutes)
     print(f"{model.args['steps_done']:,} steps: {config.folder / 'model.jd'}")

@@ -50,7 +50,7 @@ from lucid_rl.sampling.observations import (
 
 from . import game_flags, program
 
-flags.adopt_module_key_flags(game_flags)
+_use_engine = game_flags.define_engine_flags()
 
 _DEFAULT = VisualizationSettings()
 _INTERVAL = 32  # steps between two observations of one environment
@@ -268,7 +268,13 @@ def _observations(source: Model) -> np.ndarray:
         n_per_env=-(-_N_OBSERVATIONS.value // n_envs),
         interval=_INTERVAL,
     )
-    game = game_settings(source.args, source.n_actions, n_envs=n_envs, seed=_SEED.value)
+    game = game_settings(
+        source.args,
+        source.n_actions,
+        source.image_shape,
+        n_envs=n_envs,
+        seed=_SEED.value,
+    )
     print(describe(game))
     rng = np.random.default_rng(_SEED.value)
     with make_game(game) as played:
@@ -339,7 +345,7 @@ def _run() -> tuple[ContactSheet, pathlib.Path]:
 
 def main() -> None:
     """Makes the figures that the flags describe."""
-    game_flags.use_game_flags()
+    _use_engine()
     sheet, page = _run()
     print(sheet.table_text())
     print(page)

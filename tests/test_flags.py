@@ -7,7 +7,9 @@ from typing import Literal
 import pytest
 from absl import flags
 
-from lucid_rl.flags import define_flags
+from lucid_rl.errors import SettingsError
+from lucid_rl.flags import define_changes, define_flags, define_integers
+from lucid_rl.validation import above, check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Inner:
 
     rate: float = 0.5
     sizes: tuple[int, ...] = (1, 2)
+
+    def __post_init__(self):
+        check_fields(self, rate=above(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Outer:
     """Where to."""
     layers: tuple[str, ...] = ()
     """Which ones."""
+    k: int | Literal["auto"] = 8
+    """How many of each."""
     inner: Inner = dataclasses.field(default_factory=Inner)
     unused: dict = dataclasses.field(default_factory=dict)
 
@@ -72,11 +79,13 @@ def test_values_of_every_type(parse):
         "--mode=b",
         "--folder=there",
         "--layers=1a,2b",
+        "--k=auto",
         "--rate=0.25",
         "--inner_sizes=3,4,5",
     )
     inner = Inner(rate=0.25, sizes=(3, 4, 5))
-    assert found == Outer("other", 3, True, "b", "there", ("1a", "2b"), inner)
+    assert found == Outer("other", 3, True, "b", "there", ("1a", "2b"), "auto", inner)
+    assert parse("--k=3").k == 3
 
 
 def test_help_is_what_the_fields_say(parse):
@@ -85,7 +94,8 @@ def test_help_is_what_the_fields_say(parse):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["--n=many", "--mode=c", "--inner_sizes=3,x", "--quick=perhaps"]
+    "wrong",
+    ["--n=many", "--mode=c", "--inner_sizes=3,x", "--quick=perhaps", "--k=some"],
 )
 def test_wrong_values_are_refused(parse, wrong):
     with pytest.raises(flags.IllegalFlagValueError):
@@ -99,3 +109,43 @@ def test_skipped_fields_have_no_flag(parse):
 def test_a_type_without_a_flag_is_an_error_of_the_program():
     with pytest.raises(TypeError, match="unused"):
         define_flags(Outer(), flag_values=flags.FlagValues())
+
+
+def test_only_named_fields_of_a_nested_dataclass():
+    values = flags.FlagValues()
+    names = {"inner.rate": "speed"}
+    read = define_flags(
+        Outer(), skip=("inner", "unused"), names=names, flag_values=values
+    )
+    assert "speed" in values and "inner_sizes" not in values
+    values(["program", "--speed=2"])
+    assert read(name="x") == Outer("x", inner=Inner(rate=2))
+
+
+def test_a_value_out_of_range_names_the_flag():
+    values = flags.FlagValues()
+    read = define_flags(Inner(), names={"rate": "speed"}, flag_values=values)
+    values(["program", "--speed=0"])
+    with pytest.raises(SettingsError, match=r"^--speed=0.0: expected above 0"):
+        read()
+
+
+def test_changes_are_the_flags_that_were_given():
+    values = flags.FlagValues()
+    read = define_changes(
+        Outer, {"n": "count", "quick": "quick", "mode": "mode"}, "Or so.", values
+    )
+    assert values["count"].help == "How many. Or so."
+    values(["program", "--noquick", "--count=0"])
+    assert read() == {"n": 0, "quick": False}
+
+
+def test_whole_numbers_by_commas():
+    values = flags.FlagValues()
+    read = define_integers("chosen", (1,), "Which.", values)
+    values(["program"])
+    assert read() == (1,)
+    values(["program", "--chosen=3,4"])
+    assert read() == (3, 4)
+    with pytest.raises(flags.IllegalFlagValueError, match="expected whole numbers"):
+        values(["program", "--chosen=a"])

@@ -154,6 +154,15 @@ def resolve_model(spec: str | os.PathLike) -> str:
     return str(path)
 
 
+def fetch_with_observations(spec: str | os.PathLike) -> str:
+    """As `resolve_model`; a released model's observations are fetched, too."""
+    text = os.fspath(spec)
+    if text.startswith(RELEASED_PREFIX):
+        name = text.removeprefix(RELEASED_PREFIX)
+        fetch_released(name, ("checkpoint", "observations"))
+    return resolve_model(text)
+
+
 def _relative_path(name: str, kind: str) -> str:
     folder, _, leaf = name.rpartition("/")
     parts = [folder] if folder else []

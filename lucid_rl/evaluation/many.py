@@ -2,11 +2,12 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.evaluation import Evaluation, evaluate
+from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
+from lucid_rl.evaluation.replay import write_film
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.files import PathLike, atomic_open
 
@@ -78,6 +79,36 @@ def evaluate_many(
         for name, (model, settings) in models.items()
     }
     return {name: ray.get(task) for name, task in tasks.items()}
+
+
+def film_episodes(
+    folder: PathLike,
+    numbers: Sequence[int],
+    full_resolution: bool = False,
+    kind: str = "gif",
+) -> Iterator[tuple[pathlib.Path, str]]:
+    """Films episodes of an evaluation into `replays/` of its folder.
+
+    Args:
+        folder: of the evaluation, with `episodes.npz`.
+        numbers: of the episodes, from 0.
+        full_resolution: film the game's large frames.
+        kind: "gif" or "mp4".
+
+    Yields:
+        Path and outcome of each film that was written.
+
+    Raises:
+        FileFormatError: the folder holds no evaluation.
+        InputError: there is no such episode.
+        GameError: the game cannot repeat it.
+    """
+    folder = pathlib.Path(folder).resolve()
+    evaluation = read_evaluation(folder / EPISODES_FILE)
+    for number in numbers:
+        path = folder / "replays" / f"episode_{number}.{kind}"
+        write_film(evaluation.replay(number, full_resolution), path)
+        yield path, evaluation.episodes[number].outcome
 
 
 def _connected_ray(address: str) -> Any:

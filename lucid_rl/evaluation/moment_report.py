@@ -20,6 +20,7 @@ from lucid_rl.interpret.features import fit_features
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
+from lucid_rl.validation import at_least, check_fields
 
 TABLE_FILE = "moments.md"
 RESULTS_FILE = "moments.json"
@@ -48,11 +49,7 @@ class ReportSettings:
     )
 
     def __post_init__(self) -> None:
-        if self.n_episodes < 0 or self.n_observations < 1:
-            raise InputError(
-                f"n_episodes={self.n_episodes} and n_observations="
-                f"{self.n_observations}: expected 0 or more, and 1 or more"
-            )
+        check_fields(self, n_episodes=at_least(0), n_observations=at_least(1))
 
     @property
     def layer(self) -> str:

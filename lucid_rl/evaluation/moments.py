@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.sampling.advantages import generalized_advantages
+from lucid_rl.validation import above, at_least, between, check_fields
 
 FAILURE = "failure"
 ADVANTAGE_LOW = "advantage_low"
@@ -48,16 +49,13 @@ class MomentSettings:
     spike_drift: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.n_of_each < 1 or self.n_frames < 1:
-            raise SettingsError(
-                f"n_of_each={self.n_of_each} and n_frames={self.n_frames}: expected 1 "
-                "or more"
-            )
-        if not self.spike_height > 0 or not 0 <= self.spike_drift <= 1:
-            raise SettingsError(
-                f"spike_height={self.spike_height} and spike_drift={self.spike_drift}: "
-                "expected a height above 0 and a drift between 0 and 1"
-            )
+        check_fields(
+            self,
+            n_of_each=at_least(1),
+            n_frames=at_least(1),
+            spike_height=above(0),
+            spike_drift=between(0, 1),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
 from lucid_rl.games.registry import check_game, engine_version
 from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.validation import at_least, check_fields, whole
 
 NOT_KNOWN = "not known on this engine"
 """Stands in tables for the cause of a failure where the game cannot tell."""
@@ -41,12 +42,7 @@ class EvaluationSettings:
     causes: bool = True
 
     def __post_init__(self) -> None:
-        if self.n_episodes < 1:
-            raise SettingsError(
-                f"n_episodes={self.n_episodes}: expected at least one level to play"
-            )
-        if not 0 <= self.seed < 2**31:
-            raise SettingsError(f"seed={self.seed}: expected 0 to {2**31 - 1}")
+        check_fields(self, n_episodes=at_least(1), seed=whole(0, 2**31 - 1))
         check_game(self.game)
 
     @property

@@ -6,6 +6,7 @@ are counted. Also how sparse attributions and how one-hot features are.
 """
 
 import dataclasses
+import pathlib
 from typing import Any
 
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate
@@ -94,6 +95,24 @@ def repeat_experiments(
         found = ComparisonResults(settings, evaluations, verdicts, search)
         results.write(found.as_dict(), report(found.as_dict()))
     return found
+
+
+def draw_features(
+    model: Any, settings: ComparisonSettings, folder: PathLike
+) -> list[pathlib.Path]:
+    """Fits the features of `settings.layers`, and draws them for a person to name.
+
+    Args:
+        model: a `Model`, or what `load` takes.
+        settings: of the comparison; its `rows` are not played.
+        folder: where features and drawings are written.
+
+    Returns:
+        Paths of `features_<layer>.html`.
+    """
+    with ResultsFolder(folder, NAME).locked() as results:
+        search_features(load(model), settings, results)
+    return sorted(pathlib.Path(folder).glob("features_*.html"))
 
 
 def _play(

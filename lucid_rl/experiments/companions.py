@@ -146,7 +146,9 @@ def compare_companions(
     """
     original = load_checkpoint(checkpoint)
     edited = {name: load_checkpoint(path) for name, path in companions.items()}
-    game = game or game_settings(original.args, original.n_actions)
+    game = game or game_settings(
+        original.args, original.n_actions, original.image_shape
+    )
     found = {name: find_edit(original, model) for name, model in edited.items()}
     with ResultsFolder(folder, NAME).locked() as results:
         matched = {}

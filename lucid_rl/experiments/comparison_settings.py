@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 from lucid_rl.editing.object_directions import DirectionSettings
 from lucid_rl.errors import SettingsError
@@ -11,7 +12,7 @@ from lucid_rl.games.registry import saves_states
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
-from lucid_rl.validation import check_fields, one_of
+from lucid_rl.validation import at_least, check_fields, one_of
 
 ALL_ROWS = ("original", *ROWS)
 EDIT_ROWS = tuple(name for name, row in ROWS.items() if row.is_edit)
@@ -56,7 +57,7 @@ class ComparisonSettings:
     """Layers whose features are fitted. Directions are removed from the first, features
     from the one whose features detect the object best; attribution is measured at the
     first. The article's is 2b."""
-    choose: str = "directions"
+    choose: Literal["directions", "features"] = "directions"
     """What edits remove: "directions" of the object, found from pairs of observations
     with and without it; or NMF "features", by average precision."""
     directions: DirectionSettings = dataclasses.field(default_factory=DirectionSettings)
@@ -82,11 +83,9 @@ class ComparisonSettings:
             raise SettingsError(
                 f"unknown row {unknown[0]!r}; known are {', '.join(ALL_ROWS)}"
             )
-        if self.n_levels < 1:
-            raise SettingsError(
-                f"n_levels={self.n_levels}: expected at least one level to play"
-            )
-        check_fields(self, choose=one_of(("directions", "features")))
+        check_fields(
+            self, n_levels=at_least(1), choose=one_of(("directions", "features"))
+        )
         if not self.layers:
             raise SettingsError("no layers given: name one or more, such as 2b")
         if self.game.name not in ("coinrun", ORIGINAL_COINRUN):

@@ -107,7 +107,10 @@ def compare_diversity(
     """
     loaded = {name: load(spec) for name, spec in models.items()}
     for name, model in loaded.items():
-        if game_settings(model.args, model.n_actions).name != "coinrun":
+        if (
+            game_settings(model.args, model.n_actions, model.image_shape).name
+            != "coinrun"
+        ):
             raise InputError(f"{name}: objects are known for Procgen's coinrun only")
     with ResultsFolder(folder, NAME).locked() as results:
         measured = {
@@ -147,8 +150,10 @@ def report(measured: Mapping[str, DiversityMeasures]) -> str:
 def _measure(
     model: Model, settings: DiversitySettings, folder: pathlib.Path
 ) -> DiversityMeasures:
-    game = game_settings(model.args, model.n_actions)
-    own_game = game_settings(model.args, model.n_actions, training_levels=True)
+    game = game_settings(model.args, model.n_actions, model.image_shape)
+    own_game = game_settings(
+        model.args, model.n_actions, model.image_shape, training_levels=True
+    )
     own = None
     if own_game.n_levels:
         own = _finished(model, own_game, settings, folder / "own.npz")

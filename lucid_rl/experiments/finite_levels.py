@@ -27,6 +27,7 @@ from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import read_observations
+from lucid_rl.validation import at_least, check_fields
 
 RUNS = (1, 2)
 N_TRAIN_LEVELS: tuple[int, ...] = tuple(
@@ -70,11 +71,7 @@ class FiniteLevelsSettings:
                 raise SettingsError(
                     f"{name}={chosen}: expected some of {', '.join(map(str, known))}"
                 )
-        if self.n_observations < 2 or self.n_sparsity < 1:
-            raise SettingsError(
-                f"n_observations={self.n_observations}, n_sparsity={self.n_sparsity}: "
-                "expected at least 2 and 1"
-            )
+        check_fields(self, n_observations=at_least(2), n_sparsity=at_least(1))
 
     @property
     def models(self) -> list[tuple[int, int]]:

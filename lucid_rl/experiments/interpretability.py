@@ -31,13 +31,13 @@ from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.games.coinrun_backgrounds import with_background_of
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.procgen_state import parse_state
-from lucid_rl.games.registry import check_actions, game_settings, make_game
-from lucid_rl.interpret.attribution import attribute
+from lucid_rl.games.registry import check_fits, game_settings, make_game
+from lucid_rl.interpret.attribution import AttributionSettings
+from lucid_rl.interpret.features import CHUNK, fit_features, value_attributions
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
-from lucid_rl.progress import progress
 from lucid_rl.sampling.observations import (
     Observations,
     ObservationSettings,
@@ -67,7 +67,6 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "platform_right_end": ("platform_right_end",),
     "platform_end": ("platform_left_end", "platform_right_end"),
 }
-_CHUNK = 64  # observations in memory at once
 _MAX_ROWS = 200_000  # positions that principal components are fitted to
 
 
@@ -97,6 +96,11 @@ class InterpretabilitySettings:
     """Resamples of levels for the interval."""
     seed: int = 0
     """Seed of levels, actions, controls and resamples."""
+
+    @property
+    def attribution(self) -> AttributionSettings:
+        """How attributions are computed."""
+        return AttributionSettings(n_steps=self.n_steps)
 
     def __post_init__(self) -> None:
         check_fields(
@@ -258,7 +262,7 @@ def plot_scores(
 
 
 def _scene(model: Model, settings: InterpretabilitySettings) -> _Scene:
-    game = game_settings(model.args, model.n_actions)
+    game = game_settings(model.args, model.n_actions, model.image_shape)
     if game.name != "coinrun":
         raise InputError(
             f"{model.name} plays {game.name}: objects are known from the states of "
@@ -273,7 +277,7 @@ def _scene(model: Model, settings: InterpretabilitySettings) -> _Scene:
     )
     rng = np.random.default_rng(settings.seed)
     with make_game(game.replace(n_envs=sampling.n_envs, seed=settings.seed)) as played:
-        check_actions(played, model.n_actions)
+        check_fits(played, model.n_actions, model.image_shape)
         sampled = sample_observations(played, model, sampling, rng)
         redrawn = _redraw(played, sampled, rng)
     assert sampled.states is not None and sampled.level_seeds is not None
@@ -329,8 +333,13 @@ class _Directions:
 
 
 def _fit_nmf(model: Model, scene: _Scene, settings: InterpretabilitySettings) -> NMF:
-    chosen = NMFSettings(n_features=settings.n_features, seed=settings.seed)
-    return NMF(settings=chosen).fit(_attributions(model, scene, settings))
+    return fit_features(
+        model,
+        scene.observations,
+        settings.layer,
+        nmf=NMFSettings(n_features=settings.n_features, seed=settings.seed),
+        attribution=settings.attribution,
+    )
 
 
 def _control(control: str, model: Model, rng: np.random.Generator) -> tuple[Model, Fit]:
@@ -346,8 +355,11 @@ def _control(control: str, model: Model, rng: np.random.Generator) -> tuple[Mode
     if control == "single channels":
 
         def channels(model, scene, settings):
-            values = [np.abs(v) for v in _attributions(model, scene, settings)]
-            weights = sum(v.reshape(-1, v.shape[-1]).sum(axis=0) for v in values)
+            values = value_attributions(
+                model, scene.observations, settings.layer, settings.attribution
+            )
+            # What NMF explains, too: sums of squares.
+            weights = sum(np.einsum("nhwc,nhwc->c", v, v) for v in values)
             largest = np.argsort(-weights)[: settings.n_features]
             return _Directions(np.eye(len(weights))[largest])
 
@@ -377,18 +389,6 @@ def _with_other_weights(model: Model, control: str, rng: np.random.Generator) ->
             std = np.sqrt(2 / np.prod(array.shape[:-1]))
             changes[name] = rng.normal(0, std, array.shape).astype(np.float32)
     return Model.from_checkpoint(model.checkpoint.replace_params(changes))
-
-
-def _attributions(model: Model, scene: _Scene, settings: InterpretabilitySettings):
-    """Attributions of the value, f32 [n, h, w, C], chunk by chunk."""
-    slices = list(batch_slices(len(scene.observations), _CHUNK))
-    for rows in progress(slices, f"{settings.layer}: attributions"):
-        yield attribute(
-            model,
-            scene.observations[rows],
-            settings.layer,
-            n_steps=settings.n_steps,
-        ).values
 
 
 def _score(
@@ -436,18 +436,27 @@ def _sums(
         key: []
         for key in (
             *("response_within", "response_all", "attribution_within"),
+            *("attribution_changed", "attribution_both"),
             *("attribution_all", "changed", "both", "area", "observations"),
         )
     }
-    attributions = _attributions(model, scene, settings)
-    slices = batch_slices(len(scene.observations), _CHUNK)
-    for rows, values in zip(slices, attributions, strict=True):
+    seen, again = (
+        value_attributions(model, frames, settings.layer, settings.attribution)
+        for frames in (scene.observations, scene.redrawn)
+    )
+    slices = batch_slices(len(scene.observations), CHUNK)
+    for rows, values, others in zip(slices, seen, again, strict=True):
         reach = scene.reach[rows].astype(np.float32)  # [n, c, h, w]
         response, redrawn = (
             features.transform(model.activations(frames[rows], settings.layer))
             for frames in (scene.observations, scene.redrawn)
         )
-        attribution = np.abs(features.transform_signed(values))
+        signed, changed = map(features.transform_signed, (values, others))
+        attribution = np.abs(signed)
+        parts["attribution_changed"].append(np.abs(signed - changed).sum(axis=(1, 2)))
+        parts["attribution_both"].append(
+            (attribution + np.abs(changed)).sum(axis=(1, 2))
+        )
         for key, array in (("response", response), ("attribution", attribution)):
             within = np.einsum("nhwk,nchw->nkc", array, reach)
             parts[f"{key}_within"].append(within)
@@ -487,6 +496,7 @@ def _measure(
     counted = weights[:, None] * (present & fires)
     consistency = (counted * most).sum(axis=0) / np.maximum(counted.sum(axis=0), 1e-12)
     background = total["changed"] / np.maximum(total["both"], 1e-12)
+    print("ATTR BG", np.round(total["attribution_changed"] / np.maximum(total["attribution_both"], 1e-12),3), np.round(background,3)) if weights.max()==1 else None
     found = {
         "best": best,
         "response": response[index, best],

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.validation import check_fields, none, whole
 
 # Side of the square observations, in pixels.
 OBSERVATION_SIZE = 64
 # Side of the square frames of `VectorGame.full_resolution`, in pixels.
 FULL_RESOLUTION_SIZE = 512
 _INT32_MAX = 2**31 - 1
-# Settings that may be left to the game.
-_OPTIONAL = ("level_set_seed", "n_actions")
+_INT32 = whole(0, _INT32_MAX)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,25 +94,18 @@ class GameSettings:
         if self.frame_stack is None:
             stacked = 4 if self.wrappers == "atari" else 1
             object.__setattr__(self, "frame_stack", stacked)
-        for field, low, high in (
-            ("n_envs", 1, 2**16),
-            ("seed", 0, _INT32_MAX),
-            ("n_levels", 0, _INT32_MAX),
-            ("start_level", 0, _INT32_MAX),
-            ("n_threads", 0, 1024),
-            ("debug_mode", 0, _INT32_MAX),
-            ("level_set_seed", 0, _INT32_MAX),
-            ("n_actions", 1, _INT32_MAX),
-            ("frame_stack", 1, 64),
-        ):
-            value = getattr(self, field)
-            if value is None and field in _OPTIONAL:
-                continue
-            if not isinstance(value, int | np.integer) or not low <= value <= high:
-                raise SettingsError(
-                    f"game setting {field}={value!r}: expected a whole number "
-                    f"between {low} and {high}"
-                )
+        check_fields(
+            self,
+            n_envs=whole(1, 2**16),
+            seed=_INT32,
+            n_levels=_INT32,
+            start_level=_INT32,
+            n_threads=whole(0, 1024),
+            debug_mode=_INT32,
+            level_set_seed=none() | _INT32,
+            n_actions=none() | whole(1, _INT32_MAX),
+            frame_stack=whole(1, 64),
+        )
         if self.start_level and not self.n_levels:
             raise SettingsError(
                 f"start_level={self.start_level} has no effect on unlimited levels: "

@@ -58,7 +58,7 @@ class InterfaceSettings:
             checkpoint says, else "hard".
         n_levels: levels to sample from, from `start_level` on; 0: unlimited.
         start_level: the first level.
-        seed: seed of everything random.
+        seed: of the levels and of the agent's actions.
         full_resolution: side, in pixels, of the full-resolution frames shown beside
             the observations; 0: none. They are stored with loss.
         single_file: put everything into index.html.
@@ -67,6 +67,8 @@ class InterfaceSettings:
             largest. Fewer make a smaller page.
         encoding: of the data files, "windows-1252", or "base64" where only ASCII may
             pass.
+        live_model: put the model into the page, which then shows what it would do
+            with a changed observation or scaled features; about 2 MB.
         observations: how observations for features and examples are sampled.
         trajectories: how trajectories are sampled.
         attribution: how attributions are computed.
@@ -104,6 +106,7 @@ class InterfaceSettings:
     single_file: bool = False
     code_levels: int = LEVELS
     encoding: str = "windows-1252"
+    live_model: bool = True
     # The article: 32 environments, 128 each, 128 steps apart. Many environments reach
     # as many levels in a fraction of the steps, which dominate the cost.
     observations: ObservationSettings = dataclasses.field(
@@ -149,7 +152,7 @@ class InterfaceSettings:
         """A page that mail takes: one file of less than 18 MB.
 
         8 trajectories of 128 steps, 2,048 observations, attributions at 31 levels, no
-        gradients of the input. Common services take letters of 25 MB, which hold files
+        gradients of the input, no model. Common services take letters of 25 MB, which hold files
         of 18, since these travel as text. Attributions of actions and frames at full
         resolution come on top, where they are asked for.
         """
@@ -160,6 +163,7 @@ class InterfaceSettings:
             ),
             trajectories=dataclasses.replace(self.trajectories, n_envs=8, n_steps=128),
             input_gradients=False,
+            live_model=False,
             single_file=True,
             code_levels=31,
         )

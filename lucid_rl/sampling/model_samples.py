@@ -10,7 +10,7 @@ import numpy as np
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import InputError
 from lucid_rl.games.gymnasium_game import GymnasiumGame
-from lucid_rl.games.registry import check_actions, game_settings, make_game
+from lucid_rl.games.registry import check_fits, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings, VectorGame
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
@@ -133,22 +133,6 @@ def sample_trajectories(
         return trajectories.sample_trajectories(played, model, settings, rng)
 
 
-def check_fits(model: Model, game: VectorGame) -> None:
-    """Checks that a model can play a game.
-
-    Raises:
-        InputError: another number of actions, or observations of another shape.
-    """
-    check_actions(game, model.n_actions)
-    shape = game.observe().observations.shape[1:]
-    if shape != model.image_shape:
-        raise InputError(
-            f"{game.settings.name} shows observations of shape {shape}, but the model "
-            f"takes {model.image_shape}: name the game that it was trained on, and its "
-            "frame_stack or wrappers"
-        )
-
-
 def _n_envs(game: GameLike, given: int | None, default: int) -> int:
     if given is not None or isinstance(game, GameSettings):
         return default if given is None else given
@@ -162,15 +146,17 @@ def _game(
 ) -> Iterator[VectorGame]:
     """The game to play; one that is made here is closed here."""
     if game is None or isinstance(game, str):
-        settings = game_settings(model.args, model.n_actions, name=game, **changes)
+        settings = game_settings(
+            model.args, model.n_actions, model.image_shape, name=game, **changes
+        )
     elif isinstance(game, GameSettings):
         settings = game.replace(**changes)
     else:
         if hasattr(game, "single_observation_space"):
             game = GymnasiumGame(envs=game)
-        check_fits(model, game)
+        check_fits(game, model.n_actions, model.image_shape)
         yield game
         return
     with make_game(settings) as made:
-        check_fits(model, made)
+        check_fits(made, model.n_actions, model.image_shape)
         yield made

@@ -9,12 +9,13 @@ import dataclasses
 
 import numpy as np
 
-from lucid_rl.errors import FileFormatError, InputError, SettingsError
+from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
 from lucid_rl.sampling.array_files import read_arrays, write_arrays
+from lucid_rl.validation import at_least, check, check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +37,23 @@ class ObservationSettings:
     states: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_envs", "n_per_env", "interval"):
-            if getattr(self, name) < 1:
-                raise SettingsError(
-                    f"sampling setting {name}={getattr(self, name)}: expected 1 or more"
-                )
+        one = at_least(1)
+        check_fields(self, n_envs=one, n_per_env=one, interval=one)
+
+    @property
+    def n_observations(self) -> int:
+        """How many observations are kept."""
+        return self.n_envs * self.n_per_env
+
+    def resized(self, n: int) -> "ObservationSettings":
+        """The same for n observations, rounded up to whole environments.
+
+        Raises:
+            SettingsError: n is below 1.
+        """
+        check("n_observations", n, at_least(1))
+        n_envs = min(self.n_envs, n)
+        return dataclasses.replace(self, n_envs=n_envs, n_per_env=-(-n // n_envs))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
 from lucid_rl.sampling.array_files import read_arrays, write_arrays
 from lucid_rl.sampling.observations import check_n_envs, newest_frames
+from lucid_rl.validation import at_least, check_fields
 
 # Arrays of a file and their types; the second three are this package's own.
 _REQUIRED = {"observations": "u1", "actions": "i8", "rewards": "f4", "firsts": "?"}
@@ -48,11 +49,7 @@ class TrajectorySettings:
     states: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_envs", "n_steps"):
-            if getattr(self, name) < 1:
-                raise SettingsError(
-                    f"sampling setting {name}={getattr(self, name)}: expected 1 or more"
-                )
+        check_fields(self, n_envs=at_least(1), n_steps=at_least(1))
         if self.frame_size < 0 or (
             self.frame_size and FULL_RESOLUTION_SIZE % self.frame_size
         ):

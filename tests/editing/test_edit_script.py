@@ -72,12 +72,12 @@ def test_wrong_input_is_one_clear_line(factorization, tmp_path):
         "the channels of layer '2b'": [
             *(output, f"--factorization={narrow}", "--features=0")
         ],
-        "--object=moon: expected one of": [output, "--object=moon"],
+        "--object='moon': expected one of": [output, "--object=moon"],
         "no layer or output '9z'": [output, "--features=0", "--layer=9z"],
-        "strength is 2.0": [output, file, "--features=0", "--strength=2"],
+        "--strength=2.0: expected between 0 and 1": [output, file, "--features=0", "--strength=2"],
         "nowhere.npz": [output, "--features=0", "--factorization=nowhere.npz"],
         "nowhere.jd": [output, "--features=0", "--model=nowhere.jd"],
-        "0 is not integer": [output, "--features=0", "--n_observations=0"],
+        "--n_observations=0: expected": [output, "--features=0", "--n_observations=0"],
     }
     model = f"--model={_MODEL}"
     said = errors_of("edit", [[model, *flags] for flags in cases.values()])

@@ -86,7 +86,7 @@ def test_bad_input_is_one_clear_line(played, tmp_path):
         "nowhere.jd": ["--model=nowhere.jd"],
         "episodes.npz": [f"--episodes={tmp_path / 'nowhere'}"],
         "names.json": [f"--episodes={folder}", f"--names={names}"],
-        "0 is not a positive integer": ["--n_episodes=0"],
+        "--n_episodes=-1: expected": ["--n_episodes=-1"],
     }
     flags = [[f"--output_dir={tmp_path}", *case] for case in cases.values()]
     for words, line in zip(cases, errors_of("find_moments", flags), strict=True):

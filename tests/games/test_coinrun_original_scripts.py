@@ -111,7 +111,7 @@ def test_the_articles_experiments_are_repeated(engine, nine, tmp_path):
     few = [f"--model={nine}", "--layers=2b", *sizes, *engine]
     printed = run("compare_to_article", *few, "--features_only")
     assert printed.splitlines()[-1] == str(tmp_path / "features_2b.html")
-    rows = ["--rows=buzzsaw_blind", "--rows=original_invisible_buzzsaws"]
+    rows = ["--rows=buzzsaw_blind,original_invisible_buzzsaws"]
     removed = "--remove=buzzsaw_blind=2b/1"
     printed = run("compare_to_article", *few, *rows, removed, "--n_levels=4")
     assert "feature 1 given by hand for buzzsaw" in printed
