@@ -8,7 +8,7 @@ import numpy as np
 from lucid_rl.editing.feature_objects import FeatureObjects, compare_with_objects
 from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
-from lucid_rl.games.registry import check_actions, game_settings, make_game
+from lucid_rl.games.registry import check_fits, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.feature_set import feature_responses
 from lucid_rl.interpret.nmf import NMF
@@ -41,7 +41,7 @@ def sample_labelled_observations(
         InputError: a game other than Procgen's CoinRun, or a model of another
             number of actions.
     """
-    game = game or game_settings(model.args, model.n_actions)
+    game = game or game_settings(model.args, model.n_actions, model.image_shape)
     settings = settings or ObservationSettings(n_per_env=16)
     if game.name != "coinrun":
         raise InputError(
@@ -49,7 +49,7 @@ def sample_labelled_observations(
         )
     game = dataclasses.replace(game, n_envs=settings.n_envs, seed=seed)
     with make_game(game) as played:
-        check_actions(played, model.n_actions)
+        check_fits(played, model.n_actions, model.image_shape)
         return sample_observations(
             played,
             model,

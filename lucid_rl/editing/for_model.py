@@ -48,7 +48,7 @@ def object_directions(
         blind = model.without(found.directions, found.layer)
     """
     model = load(model)
-    game = game_settings(model.args, model.n_actions)
+    game = game_settings(model.args, model.n_actions, model.image_shape)
     sampling = ObservationSettings(
         n_envs=_N_ENVS, n_per_env=-(-n_observations // _N_ENVS), interval=32
     )

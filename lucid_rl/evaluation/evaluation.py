@@ -224,7 +224,7 @@ def evaluate(
         bfloat16 = model.bfloat16
     if settings is None:
         if game is None and isinstance(model, Model):
-            game = game_settings(model.args, model.n_actions)
+            game = game_settings(model.args, model.n_actions, model.image_shape)
         settings = EvaluationSettings(n_episodes, game or GameSettings())
     settings = dataclasses.replace(settings, bfloat16=bfloat16)
     header = {

@@ -21,7 +21,7 @@ import numpy as np
 
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import COMPLETED, FAILED, Episode
-from lucid_rl.games.registry import check_actions
+from lucid_rl.games.registry import check_fits
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.actions import Policy, sample_at
 
@@ -120,7 +120,7 @@ def play(
         if acting.any():
             rows = _rows_to_evaluate(acting)
             logits, _ = policy(step.observations[rows])
-            check_actions(game, logits.shape[-1])
+            check_fits(game, logits.shape[-1])
             if greedy:
                 actions[rows] = np.argmax(logits, axis=-1)
             else:

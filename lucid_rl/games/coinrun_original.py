@@ -32,7 +32,13 @@ from lucid_rl.games.coinrun_original_engine import (
 )
 from lucid_rl.games.coinrun_original_files import NAME, engine_files, library_version
 from lucid_rl.games.coinrun_original_levels import LevelSeeds
-from lucid_rl.games.engine import Engine, check_not_given, levels_text, velocity_text
+from lucid_rl.games.engine import (
+    FRAME_SHAPE,
+    Engine,
+    check_not_given,
+    levels_text,
+    velocity_text,
+)
 from lucid_rl.games.isolated_game import IsolatedGame
 from lucid_rl.games.model_args import COINRUN_ORIGINAL
 from lucid_rl.games.vector_game import (
@@ -288,6 +294,6 @@ ENGINE = Engine(
     check=check_settings,
     make=lambda settings: IsolatedGame(OriginalCoinRun, settings),
     version=lambda settings: library_version(),
-    n_actions=lambda settings: settings.n_actions or N_ENGINE_ACTIONS,
+    outline=lambda settings: (settings.n_actions or N_ENGINE_ACTIONS, FRAME_SHAPE),
     describe=_describe,
 )

@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.model_args import Argument
-from lucid_rl.games.vector_game import GameSettings, VectorGame
+from lucid_rl.games.vector_game import OBSERVATION_SIZE, GameSettings, VectorGame
+
+FRAME_SHAPE = (OBSERVATION_SIZE, OBSERVATION_SIZE, 3)
+"""Of both CoinRuns and of Procgen: (height, width, channels) of one frame."""
 
 
 def check_not_given(settings: GameSettings, names: Iterable[str], title: str) -> None:
@@ -43,7 +46,8 @@ class Engine:
         check: raises `SettingsError` if a game lacks an option.
         make: starts a game of checked settings.
         version: package and version, or hash, for a results file.
-        n_actions: number of actions of a game.
+        outline: number of actions of a game, and the shape of one frame, (height,
+            width, channels).
         describe: what of the settings matters here, in words.
         prefix: what all names begin with, where they cannot be listed.
         saves_states: whether a game's `get_states` works.
@@ -56,7 +60,7 @@ class Engine:
     check: Callable[[GameSettings], None]
     make: Callable[[GameSettings], VectorGame]
     version: Callable[[GameSettings], str]
-    n_actions: Callable[[GameSettings], int]
+    outline: Callable[[GameSettings], tuple[int, tuple[int, int, int]]]
     describe: Callable[[GameSettings], Sequence[str]]
     prefix: str | None = None
     saves_states: Callable[[GameSettings], bool] = lambda settings: False

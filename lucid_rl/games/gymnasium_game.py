@@ -5,6 +5,7 @@ vector environment. Rewards are of any scale and no episode counts as completed.
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -286,9 +287,11 @@ def _action_combos(envs: Any, n_actions: int) -> list[tuple[str, ...]]:
     return combos
 
 
-def _n_actions_of(settings: GameSettings) -> int:
-    with GymnasiumGame(settings.replace(n_envs=1, full_resolution=False)) as game:
-        return game.n_actions
+@functools.lru_cache
+def _outline_of(settings: GameSettings) -> tuple[int, tuple[int, int, int]]:
+    with GymnasiumGame(settings) as game:
+        height, width, channels = game.observe().observations.shape[1:]
+        return game.n_actions, (height, width, channels)
 
 
 def _make(settings: GameSettings) -> VectorGame:
@@ -308,7 +311,9 @@ ENGINE = Engine(
     check=check_settings,
     make=_make,
     version=_version,
-    n_actions=_n_actions_of,
+    outline=lambda settings: _outline_of(
+        GameSettings(settings.name, n_envs=1, wrappers=settings.wrappers)
+    ),
     describe=lambda settings: [f"wrappers {settings.wrappers or 'none'}"],
     prefix=PREFIX,
     has_completion=False,

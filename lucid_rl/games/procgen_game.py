@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import GameError, InputError
-from lucid_rl.games.engine import Engine, levels_text, velocity_text
+from lucid_rl.games.engine import FRAME_SHAPE, Engine, levels_text, velocity_text
 from lucid_rl.games.isolated_game import IsolatedGame
 from lucid_rl.games.model_args import PROCGEN
 from lucid_rl.games.procgen_engine import (
@@ -293,7 +293,7 @@ ENGINE = Engine(
     check=check_settings,
     make=_make,
     version=lambda settings: installed_version(),
-    n_actions=lambda settings: N_ACTIONS,
+    outline=lambda settings: (N_ACTIONS, FRAME_SHAPE),
     describe=_describe,
     saves_states=lambda settings: not settings.use_generated_assets,
 )

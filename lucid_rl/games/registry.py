@@ -28,6 +28,7 @@ _ALIASES = {"coinrun_old": coinrun_original.NAME}
 def game_settings(
     args: Mapping[str, Any],
     n_logits: int | None = None,
+    image_shape: tuple[int, int, int] | None = None,
     *,
     training_levels: bool = False,
     **overrides: Any,
@@ -40,7 +41,9 @@ def game_settings(
     Args:
         args: a checkpoint's `args`.
         n_logits: the model's number of logits; chooses between the original CoinRun's
-            7 and 9 actions, and is checked where the game's number is fixed.
+            7 and 9 actions, and is checked.
+        image_shape: the model's (height, width, channels); tells how many frames an
+            observation has, and is checked.
         training_levels: play the levels that the model was trained on. By default the
             levels are unlimited.
         **overrides: fields of `GameSettings`; those that are None are passed over.
@@ -48,7 +51,8 @@ def game_settings(
     Raises:
         SettingsError: nothing says which game, there is none of that name, or it has
             no such options.
-        InputError: the game has another number of actions than the model.
+        InputError: the game has another number of actions than the model, or frames
+            of another shape.
     """
     overrides = {name: value for name, value in overrides.items() if value is not None}
     name = check_name(overrides.pop("name", None) or _name_from_args(args))
@@ -71,8 +75,12 @@ def game_settings(
         )
     settings = GameSettings(name=name, **{**fields, **overrides})
     engine.check(settings)
+    if image_shape is not None and "frame_stack" not in overrides:
+        n_frames, rest = divmod(image_shape[-1], engine.outline(settings)[1][-1])
+        if n_frames and not rest:
+            settings = settings.replace(frame_stack=n_frames)
     if n_logits is not None:
-        check_actions(settings, n_logits)
+        check_fits(settings, n_logits, image_shape)
     return settings
 
 
@@ -87,16 +95,39 @@ def describe(settings: GameSettings) -> str:
     return f"plays {settings.name} ({engine.title}), {', '.join(parts)}"
 
 
-def check_actions(game: GameSettings | VectorGame, n_logits: int) -> None:
-    """Raises `InputError` unless the game has as many actions as a model has logits."""
+def check_fits(
+    game: GameSettings | VectorGame,
+    n_logits: int,
+    image_shape: tuple[int, ...] | None = None,
+) -> None:
+    """Checks that a model can play a game.
+
+    Args:
+        game: a game, or the settings of one.
+        n_logits: the model's number of actions.
+        image_shape: shape of the observations that it takes; None passes any.
+
+    Raises:
+        InputError: the game has another number of actions, or observations of another
+            shape.
+    """
     if isinstance(game, GameSettings):
-        settings, n_actions = game, engine_of(game.name).n_actions(game)
+        settings, (n_actions, shape) = game, engine_of(game.name).outline(game)
+        shape = (*shape[:2], shape[2] * (game.frame_stack or 1))
     else:
         settings, n_actions = game.settings, game.n_actions
+        height, width, channels = game.observe().observations.shape[1:]
+        shape = (height, width, channels)
     if n_actions != n_logits:
         raise InputError(
             f"the model chooses among {n_logits} actions, but {settings.name} has "
             f"{n_actions}: name the game that it was trained on (--game, or game=)"
+        )
+    if image_shape is not None and shape != tuple(image_shape):
+        raise InputError(
+            f"the model takes observations of shape {tuple(image_shape)}, but "
+            f"{settings.name} shows {shape}: name the game that it was trained on "
+            "(--game), and its wrappers or frame_stack"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid_rl.games.registry import check_actions, describe, game_settings, make_game
+from lucid_rl.games.registry import check_fits, describe, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import encoding
 from lucid_rl.interface.parts import Layout, Part
@@ -167,6 +167,7 @@ def _game_settings(source: Model, settings: InterfaceSettings) -> GameSettings:
     return game_settings(
         source.args,
         source.n_actions,
+        source.image_shape,
         name=settings.game,
         distribution_mode=settings.distribution_mode,
         n_levels=settings.n_levels,
@@ -187,7 +188,7 @@ def _sampled_observations(
     def make() -> Part:
         rng = np.random.default_rng([settings.seed, 0])
         with make_game(game_settings) as game:
-            check_actions(game, source.n_actions)
+            check_fits(game, source.n_actions, source.image_shape)
             found = sample_observations(game, source, sampling, rng)
             combos = [list(keys) for keys in game.action_combos]
         part = observations_part("observations", found.observations)
@@ -217,7 +218,7 @@ def _sampled_trajectories(
     def sample() -> tuple[Trajectories, list[list[str]]]:
         rng = np.random.default_rng([settings.seed, 1])
         with make_game(game_settings) as game:
-            check_actions(game, source.n_actions)
+            check_fits(game, source.n_actions, source.image_shape)
             found = sample_trajectories(game, source, sampling, rng)
             return found, [list(keys) for keys in game.action_combos]
 

@@ -189,6 +189,18 @@ def test_an_atari_model_of_the_articles_plays_what_it_was_trained_on():
         game_settings(args, 6)
 
 
+def test_a_models_observations_tell_the_stack_of_an_atari_game():
+    pytest.importorskip("ale_py")
+    for n_frames in (1, 4):
+        # As a checkpoint says where nothing is known.
+        found = game_settings(
+            {"frame_stack": 1}, 4, (84, 84, n_frames), name=_ATARI, wrappers="atari"
+        )
+        assert found.frame_stack == n_frames
+    with pytest.raises(InputError, match=r"shows \(210, 160, 3\).*its wrappers"):
+        game_settings({}, 4, (84, 84, 4), name=_ATARI)
+
+
 def test_other_frames_than_the_observations_can_be_rendered():
     pytest.importorskip("ale_py")
     settings = GameSettings(

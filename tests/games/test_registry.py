@@ -10,7 +10,7 @@ import pytest
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.games import model_args
 from lucid_rl.games.registry import (
-    check_actions,
+    check_fits,
     describe,
     game_settings,
     has_completion,
@@ -157,7 +157,7 @@ def test_another_number_of_actions_is_refused(n_logits):
     with pytest.raises(InputError, match=f"{n_logits} actions, but coinrun has 15"):
         game_settings(RELEASED, n_logits)
     with make_game(GameSettings(n_envs=1)) as game, pytest.raises(InputError):
-        check_actions(game, n_logits)
+        check_fits(game, n_logits)
     if n_logits > 9:
         with pytest.raises(InputError, match="coinrun_original has 7"):
             game_settings(ORIGINAL, n_logits)
@@ -200,3 +200,19 @@ def test_games_know_no_tensorflow():
         "assert not {'tensorflow', 'procgen', 'gymnasium'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "n_frames"), [((64, 64, 3), 1), ((64, 64, 12), 4)]
+)
+def test_a_models_channels_tell_how_many_frames_it_sees(image_shape, n_frames):
+    settings = game_settings({"env_name": "maze"}, 15, image_shape)
+    assert settings.frame_stack == n_frames
+
+
+@pytest.mark.parametrize("image_shape", [(84, 84, 3), (64, 64, 4), (64, 64, 1)])
+def test_observations_of_another_shape_are_refused(image_shape):
+    with pytest.raises(InputError, match=r"maze shows \(64, 64, 3\)"):
+        game_settings({"env_name": "maze"}, 15, image_shape)
+    with pytest.raises(InputError, match="shows"):
+        game_settings({"env_name": "maze"}, 15, (64, 64, 3), frame_stack=4)
