@@ -68,19 +68,20 @@ def _source(input_name: str) -> str:
     return input_name.lstrip("^").split(":")[0]
 
 
+def _behind_identities(nodes: dict[str, Any], name: str) -> str:
+    while nodes[name].op == "Identity":
+        name = _source(nodes[name].input[0])
+    return name
+
+
 def _is_constant(nodes: dict[str, Any], name: str) -> bool:
-    node = nodes[name]
-    if node.op == "Identity":
-        return _is_constant(nodes, _source(node.input[0]))
-    return node.op == "Const"
+    return nodes[_behind_identities(nodes, name)].op == "Const"
 
 
 def _constant_behind(nodes: dict[str, Any], name: str) -> str:
-    node = nodes[name]
-    if node.op == "Identity":
-        return _constant_behind(nodes, _source(node.input[0]))
-    if node.op != "Const":
+    found = _behind_identities(nodes, name)
+    if nodes[found].op != "Const":
         raise ModelError(
-            f"the kernel {name!r} is not a constant; freeze the graph first"
+            f"the kernel {found!r} is not a constant; freeze the graph first"
         )
-    return name
+    return found

@@ -14,6 +14,7 @@ import numpy as np
 from lucid_rl.errors import InputError
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.affine_prefix import multiplications
+from lucid_rl.model.graph_bounds import tensorflow_errors
 from lucid_rl.model.line_gradients import LineGradients
 from lucid_rl.model.line_quotients import LineQuotients
 from lucid_rl.model.path_quotients import PathQuotients
@@ -143,7 +144,7 @@ class LayerFunction:
 
     @functools.cached_property
     def _gradients(self):
-        with self.model.graph.as_default():
+        with self.model.graph.as_default(), self._building():
             found = [
                 tf.gradients(target, self.activation, seed)[0]
                 for target, seed in zip(self._targets, self._seeds, strict=True)
@@ -153,17 +154,23 @@ class LayerFunction:
     @functools.cached_property
     def line_gradients(self) -> LineGradients:
         """Sums of gradients along the straight line; built when first used."""
-        return LineGradients(self)
+        with self._building():
+            return LineGradients(self)
 
     @functools.cached_property
     def line_quotients(self) -> LineQuotients:
         """Difference quotients along the straight line; built when first used."""
-        return LineQuotients(self)
+        with self._building():
+            return LineQuotients(self)
 
     @functools.cached_property
     def path_quotients(self) -> PathQuotients:
         """Difference quotients along any path; built when first used."""
-        return PathQuotients(self)
+        with self._building():
+            return PathQuotients(self)
+
+    def _building(self):
+        return tensorflow_errors(f"no gradients from {self.layer!r} onward")
 
     def _feed(self, points, observations):
         feed = {self.activation: points}

@@ -8,6 +8,7 @@ short name is the scope of the convolution's kernel: "2b" for
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -16,6 +17,10 @@ from lucid_rl.lazy_tensorflow import tf
 _PASSED = frozenset(
     {"BiasAdd", "Add", "AddV2", "Identity", "FusedBatchNormV3", "MirrorPad"}
 )
+
+
+RESERVED = ("input", "logits", "value")
+"""Names that stand for a model's input and outputs."""
 
 
 class GraphIndex:
@@ -77,9 +82,19 @@ class GraphIndex:
 
     def is_constant(self, name: str) -> bool:
         """Whether a node's value follows from constants alone."""
-        return all(
-            self.nodes[node].op != "Placeholder" for node in self.between((), [name])
-        )
+        return name not in self._varying
+
+    @functools.cached_property
+    def _varying(self) -> set[str]:
+        """The nodes that depend on observations."""
+        found: set[str] = set()
+        stack = [name for name, node in self.nodes.items() if node.op == "Placeholder"]
+        while stack:
+            name = stack.pop()
+            if name not in found:
+                found.add(name)
+                stack.extend(self.consumers[name])
+        return found
 
 
 def source_name(entry: str) -> str:
@@ -92,7 +107,9 @@ def find_layers(index: GraphIndex) -> dict[str, str]:
     layers: dict[str, str] = {}
     for name, node in index.nodes.items():
         if node.op == "Conv2D":
-            layers[_short_name(index, name)] = _layer_node(index, name)
+            short = _short_name(index, name)
+            short += "_" * (short in RESERVED)
+            layers[short] = _layer_node(index, name)
     return layers
 
 

@@ -20,6 +20,7 @@ from lucid_rl.errors import InputError, ModelError
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_bridge
 from lucid_rl.model.batching import batch_slices
+from lucid_rl.model.graph_bounds import make_session, tensorflow_errors
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import INPUT, Model
 
@@ -106,12 +107,16 @@ class LucidNetwork:
         model: Any = self._model()
         self._gradients: dict[tuple, Any] = {}
         self.graph = tf.Graph()
-        with self.graph.as_default(), gradient_override_map(self._override):
+        with (
+            self.graph.as_default(),
+            gradient_override_map(self._override),
+            tensorflow_errors("the graph cannot be used"),
+        ):
             self._observations = tf.placeholder(tf.float32, (None,) * 4)
             model.import_graph(self._observations, scope=_SCOPE, forget_xy_shape=True)
             self._direction = tf.placeholder(tf.float32, (None,))
             self._positions = tf.placeholder(tf.int32, (None, 2))
-        self._session = tf.Session(graph=self.graph)
+        self._session = make_session(self.graph)
 
     def tensor(self, name: str | None) -> Any:
         """A tensor by its name in the network's own graph, without ":0".
@@ -220,7 +225,8 @@ class LucidNetwork:
                     "the score function reduces the batch; it must return one score "
                     "(or several) for each observation"
                 )
-            (gradient,) = tf.gradients(tf.reduce_sum(scores), [variable])
+            with tensorflow_errors(f"no gradient of {target!r}"):
+                (gradient,) = tf.gradients(tf.reduce_sum(scores), [variable])
         if gradient is None:
             raise ModelError(f"{target!r} does not depend on {source or INPUT!r}")
         self._gradients[key] = gradient

@@ -23,6 +23,7 @@ from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import architectures, layers, lucid_model, observations
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.compute_graph import compute_graph
+from lucid_rl.model.graph_bounds import make_session, tensorflow_errors
 from lucid_rl.model.kernels import reading_kernels
 from lucid_rl.model.layer_function import LayerFunction, ScoreTensor
 from lucid_rl.model.onnx_graph import OnnxNetwork
@@ -123,16 +124,23 @@ class Model:
         )
         self.bfloat16 = bfloat16
         self._functions: dict[Any, Any] = {}
-        self._compute_graph_def = compute_graph(graph_def, bfloat16=bfloat16)
-        self._compute_index = layers.GraphIndex(self._compute_graph_def)
         self.graph = tf.Graph()
-        with self.graph.as_default():
+        with self.graph.as_default(), tensorflow_errors("the graph cannot be used"):
+            self._compute_graph_def = compute_graph(graph_def, bfloat16=bfloat16)
             tf.import_graph_def(self._compute_graph_def, name="")
+        self._compute_index = layers.GraphIndex(self._compute_graph_def)
         self.forward_bytes = operation_bytes(self.graph.get_operations())
-        self.session = tf.Session(graph=self.graph, config=_session_config())
-        height, width, channels = self.layer_shape(INPUT)
+        self.session = make_session(self.graph, _session_config())
+        shapes = [self.layer_shape(name) for name in (INPUT, "logits", "value")]
+        if [len(shape) for shape in shapes] != [3, 1, 0]:
+            raise ModelError(
+                f"for one observation, the graph's input, logits and value have shapes "
+                f"{', '.join(map(str, shapes))}: expected (height, width, channels), "
+                "(actions,) and ()."
+            )
+        height, width, channels = shapes[0]
         self.image_shape = (height, width, channels)
-        self.n_actions = self.layer_shape("logits")[-1]
+        self.n_actions = shapes[1][0]
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, **options: Any) -> Model:
@@ -157,10 +165,7 @@ class Model:
     def __reduce__(self):
         outputs = {"logits_name": self._named["logits"]}
         outputs["value_name"] = self._named["value"]
-        kept = {
-            key: getattr(self, key)
-            for key in _KEPT
-        }
+        kept = {key: getattr(self, key) for key in _KEPT}
         graph = self._graph_def.SerializeToString()
         return _rebuild, (graph, {**outputs, **kept})
 
@@ -246,10 +251,14 @@ class Model:
             ModelError: there is no such layer, or it has no row for each observation.
         """
         shape = self.graph.get_tensor_by_name(self.tensor_name(layer)).shape
-        if not shape.rank or tf.dimension_value(shape[0]) is not None:
+        if (
+            not shape.rank
+            or tf.dimension_value(shape[0]) is not None
+            or not shape[1:].is_fully_defined()
+        ):
             raise ModelError(
-                f"{layer!r} has shape {shape}: expected a tensor with a row for each "
-                "observation."
+                f"{layer!r} has shape {shape}: expected a tensor with a row of known "
+                "shape for each observation."
             )
         return tuple(int(size) for size in shape[1:])
 
