@@ -1,7 +1,10 @@
+import base64
+import copy
 import io
 import os
 import pathlib
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +14,7 @@ import joblib
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 from lucid_rl import rl_util
 from lucid_rl.checkpoints.architectures import parameter_shapes
@@ -18,11 +22,13 @@ from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import DownloadError, FileFormatError, InputError, ModelError
 from lucid_rl.model import lucid_bridge, lucid_network
 from lucid_rl.model.loading import load
+from lucid_rl.rl_util.parameter_editor import ParameterEditor
 from tests import rl_util_oracle
 
 VALUE = "ppo2_model/strided_slice"
 LOGITS = "ppo2_model/pi_1/add"
 RELU_3A = "ppo2_model/pi/3a/Relu"
+KERNEL = "ppo2_model/pi/3a/conv2d/kernel"
 RELU_4A = "ppo2_model/pi/4a/Relu"
 ROOT = pathlib.Path(__file__).parents[1]
 LUCID_0310 = pathlib.Path(os.environ.get("LUCID_0310", ROOT / ".venv" / "lucid-0.3.10"))
@@ -483,3 +489,93 @@ def test_lucid_can_be_imported_after_it():
         "assert set(vars(tensorflow)) == set(before)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_plain_pip_does_not_install_is_supplied():
+    """Lucid 0.3.10 has more than 0.3.8, which pip takes beside today's numpy."""
+    code = (
+        "import lucid_rl;"
+        "from lucid.modelzoo.vision_base import Model;"
+        "from lucid.scratch.rl_util import *;"
+        "from lucid.scratch.parameter_editor import ParameterEditor;"
+        "import lucid.scratch.rl_util, lucid_rl.rl_util;"
+        "assert LayerNMF is lucid_rl.rl_util.LayerNMF;"
+        "assert lucid.scratch.rl_util is lucid_rl.rl_util"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class TestShow:
+    @pytest.fixture
+    def shown(self, monkeypatch):
+        pages = []
+        monkeypatch.setattr(lucid_bridge.showing, "_display_html", pages.append)
+        return pages
+
+    def pictures(self, page):
+        for found in re.findall(r"base64,([^\"]+)", page):
+            yield np.asarray(Image.open(io.BytesIO(base64.b64decode(found))))
+
+    def test_labels_stand_above_their_pictures(self, shown):
+        rl_util.show(np.zeros((2, 4, 4, 3)), labels=["a<b", "0.5"])
+        (page,) = shown
+        assert page.count("<img") == 2
+        assert page.index("a&lt;b") < page.index("<img") < page.index("0.5")
+
+    def test_one_picture_has_no_label(self, shown):
+        rl_util.show(np.full((4, 5), 0.5), w=80)
+        (picture,) = self.pictures(shown[0])
+        assert picture.shape[:2] == (4, 5) and "width: 80px" in shown[0]
+
+    def test_domain_is_stretched_to_black_and_white(self, shown):
+        rl_util.show(np.array([[[-1.0] * 3, [1.0] * 3]] * 2), domain=(-1, 1))
+        (picture,) = self.pictures(shown[0])
+        assert picture[0, 0].tolist() == [0] * 3 and picture[0, 1].tolist() == [255] * 3
+
+    def test_many_channels_get_hues(self, shown):
+        image = np.zeros((2, 2, 8))
+        image[0, 0, 0] = 1
+        image[1, 1, 4] = 1
+        rl_util.show([image])
+        (picture,) = self.pictures(shown[0])
+        assert picture[0, 0].tolist() == [255, 0, 0]
+        assert picture[1, 1].tolist() == [
+            round(255 * c) for c in rl_util.hue_to_rgb(180)
+        ]
+        assert not picture[0, 1].any()
+
+    def test_negative_values_have_hues_of_their_own(self, shown):
+        rl_util.show(np.array([[[1.0, 0.0], [-1.0, 0.0]]] * 2))
+        (picture,) = self.pictures(shown[0])
+        assert picture[0, 0].any() and picture[0, 1].any()
+        assert picture[0, 0].tolist() != picture[0, 1].tolist()
+
+
+class TestParameterEditor:
+    @pytest.fixture
+    def graph_def(self, model_a):
+        return copy.deepcopy(model_a.graph_def())
+
+    def test_assignments_change_the_graph(self, graph_def):
+        editor = ParameterEditor(graph_def)
+        kernel = editor[KERNEL]
+        kernel[:] = 1  # a copy
+        assert not (editor[KERNEL] == 1).all()
+        editor[KERNEL] = kernel
+        editor[KERNEL, ..., 0] = 2
+        again = ParameterEditor(graph_def)
+        assert (again[KERNEL, ..., 0] == 2).all() and (
+            again[KERNEL, ..., 1:] == 1
+        ).all()
+
+    def test_an_edited_graph_is_marked_once(self, graph_def):
+        ParameterEditor(graph_def)
+        ParameterEditor(graph_def)
+        assert [n.name for n in graph_def.node].count("lucid_is_edited") == 1
+
+    def test_mistakes(self, graph_def):
+        editor = ParameterEditor(graph_def)
+        with pytest.raises(InputError, match="no constant 'x'"):
+            editor["x"]
+        with pytest.raises(InputError, match="has shape"):
+            editor[KERNEL] = np.zeros(3)

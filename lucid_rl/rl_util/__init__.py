@@ -1,7 +1,7 @@
 """The names of `lucid.scratch.rl_util` over lucid_rl's own modules.
 
-Code written for Lucid's rl_util, such as the article's notebook, runs with its
-import line changed:
+Code written for Lucid's rl_util, such as the article's notebook, runs after
+`import lucid_rl`, or with its import line changed:
 
     from lucid_rl.rl_util import *
 
@@ -12,8 +12,7 @@ Signatures and results are the original's, its known faults included where resul
 depend on them (patch grids off by one, colours above 1). What differs: models may
 also be Models or paths, graphs are made once, memory does not grow with the
 observations, `load_joblib` runs no code of the file's. Lucid itself is imported when
-one of its names is first asked for; `import lucid` works from here on. See
-docs/rl_util.md.
+one of its names is first asked for. See docs/rl_util.md.
 """
 
 import importlib
@@ -23,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.lazy_tensorflow import tf
-from lucid_rl.model import lucid_bridge
 from lucid_rl.model.lucid_network import gradient_override_map
 from lucid_rl.rl_util.arrays import (
     argmax_nd,
@@ -50,6 +48,7 @@ from lucid_rl.rl_util.jd_files import load_joblib, save_joblib
 from lucid_rl.rl_util.layer_nmf import LayerNMF
 from lucid_rl.rl_util.lucid_names import SOURCES, lucid_name
 from lucid_rl.rl_util.multi_path import get_multi_path_attr, get_paths
+from lucid_rl.rl_util.showing import show
 
 __all__ = [
     "ChannelReducer",
@@ -91,9 +90,6 @@ __all__ = [
     "transform",
     "zoom_to",
 ]
-
-# The article's notebook imports from lucid itself in the lines that follow.
-lucid_bridge.make_importable()
 
 
 def all_() -> list[str]:

@@ -13,7 +13,6 @@ SOURCES = {
     "objectives": "lucid.optvis.objectives",
     "render": "lucid.optvis.render",
     "transform": "lucid.optvis.transform",
-    "show": "lucid.misc.io:show",
     "save": "lucid.misc.io:save",
     "_image_url": "lucid.misc.io.showing:_image_url",
     "_display_html": "lucid.misc.io.showing:_display_html",
