@@ -114,6 +114,10 @@ def manifest_part(
         elif model is first:
             listed = [entry["episodes"] for entry in entries]
             found = timeline.moments(trajectories, model.values, advantages, listed)
+    returns = []
+    if clips is None:
+        listed = [entry["episodes"] for entry in entries]
+        returns = timeline.returns_note(listed, trajectories.rewards)
     keys = timeline.action_keys(samples.action_combos, first.logits.shape[-1])
     frames = samples.frames
     meta = {
@@ -132,7 +136,7 @@ def manifest_part(
         "models": [_model_entry(model, names) for model in models],
         "default_layer": default_layer([entry.layer for entry in first.layers]),
         "full_resolution": None if frames is None else frames.entries[0]["shape"][1],
-        "notes": [*samples.notes, *notes],
+        "notes": [*samples.notes, *returns, *notes],
     }
     return Part.encode("manifest", meta, arrays)
 
@@ -151,7 +155,7 @@ def _entries(trajectories: Trajectories, game: str) -> list[dict[str, Any]]:
         {
             "length": trajectories.actions.shape[1],
             "episodes": episodes,
-            "title": timeline.trajectory_title(i, episodes),
+            "title": timeline.trajectory_title(i, episodes, trajectories.rewards[i]),
         }
         for i, episodes in enumerate(listed)
     ]

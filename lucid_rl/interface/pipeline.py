@@ -443,9 +443,9 @@ def _plain(settings: InterfaceSettings) -> dict[str, Any]:
     values = dataclasses.asdict(settings)
     for key in ("output_dir", "cache_dir", "names"):
         values.pop(key)
-    values["model"] = os.path.basename(settings.model)
-    if settings.compare_to is not None:
-        values["compare_to"] = os.path.basename(settings.compare_to)
+    for key in ("model", "compare_to", "samples"):
+        if values[key] is not None:
+            values[key] = os.path.basename(values[key])
     return json.loads(json.dumps(values))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lucid_rl.errors import InputError
 from lucid_rl.games.registry import check_fits, describe, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import encoding
@@ -15,6 +16,7 @@ from lucid_rl.interface.settings import InterfaceSettings
 from lucid_rl.interface.stages import StageCache, digest
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import read_observations, sample_observations
+from lucid_rl.sampling.recorded import RecordedSamples, load_samples
 from lucid_rl.sampling.trajectories import (
     Trajectories,
     read_trajectories,
@@ -81,7 +83,7 @@ def get_samples(
     observations: np.ndarray | None = None,
     trajectories: Trajectories | None = None,
 ) -> Samples:
-    """Reads what comes with the model and samples what is missing.
+    """Reads recorded data or what comes with the model, and samples what is missing.
 
     Args:
         source: the model.
@@ -94,6 +96,8 @@ def get_samples(
         GameError: a game is needed and not installed.
         InputError: the model cannot see what the files hold.
     """
+    if settings.samples is not None:
+        return recorded_samples(source, settings, load_samples(settings.samples))
     own = source.files if settings.own_samples else None
     notes = []
     frames = None
@@ -130,6 +134,73 @@ def get_samples(
     return Samples(
         observations, trajectories, frames, environment, combos, tuple(notes)
     )
+
+
+def recorded_samples(
+    source: Model, settings: InterfaceSettings, found: RecordedSamples
+) -> Samples:
+    """Recorded data, as much of it as the settings ask for.
+
+    Observations for features are spread evenly over all that there are. A recording
+    longer than a trajectory is cut into several.
+
+    Raises:
+        InputError: the model cannot see the observations, or has not the actions.
+    """
+    observations = source.check_observations(found.observations.observations)
+    n = min(settings.observations.n_observations, len(observations))
+    rows = np.linspace(0, len(observations) - 1, n).round().astype(int)
+    trajectories = found.trajectories
+    notes = ["Observations are recorded data."]
+    if trajectories is None:
+        frames = observations.reshape(found.n_recordings, -1, *source.image_shape)
+        nothing = np.zeros(frames.shape[:2])
+        trajectories = Trajectories(frames, nothing, nothing, nothing)
+        trajectories = _cut(trajectories, settings)
+        logits, _ = source(trajectories.observations.reshape(-1, *source.image_shape))
+        shape = trajectories.observations.shape[:2]
+        trajectories = dataclasses.replace(
+            trajectories, actions=logits.argmax(axis=1).reshape(shape)
+        )
+        notes.append("Actions are the model's most probable, as none were recorded.")
+    else:
+        trajectories = _cut(trajectories, settings)
+    names = found.action_names
+    if names is None:
+        n_actions = max(source.n_actions, 1 + int(trajectories.actions.max()))
+    else:
+        n_actions = len(names)
+    if n_actions != source.n_actions:
+        raise InputError(
+            f"{settings.samples} has {n_actions} actions: expected {source.n_actions}, "
+            f"as {source.name} chooses among."
+        )
+    if not trajectories.rewards.any():
+        notes.append("No rewards were recorded: advantages are those of none.")
+    return Samples(
+        observations[rows],
+        trajectories,
+        None,
+        {"name": "recorded data"},
+        None if names is None else [[name] for name in names],
+        tuple(notes),
+    )
+
+
+def _cut(trajectories: Trajectories, settings: InterfaceSettings) -> Trajectories:
+    """At most as many trajectories and steps as the settings ask for, of long ones."""
+    n, n_steps = trajectories.rewards.shape
+    length = min(settings.trajectories.n_steps, n_steps)
+    pieces = n_steps // length
+    arrays = {
+        name: getattr(trajectories, name)[:, : pieces * length].reshape(
+            n * pieces, length, *getattr(trajectories, name).shape[2:]
+        )[: settings.trajectories.n_envs]
+        for name in ("observations", "actions", "rewards", "firsts")
+    }
+    if pieces == 1 and length == n_steps and trajectories.last_firsts is not None:
+        arrays["last_firsts"] = trajectories.last_firsts[: len(arrays["actions"])]
+    return Trajectories(**arrays)
 
 
 def observations_part(
@@ -170,6 +241,7 @@ def _game_settings(source: Model, settings: InterfaceSettings) -> GameSettings:
         source.image_shape,
         name=settings.game,
         distribution_mode=settings.distribution_mode,
+        wrappers=settings.wrappers,
         n_levels=settings.n_levels,
         start_level=settings.start_level,
         seed=settings.seed,

@@ -53,9 +53,12 @@ class InterfaceSettings:
         own_samples: use observations and trajectories that come with the model
             (released models) where there are any, as far as the sampling settings
             ask for.
-        game: the game to sample in; by default what the checkpoint says, else CoinRun.
+        samples: a file of recorded data, `.npz` or `.jd`, to show in place of a game
+            (`lucid_rl.load_samples` says what it holds).
+        game: the game to sample in; by default what the model's file says.
         distribution_mode: the game's levels, "hard" or "easy"; by default what the
             checkpoint says, else "hard".
+        wrappers: "atari" for Gymnasium's standard preprocessing (Gymnasium only).
         n_levels: levels to sample from, from `start_level` on; 0: unlimited.
         start_level: the first level.
         seed: of the levels and of the agent's actions.
@@ -97,8 +100,10 @@ class InterfaceSettings:
     policy_layers: tuple[str, ...] = ()
     share_features: bool | None = None
     own_samples: bool = True
+    samples: PathLike | None = None
     game: str | None = None
     distribution_mode: str | None = None
+    wrappers: str | None = None
     n_levels: int = 0
     start_level: int = 0
     seed: int = 0

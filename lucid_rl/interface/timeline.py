@@ -30,6 +30,8 @@ _DIRECTIONS = {"LEFT", "RIGHT", "UP", "DOWN"}
 # A fall, or a rise, of the value is listed once in this many frames.
 _CHANGE_SPACING = 16
 _MOST_CHANGES = 10
+# Returns of a trajectory's episodes that its title lists at most.
+_MOST_RETURNS = 4
 _ARROWS = {
     ("LEFT",): "←",
     ("RIGHT",): "→",
@@ -117,19 +119,61 @@ def episodes(
     return listed
 
 
-def trajectory_title(number: int, listed: list[dict[str, Any]]) -> str:
-    """A few words on how the episodes of trajectory `number` (from 0) ended."""
+def trajectory_title(
+    number: int, listed: list[dict[str, Any]], rewards: np.ndarray
+) -> str:
+    """A few words on how the episodes of a trajectory ended.
+
+    Args:
+        number: of the trajectory, from 0.
+        listed: its episodes.
+        rewards: f32 [T], its rewards; where success means nothing, returns are told.
+    """
     outcomes = [episode["success"] for episode in listed if episode["end"] is not None]
     words = [
         f"{count} {word}"
         for count, word in (
             (outcomes.count(True), "succeeded"),
             (outcomes.count(False), "failed"),
-            (outcomes.count(None), "ended"),
+            (outcomes.count(None), f"ended{_returns(listed, rewards)}"),
         )
         if count
     ]
     return f"Trajectory {number + 1}: {', '.join(words) or 'one unfinished episode'}"
+
+
+def _returns(listed: list[dict[str, Any]], rewards: np.ndarray) -> str:
+    """Returns of the episodes that ended without success or failure, in words."""
+    found = [
+        f"{rewards[episode['start'] : episode['end']].sum():.4g}"
+        for episode in listed
+        if episode["end"] is not None and episode["success"] is None
+    ]
+    if not found or len(found) > _MOST_RETURNS:
+        return ""
+    return f" (return {', '.join(found)})"
+
+
+def returns_note(listed: list[list[dict[str, Any]]], rewards: np.ndarray) -> list[str]:
+    """A sentence on the mean return where episodes have neither success nor failure.
+
+    Args:
+        listed: each trajectory's episodes.
+        rewards: f32 [n, T].
+    """
+    found = [
+        float(rewards[i, episode["start"] : episode["end"]].sum())
+        for i, of_trajectory in enumerate(listed)
+        for episode in of_trajectory
+        if episode["end"] is not None and episode["success"] is None
+    ]
+    if len(found) < 2:
+        return []
+    half = 1.96 * np.std(found, ddof=1) / np.sqrt(len(found))
+    return [
+        f"Mean return of the {len(found)} episodes that end: {np.mean(found):.4g} "
+        f"(95% interval {np.mean(found) - half:.4g} to {np.mean(found) + half:.4g})."
+    ]
 
 
 def moments(

@@ -34,10 +34,14 @@ def check_observations(
         )
     if observations.ndim != 4 or observations.shape[1:] != tuple(image_shape):
         height, width, channels = image_shape
+        advice = "name the game, wrappers or frame stack that the model saw"
+        if observations.shape == image_shape:
+            advice = "a single one needs a leading axis, observations[None]"
+        elif observations.shape[1:] == (channels, height, width):
+            advice = "put the channels last, np.moveaxis(observations, 1, -1)"
         raise InputError(
             f"observations have shape {observations.shape}: expected "
-            f"(N, {height}, {width}, {channels}); a single one needs a leading axis, "
-            "observations[None]."
+            f"(N, {height}, {width}, {channels}); {advice}."
         )
     return observations
 

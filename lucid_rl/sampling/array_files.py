@@ -56,11 +56,13 @@ def read_arrays(
 
 def _converted(path: PathLike, name: str, array: object, kind: np.dtype) -> np.ndarray:
     accepted = {"u": "u", "b": "b", "i": "iu", "f": "fiu", "U": "U"}[kind.kind]
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in accepted:
+    fits = isinstance(array, np.ndarray) and array.dtype.kind in accepted
+    if not fits or (kind == np.uint8 and array.dtype != np.uint8):
         found = getattr(array, "dtype", type(array).__name__)
-        raise FileFormatError(f"{path}: {name} is {found}, expected {kind}")
-    if kind == np.uint8 and array.dtype != np.uint8:
-        raise FileFormatError(f"{path}: {name} is {array.dtype}, expected uint8")
+        advice = ""
+        if kind == np.uint8:
+            advice = ", 0 to 255: floats up to 1 by (255 * frames).astype(np.uint8)"
+        raise FileFormatError(f"{path}: {name} is {found}, expected {kind}{advice}")
     if kind.kind == "U":
         return array
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -27,11 +27,13 @@ class RecordedSamples:
         observations: all of its observations.
         trajectories: the same as trajectories, where actions are recorded.
         action_names: name of each action; None if not recorded.
+        n_recordings: recordings, all of one length, that the observations lie in.
     """
 
     observations: Observations
     trajectories: Trajectories | None = None
     action_names: list[str] | None = None
+    n_recordings: int = 1
 
 
 def load_samples(path: PathLike) -> RecordedSamples:
@@ -75,14 +77,16 @@ def load_samples(path: PathLike) -> RecordedSamples:
         arrays = {name: array[None] for name, array in arrays.items()}
     flat = Observations(observations.reshape(-1, *observations.shape[-3:]))
     trajectories = _trajectories(arrays, path) if "actions" in arrays else None
+    n = 1 if n_axes == 1 else len(observations)
     if names is None:
-        return RecordedSamples(flat, trajectories)
+        return RecordedSamples(flat, trajectories, n_recordings=n)
     if trajectories and trajectories.actions.max() >= names.size:
         raise FileFormatError(
             f"{path}: action {trajectories.actions.max()}, but {names.size} "
             "action_names"
         )
-    return RecordedSamples(flat, trajectories, [str(name) for name in names.ravel()])
+    listed = [str(name) for name in names.ravel()]
+    return RecordedSamples(flat, trajectories, listed, n)
 
 
 def _trajectories(arrays: dict[str, np.ndarray], path: PathLike) -> Trajectories:

@@ -23,6 +23,9 @@ def _trajectories(**changes):
     return Trajectories(**arrays | changes)
 
 
+REWARDS = _trajectories().rewards[0]
+
+
 def test_episodes_end_where_the_next_begins():
     listed = timeline.episodes(_trajectories(), 0, "coinrun")
     assert listed == [
@@ -30,7 +33,7 @@ def test_episodes_end_where_the_next_begins():
         {"start": 4, "end": 8, "level_seed": 12, "success": True},
         {"start": 8, "end": None, "level_seed": 13, "success": None},
     ]
-    assert timeline.trajectory_title(0, listed) == (
+    assert timeline.trajectory_title(0, listed, REWARDS) == (
         "Trajectory 1: 1 succeeded, 1 failed"
     )
 
@@ -45,14 +48,18 @@ def test_success_is_unknown_where_rewards_do_not_tell():
     listed = timeline.episodes(_trajectories(level_seeds=None), 0, "starpilot")
     assert [episode["success"] for episode in listed] == [None, None, None]
     assert listed[0]["level_seed"] is None
-    assert timeline.trajectory_title(2, listed) == "Trajectory 3: 2 ended"
+    assert timeline.trajectory_title(2, listed, REWARDS) == (
+        "Trajectory 3: 2 ended (return 0, 10)"
+    )
+    (note,) = timeline.returns_note([listed], REWARDS[None])
+    assert note.startswith("Mean return of the 2 episodes that end: 5 (95% interval -4")
 
 
 def test_a_trajectory_that_begins_in_an_episode_shows_that_episode():
     firsts = np.zeros((1, 10), bool)
     listed = timeline.episodes(_trajectories(firsts=firsts), 0, "coinrun")
     assert [(e["start"], e["end"]) for e in listed] == [(0, None)]
-    assert "unfinished" in timeline.trajectory_title(0, listed)
+    assert "unfinished" in timeline.trajectory_title(0, listed, REWARDS)
 
 
 def _moments(values, advantages):
