@@ -163,7 +163,7 @@ def _define(name, kind, default, text, flag_values) -> Callable[[], Any]:
         define = functools.partial(_define_integer_or_word, words)
     if origin is Literal:
         define = functools.partial(flags.DEFINE_enum, enum_values=[*arguments])
-    elif os.PathLike in (kind, *arguments):
+    elif str in arguments or kind is os.PathLike:
         define = flags.DEFINE_string
         default = None if default is None else os.fspath(default)
     if define is None:
@@ -193,29 +193,30 @@ def _define_integer_or_word(words, name, default, help, flag_values):
 
 
 def _define_list(name, kind, default, text, flag_values):
-    words = None if default is None else [str(value) for value in default]
-    holder = flags.DEFINE_list(name, words, text, flag_values=flag_values)
-    if kind is not str:
-        flags.register_validator(
-            name,
-            lambda values: _are(kind, values),
-            message=f"expected {_WORDS[kind]}, separated by commas",
-            flag_values=flag_values,
-        )
-
-    def read():
-        if holder.value is None:
-            return None
-        return tuple(kind(value) for value in holder.value)
-
-    return read
+    if default is not None:
+        default = [str(value) for value in default]
+    holder = flags.DEFINE(
+        _Values(kind),
+        name,
+        default,
+        text,
+        flag_values=flag_values,
+        serializer=flags.CsvListSerializer(","),
+    )
+    return lambda: None if holder.value is None else tuple(holder.value)
 
 
-def _are(kind, values):
-    try:
-        return all(kind(value) is not None for value in values or ())
-    except ValueError:
-        return False
+class _Values(flags.ListParser):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def parse(self, argument):
+        try:
+            return [self.kind(word) for word in super().parse(argument)]
+        except ValueError as error:
+            expected = _WORDS.get(self.kind, "values")
+            raise ValueError(f"expected {expected}, separated by commas") from error
 
 
 def _without_none(kind: Any) -> Any:

@@ -16,7 +16,7 @@ from absl import flags
 from lucid_rl.checkpoints.checkpoint import save_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch
 from lucid_rl.errors import InputError
-from lucid_rl.games.gymnasium_game import WRAPPERS
+from lucid_rl.flags import define_changes, define_integers
 from lucid_rl.games.registry import check_name, known_games
 from lucid_rl.games.vector_game import GameSettings
 
@@ -43,8 +43,10 @@ _VALUE = flags.DEFINE_string(
 _IGNORE = flags.DEFINE_list(
     "ignore", [], "Beginnings of names of tensors that play no part in either."
 )
-_IMAGE_SIZE = flags.DEFINE_list(
-    "image_size", None, "Height and width of observations, if they are not usual ones."
+_image_size = define_integers(
+    "image_size",
+    (),
+    "Height and width of observations, if they are not the usual ones.",
 )
 _ACTIVATION = flags.DEFINE_enum(
     "activation",
@@ -53,17 +55,13 @@ _ACTIVATION = flags.DEFINE_enum(
     "Of dense layers right before the heads, if the file does not tell it.",
 )
 _GAME = flags.DEFINE_string("game", None, "The game it was trained on; required.")
-_DISTRIBUTION_MODE = flags.DEFINE_string(
-    "distribution_mode", GameSettings.distribution_mode, "The game's levels."
+_args = define_changes(
+    GameSettings,
+    {name: name for name in ("distribution_mode", "paint_vel_info", "wrappers")},
+    "As it was trained.",
 )
-_PAINT_VEL_INFO = flags.DEFINE_boolean(
-    "paint_vel_info", False, "Whether it saw the velocity painted."
-)
-_WRAPPERS = flags.DEFINE_enum(
-    "wrappers", None, WRAPPERS, "Gymnasium's wrappers that it was trained with."
-)
-_GAMMA = flags.DEFINE_float("gamma", None, "Discount per step, if not told.")
-_LAMBDA = flags.DEFINE_float("lambda", None, "Of advantage estimation, if not told.")
+_GAMMA = flags.DEFINE_float("gamma", None, "Discount per step, if not in the file.")
+_LAMBDA = flags.DEFINE_float("lambda", None, "Of advantage estimation, likewise.")
 _REWARD_SCALE = flags.DEFINE_float(
     "reward_scale", None, "Factor of rewards that its value function was trained on."
 )
@@ -77,11 +75,13 @@ def main() -> None:
             f"--game={'|'.join(known_games())}"
         )
     weights = pathlib.Path(_WEIGHTS.value)
+    image_size = _image_size()
+    if len(image_size) not in (0, 2):
+        raise InputError("--image_size takes height and width, as in 84,84")
     args = {
         "env_name": check_name(_GAME.value),
-        "distribution_mode": _DISTRIBUTION_MODE.value,
-        "paint_vel_info": _PAINT_VEL_INFO.value,
-        "wrappers": _WRAPPERS.value,
+        "distribution_mode": GameSettings.distribution_mode,
+        **_args(),
         "gamma": _GAMMA.value,
         "lambda": _LAMBDA.value,
         "reward_scale": _REWARD_SCALE.value,
@@ -92,26 +92,17 @@ def main() -> None:
         policy=_POLICY.value,
         value=_VALUE.value,
         ignored=_IGNORE.value,
-        image_size=_size(_IMAGE_SIZE.value),
+        image_size=(image_size[0], image_size[1]) if image_size else None,
         activation=_ACTIVATION.value,
         args={name: value for name, value in args.items() if value is not None},
     )
     output = _OUTPUT.value or str(weights.with_suffix(".jd"))
     save_checkpoint(checkpoint, output)
     print(checkpoint)
-    print(f"game {checkpoint.args['env_name']}, {_DISTRIBUTION_MODE.value}")
+    print(f"game {checkpoint.args['env_name']}, {args['distribution_mode']}")
     for sentence in checkpoint.extra.get("assumed", ()):
         print(f"assumed: {sentence}")
     print(output)
-
-
-def _size(words: list[str] | None) -> tuple[int, int] | None:
-    if words is None:
-        return None
-    if len(words) != 2 or not all(word.strip().isdigit() for word in words):
-        raise InputError("--image_size takes height and width, as in 84,84")
-    height, width = map(int, words)
-    return height, width
 
 
 if __name__ == "__main__":

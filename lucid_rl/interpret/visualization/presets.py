@@ -5,9 +5,10 @@ in one setting. Differences from the article are noted where a setting is made.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
+from lucid_rl.errors import SettingsError
 from lucid_rl.interpret.visualization.parametrizations import Parametrization
 from lucid_rl.interpret.visualization.transformations import Transformations
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
@@ -38,7 +39,7 @@ class GradientRow:
             compute different things) or a layer's name.
         targets: channels, features or observations, by number; empty for all. A
             layer's difference has none.
-        position: "centre", "all" or (row, column).
+        position: in the layer: "centre", "all" or (row, column), also as "row,column".
         cosine_power: of directions and caricatures.
         game_statistics: take colours and spectrum of the observations, not ImageNet's.
         network: "model", or "imagenet" for the network shown beside it.
@@ -56,6 +57,16 @@ class GradientRow:
     settings: VisualizationSettings = dataclasses.field(
         default_factory=VisualizationSettings
     )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.position, tuple) or self.position in ("centre", "all"):
+            return
+        row, comma, column = self.position.partition(",")
+        if not (comma and row.strip().isdecimal() and column.strip().isdecimal()):
+            raise SettingsError(
+                f"position={self.position!r}: expected 'centre', 'all' or row,column."
+            )
+        object.__setattr__(self, "position", (int(row), int(column)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -322,3 +333,31 @@ PRESETS: dict[str, Callable[[VisualizationSettings], Preset]] = {
     "parametrizations": parametrizations,
     "differences": differences,
 }
+
+
+def choose_presets(
+    names: Sequence[str] | None, own: Sequence[Row], base: VisualizationSettings
+) -> dict[str, Preset]:
+    """Figures by name, those of the article and one of a user's own rows.
+
+    Args:
+        names: of `PRESETS`; None for all, or for none where there are own rows.
+        own: rows of the figure "own".
+        base: settings of the article's figures, where these do not vary them.
+
+    Raises:
+        SettingsError: an unknown name, or nothing to make.
+    """
+    if names is None:
+        names = () if own else tuple(PRESETS)
+    if unknown := [name for name in names if name not in PRESETS]:
+        raise SettingsError(f"no preset {unknown[0]!r}; there are {', '.join(PRESETS)}")
+    presets = {name: PRESETS[name](base) for name in names}
+    if own:
+        text = "Settings are below the row's title."
+        presets["own"] = Preset("As the flags say", text, tuple(own))
+    if not presets:
+        raise SettingsError(
+            "nothing to do: choose --presets, --objective or --examples"
+        )
+    return presets

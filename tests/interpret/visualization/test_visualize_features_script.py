@@ -100,7 +100,7 @@ def test_bad_input_is_one_line(tmp_path, golden_folder, checkpoint_a, monkeypatc
         (("--imagenet_model=a.model.pb", "--imagenet_layers=a"), "two names"),
         (("--objective=difference",), "--compare_to"),
         (("--objective=neuron", "--targets=a,b"), "--targets=a,b"),
-        (("--objective=neuron", "--position=middle"), "--position=middle"),
+        (("--objective=neuron", "--position=middle"), "--position='middle'"),
         (("--objective=neuron", "--jitter=-1"), "jitter=-1"),
         (("--objective=neuron", "--penalty=-1"), "penalty=-1"),
         ((*own, "--layer=9z"), "no layer or output '9z'"),
