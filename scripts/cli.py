@@ -12,7 +12,7 @@ from absl import flags
 
 from . import program
 
-_NO_COMMANDS = ("__init__", "cli", "game_flags", "program")
+_NO_COMMANDS = ("__init__", "cli", "game_flags", "model_flags", "program")
 
 
 def commands() -> dict[str, str]:

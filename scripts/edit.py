@@ -17,13 +17,12 @@ from lucid_rl.files import check_writable
 from lucid_rl.flags import define_flags
 from lucid_rl.interpret.nmf import NMF
 
-from . import program
+from . import model_flags, program
 
 _DEFAULT = EditSettings()
 
-_MODEL = flags.DEFINE_string(
-    "model", "bundled", 'Path of a model, "released:<name>" or "bundled".'
-)
+_MODEL = flags.DEFINE_string("model", "bundled", model_flags.MODEL_HELP)
+_load = model_flags.define_model_flags("wrappers", "distribution_mode")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File of the edited model, of the same kind as --model."
 )
@@ -50,7 +49,7 @@ def main() -> None:
     """Lists features, or edits, as the flags say."""
     settings, output = _settings(), _OUTPUT.value
     path = _FACTORIZATION.value
-    edit = Edit(_MODEL.value, settings, NMF.load(path) if path else None)
+    edit = Edit(_load(_MODEL.value), settings, NMF.load(path) if path else None)
     if _LIST.value:
         print(edit.feature_objects.table())
     elif not output:

@@ -19,20 +19,20 @@ from lucid_rl.evaluation.replay import FORMATS
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.files import check_writable
 from lucid_rl.flags import define_flags, define_integers
-from lucid_rl.model.loading import load
 
-from . import game_flags, program
+from . import game_flags, model_flags, program
 
 _MODEL = flags.DEFINE_list(
-    "model", ["bundled"], "Paths of .jd or .model.pb files, released:<name>, bundled."
+    "model", ["bundled"], f"One or several: {model_flags.MODEL_HELP}"
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/evaluation", "Where results and episodes go."
 )
 _use_engine = game_flags.define_engine_flags()
+_load = model_flags.define_model_flags()
 _game = game_flags.define_game_flags(
     *("name", "distribution_mode", "n_levels", "start_level", "level_set_seed"),
-    *("n_envs", "invisible"),
+    *("n_envs", "invisible", "wrappers", "frame_stack"),
 )
 # The article plays 10,000 levels.
 _settings = define_flags(EvaluationSettings(n_episodes=10_000), skip=("game",))
@@ -67,7 +67,7 @@ def main() -> None:
         return
     models = {}
     for name, spec in program.model_names(_MODEL.value).items():
-        model = load(spec, bfloat16=_settings().bfloat16)
+        model = _load(spec, bfloat16=_settings().bfloat16)
         place = name if len(_MODEL.value) > 1 else ""
         models[place] = (model, _settings(game=_game(model)))
     results = evaluate_many(models, folder, _N_WORKERS.value, _RAY_ADDRESS.value)

@@ -17,10 +17,11 @@ from absl import flags
 from lucid_rl.flags import define_flags
 from lucid_rl.interface import InterfaceSettings, make_interface
 
-from . import game_flags, program
+from . import game_flags, model_flags, program
 
 _DEFAULT = InterfaceSettings()
 _use_engine = game_flags.define_engine_flags()
+_load = model_flags.define_model_flags()
 _settings = define_flags(
     _DEFAULT,
     skip=("encoding", "observations", "trajectories", "attribution", "nmf", "examples"),
@@ -64,7 +65,10 @@ def main() -> None:
         )
     if _MAIL.value:
         settings = settings.for_mail()
-    print(make_interface(settings.quick() if _QUICK.value else settings))
+    model = _load(settings.model, samples=True)
+    other = settings.compare_to and _load(settings.compare_to, samples=True)
+    settings = settings.quick() if _QUICK.value else settings
+    print(make_interface(settings, model=model, compare_to=other))
 
 
 if __name__ == "__main__":

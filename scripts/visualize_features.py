@@ -34,12 +34,12 @@ from lucid_rl.interpret.visualization.report import write_report
 from lucid_rl.interpret.visualization.run import FigureSettings, make_figures
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
 
-from . import game_flags, program
+from . import game_flags, model_flags, program
 
 _MODEL = flags.DEFINE_string(
     "model",
     "bundled",
-    "A checkpoint (.jd), a .model.pb, 'released:<name>' or 'bundled'.",
+    model_flags.MODEL_HELP,
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/features", "Where the page and the pictures go."
@@ -66,6 +66,7 @@ _targets = define_integers(
     "targets", GradientRow("").targets, "Channels, features or observations; or all."
 )
 _use_engine = game_flags.define_engine_flags()
+_load = model_flags.define_model_flags("name", "wrappers", "distribution_mode")
 _figures = define_flags(
     FigureSettings(), skip=("nmf",), names={"nmf.n_features": "n_features"}
 )
@@ -124,7 +125,8 @@ def main() -> None:
         seed=settings.seed,
     )
     presets = choose_presets(_PRESETS.value, own, base)
-    sheet, page = make_figures(_MODEL.value, presets, _OUTPUT_DIR.value, figures)
+    model = _load(_MODEL.value, samples=True)
+    sheet, page = make_figures(model, presets, _OUTPUT_DIR.value, figures)
     print(sheet.table_text())
     print(page)
     if _REPORT.value is not None:

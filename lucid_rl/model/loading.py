@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from lucid_rl.checkpoints.byte_reader import EXPORT
@@ -42,6 +43,7 @@ def load(
     spec: "Model | Checkpoint | str | os.PathLike",
     *,
     game: str | None = None,
+    args: Mapping[str, Any] | None = None,
     samples: bool = False,
     **options: Any,
 ) -> Model:
@@ -51,8 +53,11 @@ def load(
         spec: "bundled" or "bundled:100_levels"; "released:<name>"; the path of
             a `.jd`, a Lucid `.model.pb`, an `.onnx`, or a file of PyTorch's; a
             `Checkpoint`; or a `Model`, which is returned as it is.
-        game: what the model plays, where its file does not say so; its observations
-            can be analysed without.
+        game: what the model plays, where its file does not say so; recorded data can
+            be analysed without.
+        args: more that the file does not say, in the words of a checkpoint's args:
+            `wrappers`, `distribution_mode`, `paint_vel_info`, `gamma`, `lambda`,
+            `reward_scale`, ….
         samples: fetch a released model's own observations and trajectories, too.
         **options: `bfloat16=True` convolves in bfloat16; `logits_name` and
             `value_name` name the outputs of a graph; `input_range=(0, 255)` says which
@@ -70,10 +75,11 @@ def load(
 
     Example:
         model = lucid_rl.load("released:procgen/coinrun")
+        model = lucid_rl.load("agent.pt", game="maze", args={"paint_vel_info": False})
     """
     if isinstance(spec, Model):
         return spec
-    args = {"env_name": check_name(game)} if game else {}
+    args = {**(args or {}), **({"env_name": check_name(game)} if game else {})}
     if isinstance(spec, Checkpoint):
         return _of_checkpoint(spec, args, options)
     text = os.fspath(spec)

@@ -189,8 +189,7 @@ class Model:
         """The training script's settings, as far as they are known."""
         if self.checkpoint is not None:
             return self.checkpoint.args
-        named = {"env_name": self.metadata.get("env_name")}
-        return {key: value for key, value in named.items() if value is not None}
+        return {k: value for k, value in self.metadata.items() if value is not None}
 
     @property
     def gamma(self) -> float:

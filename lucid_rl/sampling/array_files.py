@@ -56,8 +56,11 @@ def read_arrays(
 
 def _converted(path: PathLike, name: str, array: object, kind: np.dtype) -> np.ndarray:
     accepted = {"u": "u", "b": "b", "i": "iu", "f": "fiu", "U": "U"}[kind.kind]
-    fits = isinstance(array, np.ndarray) and array.dtype.kind in accepted
-    if not fits or (kind == np.uint8 and array.dtype != np.uint8):
+    if (
+        not isinstance(array, np.ndarray)
+        or array.dtype.kind not in accepted
+        or (kind == np.uint8 and array.dtype != np.uint8)
+    ):
         found = getattr(array, "dtype", type(array).__name__)
         advice = ""
         if kind == np.uint8:
