@@ -7,19 +7,20 @@ For models of Procgen's CoinRun. Writes a table (Markdown), a figure (PNG) and a
 was measured (JSON) to --output_dir. docs/interpretability.md says what is measured.
 """
 
-import json
 import pathlib
 
 from absl import flags
 
 from lucid_rl.experiments.interpretability import (
     CONTROLS,
+    NAME,
     InterpretabilitySettings,
+    as_dict,
     plot_scores,
     report,
     score_interpretability,
 )
-from lucid_rl.files import atomic_open, check_writable
+from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.flags import define_flags
 
 from . import program
@@ -35,23 +36,14 @@ _settings = define_flags(InterpretabilitySettings())
 def main() -> None:
     """Scores the models that the flags name."""
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    check_writable(folder)
     settings = _settings()
-    results = {
-        name: score_interpretability(spec, settings, tuple(_CONTROLS.value))
-        for name, spec in program.model_names(_MODELS.value).items()
-    }
-    plot_scores(results, folder / "scores.png")
-    values = {
-        "settings": {key: getattr(settings, key) for key in vars(settings)},
-        "models": {n: [s.as_dict() for s in scores] for n, scores in results.items()},
-    }
-    for name, text in (
-        ("scores.json", json.dumps(values, indent=1)),
-        ("scores.md", report(results)),
-    ):
-        with atomic_open(folder / name, "w") as stream:
-            stream.write(f"{text}\n")
+    with ResultsFolder(folder, NAME).locked() as written:
+        results = {
+            spec: score_interpretability(spec, settings, tuple(_CONTROLS.value))
+            for spec in _MODELS.value
+        }
+        plot_scores(results, folder / f"{NAME}.png")
+        written.write(as_dict(results, settings), report(results) + "\n")
     print(f"{report(results)}\n{folder.resolve()}")
 
 

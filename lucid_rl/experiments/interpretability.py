@@ -10,7 +10,7 @@ feature, with CoinRun's states as ground truth:
 * consistency: the fraction of levels with the object in which most of the response
   lies within its reach;
 * background sensitivity: how much the responses change when the same states are drawn
-  before other backgrounds, 0 to 1.
+  before other backgrounds, 0 to 1; that of the attributions is reported, too.
 
 A feature counts as interpretable if all four pass their thresholds. The score is the
 fraction of such features, with a bootstrap interval over levels. Controls show that
@@ -19,6 +19,7 @@ single channels and principal components.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ from lucid_rl.games.coinrun_backgrounds import with_background_of
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.registry import check_fits, game_settings, make_game
-from lucid_rl.interpret.attribution import AttributionSettings
+from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.features import CHUNK, fit_features, value_attributions
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.batching import batch_slices
@@ -45,12 +46,17 @@ from lucid_rl.sampling.observations import (
 )
 from lucid_rl.validation import at_least, between, check_fields
 
+NAME = "interpretability"
 CONTROLS = (
     "random weights",
     "shuffled weights",
     "random directions",
     "single channels",
     "principal components",
+)
+_QUANTITIES = (
+    *("response", "attribution", "consistency", "background"),
+    "background_attribution",
 )
 # Kinds of objects; edges of walls are left out, for they are nearly everywhere, and so
 # within reach of any response.
@@ -120,7 +126,7 @@ class InterpretabilitySettings:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureScore:
-    """What was measured of one feature."""
+    """What was measured of one feature; docs/interpretability.md defines it."""
 
     feature: int
     object_class: str
@@ -128,6 +134,7 @@ class FeatureScore:
     attribution: float
     consistency: float
     background: float
+    background_attribution: float
     interpretable: bool
 
 
@@ -148,10 +155,6 @@ class InterpretabilityScore:
     score: float
     interval: tuple[float, float]
     n_levels: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for a results file."""
-        return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,12 +193,29 @@ def score_interpretability(
         )
     model = load(model)
     scene = _scene(model, settings)
-    found = [_score(model.name, model, _fit_nmf, scene, settings)]
+    nmf = _fit_nmf(model, scene, settings)
+    found = [_score(model.name, model, nmf, scene, settings)]
     for control in controls:
         rng = np.random.default_rng([settings.seed, CONTROLS.index(control)])
-        subject, directions = _control(control, model, rng)
-        found.append(_score(control, subject, directions, scene, settings))
+        subject, fit = _control(control, model, rng)
+        features = fit(subject, scene, settings)
+        found.append(_score(control, subject, features, scene, settings))
     return found
+
+
+def score_with_features(
+    model: Any, settings: InterpretabilitySettings | None = None
+) -> tuple[InterpretabilityScore, NMF, np.ndarray]:
+    """As `score_interpretability` without controls, with what was scored.
+
+    Returns:
+        The model's score, its features, and the observations u8 [N, H, W, C].
+    """
+    settings, model = settings or InterpretabilitySettings(), load(model)
+    scene = _scene(model, settings)
+    nmf = _fit_nmf(model, scene, settings)
+    score = _score(model.name, model, nmf, scene, settings)
+    return score, nmf, scene.observations
 
 
 def concentration(
@@ -218,6 +238,37 @@ def concentration(
     return (fraction - area) / (1 - area)
 
 
+def as_dict(
+    results: Mapping[str, list[InterpretabilityScore]],
+    settings: InterpretabilitySettings,
+) -> dict[str, Any]:
+    """Scores and settings as plain values, for a results file."""
+    return {
+        "settings": dataclasses.asdict(settings),
+        "models": {
+            model: [dataclasses.asdict(score) for score in scores]
+            for model, scores in results.items()
+        },
+    }
+
+
+def from_dict(values: Mapping[str, Any]) -> dict[str, list[InterpretabilityScore]]:
+    """The scores that `as_dict` described."""
+    return {
+        model: [
+            InterpretabilityScore(
+                score["name"],
+                tuple(FeatureScore(**feature) for feature in score["features"]),
+                score["score"],
+                tuple(score["interval"]),
+                score["n_levels"],
+            )
+            for score in scores
+        ]
+        for model, scores in values["models"].items()
+    }
+
+
 def report(results: Mapping[str, list[InterpretabilityScore]]) -> str:
     """A table in Markdown of the scores of models and their controls."""
     lines = ["| model | control | score | 95 % interval | interpretable features |"]
@@ -236,29 +287,40 @@ def report(results: Mapping[str, list[InterpretabilityScore]]) -> str:
 def plot_scores(
     results: Mapping[str, list[InterpretabilityScore]], path: PathLike
 ) -> None:
-    """Draws the scores with their intervals, a group of bars for each model."""
-    import matplotlib.pyplot as plt
+    """Draws the scores with their intervals, and each feature's concentration.
 
-    figure, axes = plt.subplots(figsize=(7, 3))
-    width = 0.8 / max(map(len, results.values()))
-    for m, scores in enumerate(results.values()):
-        for i, score in enumerate(scores):
-            low, high = score.interval
-            errors = [[score.score - low], [high - score.score]]
-            axes.bar(
-                m + i * width,
-                score.score,
-                width,
-                yerr=np.maximum(errors, 0),
-                color=f"C{i}",
-                label=(score.name if i else "the model") if m == 0 else None,
-            )
-    axes.set_xticks(np.arange(len(results)) + 0.3, list(results))
-    axes.set_ylabel("interpretable features")
-    axes.legend(fontsize=7)
+    Args:
+        results: models' scores with their controls.
+        path: PNG file, written atomically.
+    """
+    # The object interface: pyplot would choose a backend for the whole process.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names, scores = [], []
+    for model, found in results.items():
+        names += [pathlib.Path(model).stem, *(f"   {s.name}" for s in found[1:])]
+        scores += found
+    rows = np.arange(len(scores))
+    figure = Figure(figsize=(9, 1 + 0.24 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    values = np.array([score.score for score in scores])
+    low, high = np.array([score.interval for score in scores]).T
+    errors = np.maximum([values - low, high - values], 0)
+    left.errorbar(values, rows, xerr=errors, fmt="o", capsize=3)
+    left.set(xlim=(-0.03, 1.03), xlabel="score: interpretable features, 95 % interval")
+    left.set_yticks(rows, names, fontsize=8)
+    left.invert_yaxis()
+    for row, score in zip(rows, scores, strict=True):
+        for feature in score.features:
+            colour = "C0" if feature.interpretable else "0.6"
+            right.plot(feature.response, row, "o", color=colour, alpha=0.7, ms=5)
+    right.set(xlim=(-0.05, 1.03), xlabel="response concentration (blue: interpretable)")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
     with atomic_open(path) as stream:
-        figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
-    plt.close(figure)
+        figure.savefig(stream, format="png", dpi=100)
 
 
 def _scene(model: Model, settings: InterpretabilitySettings) -> _Scene:
@@ -394,11 +456,10 @@ def _with_other_weights(model: Model, control: str, rng: np.random.Generator) ->
 def _score(
     name: str,
     model: Model,
-    fit: Fit,
+    features: Any,
     scene: _Scene,
     settings: InterpretabilitySettings,
 ) -> InterpretabilityScore:
-    features = fit(model, scene, settings)
     sums = _sums(model, features, scene, settings)
     n_levels = int(scene.levels.max()) + 1
     by_level = {
@@ -416,10 +477,7 @@ def _score(
         FeatureScore(
             k,
             tuple(_KINDS)[measured["best"][k]],
-            response=round(float(measured["response"][k]), 4),
-            attribution=round(float(measured["attribution"][k]), 4),
-            consistency=round(float(measured["consistency"][k]), 4),
-            background=round(float(measured["background"][k]), 4),
+            **{name: round(float(measured[name][k]), 4) for name in _QUANTITIES},
             interpretable=bool(measured["passes"][k]),
         )
         for k in range(len(measured["best"]))
@@ -440,12 +498,14 @@ def _sums(
             *("attribution_all", "changed", "both", "area", "observations"),
         )
     }
-    seen, again = (
-        value_attributions(model, frames, settings.layer, settings.attribution)
-        for frames in (scene.observations, scene.redrawn)
+    attributions = value_attributions(
+        model, scene.observations, settings.layer, settings.attribution
     )
     slices = batch_slices(len(scene.observations), CHUNK)
-    for rows, values, others in zip(slices, seen, again, strict=True):
+    for rows, values in zip(slices, attributions, strict=True):
+        others = attribute(
+            model, scene.redrawn[rows], settings.layer, settings=settings.attribution
+        ).values
         reach = scene.reach[rows].astype(np.float32)  # [n, c, h, w]
         response, redrawn = (
             features.transform(model.activations(frames[rows], settings.layer))
@@ -496,13 +556,16 @@ def _measure(
     counted = weights[:, None] * (present & fires)
     consistency = (counted * most).sum(axis=0) / np.maximum(counted.sum(axis=0), 1e-12)
     background = total["changed"] / np.maximum(total["both"], 1e-12)
-    print("ATTR BG", np.round(total["attribution_changed"] / np.maximum(total["attribution_both"], 1e-12),3), np.round(background,3)) if weights.max()==1 else None
+    background_attribution = total["attribution_changed"] / np.maximum(
+        total["attribution_both"], 1e-12
+    )
     found = {
         "best": best,
         "response": response[index, best],
         "attribution": attribution[index, best],
         "consistency": consistency,
         "background": background,
+        "background_attribution": background_attribution,
     }
     found["passes"] = (
         (found["response"] >= settings.min_response)

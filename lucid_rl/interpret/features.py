@@ -11,11 +11,13 @@ import numpy as np
 
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.nmf import NMF, NMFSettings
+from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
 _FIT_STEPS = 4  # directions do not change with more
-_CHUNK = 64  # observations whose values are in memory at once
+CHUNK = 64
+"""Observations whose values are in memory at once."""
 
 
 def fit_features(
@@ -56,15 +58,38 @@ def fit_features(
         chosen = np.linspace(0, len(observations) - 1, wanted).round().astype(int)
         observations = observations[chosen]
 
-    settings = attribution or AttributionSettings(n_steps=_FIT_STEPS)
+    if of == "attribution":
+        chunks = value_attributions(model, observations, layer, attribution)
+    else:
+        chunks = (
+            model.activations(observations[rows], layer)
+            for rows in _chunks(observations, f"activations of layer {layer}")
+        )
+    return NMF(settings=nmf, layer=layer, model=model_name).fit(chunks)
 
-    def chunks() -> Iterator[np.ndarray]:
-        starts = range(0, len(observations), _CHUNK)
-        for start in progress(starts, f"{of}s of layer {layer}"):
-            batch = observations[start : start + _CHUNK]
-            if of == "attribution":
-                yield attribute(model, batch, layer, settings=settings).values
-            else:
-                yield model.activations(batch, layer)
 
-    return NMF(settings=nmf, layer=layer, model=model_name).fit(chunks())
+def value_attributions(
+    model: Model,
+    observations: np.ndarray,
+    layer: str,
+    settings: AttributionSettings | None = None,
+) -> Iterator[np.ndarray]:
+    """Attributions of the value function, chunk by chunk.
+
+    Args:
+        model: the network.
+        observations: uint8 or floats in [0, 1], [N, H, W, C].
+        layer: name of the layer.
+        settings: how attributions are computed; by default in 4 steps, as features
+            are fitted.
+
+    Yields:
+        f32 [n, *layer shape], of `CHUNK` observations at a time.
+    """
+    settings = settings or AttributionSettings(n_steps=_FIT_STEPS)
+    for rows in _chunks(observations, f"attributions of layer {layer}"):
+        yield attribute(model, observations[rows], layer, settings=settings).values
+
+
+def _chunks(observations: np.ndarray, what: str) -> Iterator[slice]:
+    return iter(progress(list(batch_slices(len(observations), CHUNK)), what))
