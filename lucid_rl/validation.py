@@ -66,6 +66,14 @@ def one_of(known: Collection[Any]) -> Rule:
     return Rule(lambda value: value in known, f"one of {', '.join(map(str, known))}")
 
 
+def some_of(known: Collection[Any]) -> Rule:
+    """One or more of the given values."""
+    return Rule(
+        lambda values: bool(values) and set(values) <= set(known),
+        f"some of {', '.join(map(str, known))}",
+    )
+
+
 def none() -> Rule:
     """None, for `none() | at_least(1)`."""
     return Rule(lambda value: value is None, "None")

@@ -26,7 +26,7 @@ _MAX_MINUTES = flags.DEFINE_float(
 _NAMES = {
     f"game.{field.name}": field.name for field in dataclasses.fields(GameSettings)
 }
-_config = define_flags(
+settings = define_flags(
     TrainConfig(),
     skip=("game.invisible", "game.full_resolution", "game.isolated"),
     names=_NAMES
@@ -39,15 +39,16 @@ _config = define_flags(
 )
 
 
-def _train() -> None:
+def main() -> None:
+    """Trains as the flags say."""
     # Imported late: --help and mistakes in flags need no Keras.
     from lucid_rl.training.run import train
 
     _use_engine()
-    config, minutes = _config(), _MAX_MINUTES.value
+    config, minutes = settings(), _MAX_MINUTES.value
     model = train(config, None if minutes is None else 60 * minutes)
     print(f"{model.args['steps_done']:,} steps: {config.folder / 'model.jd'}")
 
 
 if __name__ == "__main__":
-    program.run(_train, stopped="stopped; run again to resume")
+    program.run(main, stopped="stopped; run again to resume")

@@ -19,11 +19,12 @@ _SMOOTH = flags.DEFINE_integer(
 )
 
 
-def _draw_curve() -> None:
+def main() -> None:
+    """Writes the table and the picture."""
     table, picture = f"{_OUTPUT.value}.csv", f"{_OUTPUT.value}.png"
     n_updates = write_curve(_RUN.value, table, picture, _SMOOTH.value)
     print(f"{n_updates} updates: {table}, {picture}")
 
 
 if __name__ == "__main__":
-    program.run(_draw_curve)
+    program.run(main)

@@ -1,10 +1,12 @@
 """The command `lucid-rl`: every script, and one line for every mistake."""
 
+import pathlib
 import subprocess
 import sys
 
 import pytest
 
+from scripts import cli
 from scripts.cli import commands
 
 
@@ -22,6 +24,13 @@ def test_every_script_is_a_command():
     assert done.returncode == 0
     assert set(commands()) <= set(done.stdout.split())
     assert {"train", "edit", "evaluate", "released-models"} <= set(commands())
+
+
+def test_every_command_has_what_runs_it():
+    # Two scripts have flags of one name, so that they are read, not imported.
+    for module in set(commands().values()):
+        text = (pathlib.Path(cli.__file__).parent / f"{module}.py").read_text()
+        assert "\ndef main() -> None:" in text, module
 
 
 def test_a_command_shows_its_own_flags():

@@ -23,12 +23,13 @@ from scipy.special import softmax
 
 from lucid_rl.editing.feature_naming import measure_features
 from lucid_rl.editing.feature_objects import FeatureObjects
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import InputError
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.interpret.visualization.receptive_field import receptive_window
 from lucid_rl.model.layer_function import ScoreTensor
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations
+from lucid_rl.validation import above, at_least, between, check_fields
 
 _PAINTED = "velocity_boxes"
 # A precision that fewer firings show is luck.
@@ -51,14 +52,8 @@ class HallucinationSettings:
     least_value_change: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 0 < self.precision <= 1:
-            raise SettingsError(
-                f"precision={self.precision}: expected a share above 0, up to 1"
-            )
-        if not self.least_value_change >= 0:
-            raise SettingsError(
-                f"least_value_change={self.least_value_change}: expected 0 or more"
-            )
+        check_fields(self, precision=above(0), least_value_change=at_least(0.0))
+        check_fields(self, precision=between(0, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +126,7 @@ def find_hallucinations(
     }
     measured = measure_features(model, factorization, sampled)
     responses, present = (_grid(a) for a in (measured.responses, measured.present))
-    reach = _reach(model, factorization.layer, responses.shape[1])
+    reach = receptive_cells(model, factorization.layer, responses.shape[1])
     painted = _near(present[..., measured.object_classes.index(_PAINTED)])
     places = []
     for feature, name in detectors.items():
@@ -217,7 +212,7 @@ def _near(present: np.ndarray) -> np.ndarray:
     return maximum_filter(present, size=(1, 3, 3))
 
 
-def _reach(
+def receptive_cells(
     model: Model, layer: str, side: int
 ) -> tuple[list[slice], list[slice]] | None:
     """Rows and columns of cells that each row and column of cells depends on.

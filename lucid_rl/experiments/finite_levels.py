@@ -16,7 +16,7 @@ import numpy as np
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.checkpoints.released import ReleasedModel, fetch_released
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import InputError
 from lucid_rl.experiments.article import article_numbers
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.files import PathLike, atomic_open
@@ -27,7 +27,7 @@ from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import read_observations
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.validation import at_least, check_fields, some_of
 
 RUNS = (1, 2)
 N_TRAIN_LEVELS: tuple[int, ...] = tuple(
@@ -65,13 +65,13 @@ class FiniteLevelsSettings:
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
 
     def __post_init__(self) -> None:
-        for name, known in (("runs", RUNS), ("n_train_levels", N_TRAIN_LEVELS)):
-            chosen = getattr(self, name)
-            if not chosen or set(chosen) - set(known):
-                raise SettingsError(
-                    f"{name}={chosen}: expected some of {', '.join(map(str, known))}"
-                )
-        check_fields(self, n_observations=at_least(2), n_sparsity=at_least(1))
+        check_fields(
+            self,
+            runs=some_of(RUNS),
+            n_train_levels=some_of(N_TRAIN_LEVELS),
+            n_observations=at_least(2),
+            n_sparsity=at_least(1),
+        )
 
     @property
     def models(self) -> list[tuple[int, int]]:

@@ -63,6 +63,11 @@ class IsolatedGame:
             self.close()
             raise
 
+    @property
+    def pid(self) -> int | None:
+        """Identifier of the child process."""
+        return self._child.pid
+
     def observe(self) -> GameStep:
         """The present step; see `VectorGame`."""
         if self._child.closed:

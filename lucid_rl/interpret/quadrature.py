@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lucid_rl.errors import SettingsError
+from lucid_rl.validation import at_least, check, one_of
 
 RULES = ("right_riemann", "midpoint", "gauss_legendre")
 
@@ -20,13 +20,11 @@ def quadrature(rule: str, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SettingsError: the rule is unknown or n_steps is less than 1.
     """
-    if n_steps < 1:
-        raise SettingsError(f"n_steps is {n_steps}: expected at least 1.")
+    check("n_steps", n_steps, at_least(1))
+    check("quadrature", rule, one_of(RULES))
     if rule == "right_riemann":
         return np.arange(1, n_steps + 1) / n_steps, np.full(n_steps, 1 / n_steps)
     if rule == "midpoint":
         return (np.arange(n_steps) + 0.5) / n_steps, np.full(n_steps, 1 / n_steps)
-    if rule == "gauss_legendre":
-        points, weights = np.polynomial.legendre.leggauss(n_steps)
-        return (points + 1) / 2, weights / 2
-    raise SettingsError(f"unknown quadrature rule {rule!r}: expected one of {RULES}.")
+    points, weights = np.polynomial.legendre.leggauss(n_steps)
+    return (points + 1) / 2, weights / 2

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from lucid_rl import notebook
-from lucid_rl.errors import FileFormatError, SettingsError
+from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import FULL_RESOLUTION_SIZE, VectorGame
 from lucid_rl.notebook import Film
@@ -14,7 +14,7 @@ from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
 from lucid_rl.sampling.array_files import read_arrays, write_arrays
 from lucid_rl.sampling.observations import check_n_envs, newest_frames
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.validation import at_least, check_fields, one_of
 
 # Arrays of a file and their types; the second three are this package's own.
 _REQUIRED = {"observations": "u1", "actions": "i8", "rewards": "f4", "firsts": "?"}
@@ -49,14 +49,14 @@ class TrajectorySettings:
     states: bool = False
 
     def __post_init__(self) -> None:
-        check_fields(self, n_envs=at_least(1), n_steps=at_least(1))
-        if self.frame_size < 0 or (
-            self.frame_size and FULL_RESOLUTION_SIZE % self.frame_size
-        ):
-            raise SettingsError(
-                f"frame_size={self.frame_size}: expected 0 or a divisor of "
-                f"{FULL_RESOLUTION_SIZE}"
-            )
+        size = FULL_RESOLUTION_SIZE
+        divisors = [n for n in range(1, size + 1) if size % n == 0]
+        check_fields(
+            self,
+            n_envs=at_least(1),
+            n_steps=at_least(1),
+            frame_size=one_of([0, *divisors]),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

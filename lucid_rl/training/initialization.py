@@ -3,7 +3,7 @@
 import numpy as np
 
 from lucid_rl.checkpoints.architectures import parameter_shapes
-from lucid_rl.errors import SettingsError
+from lucid_rl.validation import check, one_of
 
 Parameters = dict[str, np.ndarray]  # "ppo2_model/pi/1a/conv2d/kernel:0" -> float32
 
@@ -33,8 +33,7 @@ def initial_parameters(
     Raises:
         SettingsError: the scheme is unknown.
     """
-    if scheme not in SCHEMES:
-        raise SettingsError(f"initialization is {scheme!r}: expected one of {SCHEMES}.")
+    check("initialization", scheme, one_of(SCHEMES))
     return {
         name: _draw(name, shape, scheme, rng).astype(np.float32)
         for name, shape in parameter_shapes(architecture, n_actions).items()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lucid_rl.errors import SettingsError
+from lucid_rl.validation import at_least, between, check_fields
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,14 @@ class NoiseSettings:
     adversarial_steps: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("pixel_deviation", "correlated_deviation", "adversarial_epsilon"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SettingsError(
-                    f"{name} must lie in [0, 1], got {getattr(self, name)}."
-                )
-        if self.correlation_pixels < 1 or self.adversarial_steps < 1:
-            raise SettingsError(
-                "correlation_pixels and adversarial_steps must be at least 1, got "
-                f"{self.correlation_pixels} and {self.adversarial_steps}."
-            )
+        check_fields(
+            self,
+            pixel_deviation=between(0, 1),
+            correlated_deviation=between(0, 1),
+            adversarial_epsilon=between(0, 1),
+            correlation_pixels=at_least(1),
+            adversarial_steps=at_least(1),
+        )
 
 
 def add_noise(

@@ -134,7 +134,7 @@ def test_an_object_within_reach_is_enough(model_a, sampled, usual, monkeypatch):
 
 def test_reach_is_what_activations_depend_on(model_a):
     noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    rows, columns = hallucinations._reach(model_a, "2b", 16)
+    rows, columns = hallucinations.receptive_cells(model_a, "2b", 16)
     for cell in (0, 7, 15):
         inside = tuple(
             slice(4 * cells.start, 4 * cells.stop)

@@ -129,7 +129,7 @@ def test_other_errors_become_game_errors():
 
 def test_the_end_of_the_child_is_a_game_error_with_its_last_words():
     game = fragile()
-    pid = game._child.pid
+    pid = game.pid
     game.act(np.array([14, 0]))
     with pytest.raises(GameError, match=r"SIGABRT.*\n?.*on fire"):
         game.observe()
@@ -140,7 +140,7 @@ def test_the_end_of_the_child_is_a_game_error_with_its_last_words():
 
 def test_a_killed_child_is_a_game_error():
     game = fragile()
-    os.kill(game._child.pid, signal.SIGKILL)
+    os.kill(game.pid, signal.SIGKILL)
     with pytest.raises(GameError, match="SIGKILL"):
         game.get_states()
 
@@ -154,7 +154,7 @@ def test_a_game_that_cannot_be_made():
 
 def test_closing_ends_the_child():
     game = fragile()
-    pid = game._child.pid
+    pid = game.pid
     game.act(np.zeros(2, int))
     game.close()
     game.close()
@@ -163,7 +163,7 @@ def test_closing_ends_the_child():
 
 def test_a_forgotten_game_ends_its_child():
     game = fragile()
-    pid = game._child.pid
+    pid = game.pid
     del game
     assert_gone(pid)
 
@@ -228,7 +228,7 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.games.isolated_game import IsolatedGame
 from tests.games.test_isolated_game import Fragile
 game = IsolatedGame(Fragile, GameSettings(n_envs=1))
-print(game._child.pid, flush=True)
+print(game.pid, flush=True)
 time.sleep(60)
 """
 

@@ -52,7 +52,7 @@ def test_defaults_of_the_flags_are_the_settings():
     program = (
         "from absl import flags; from scripts import train; flags.FLAGS(['train'])\n"
         "from lucid_rl.training.config import TrainConfig\n"
-        "assert train._config() == TrainConfig(), train._config()"
+        "assert train.settings() == TrainConfig(), train.settings()"
     )
     checked = run("-c", program)
     assert checked.returncode == 0, checked.stderr
@@ -61,7 +61,7 @@ def test_defaults_of_the_flags_are_the_settings():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", *TINY, "--n_groups=3"), "error: n_groups=3 does not divide"),
+        (("train", *TINY, "--n_groups=3"), "error: --n_groups=3 does not divide"),
         (("train", "--game=tetris"), "unknown game 'tetris'"),
         (("training_curve", "--run=nothing"), "has no records"),
         (("training_curve", "run"), "unexpected argument 'run'"),

@@ -21,6 +21,7 @@ from lucid_rl.interpret.visualization.image_statistics import (
     spatial_frequencies,
 )
 from lucid_rl.lazy_tensorflow import tf
+from lucid_rl.validation import above, check_fields, one_of
 
 Kind = Literal["pixel", "fourier", "maco"]
 KINDS: tuple[Kind, ...] = ("pixel", "fourier", "maco")
@@ -37,22 +38,17 @@ class Parametrization:
         decorrelated: optimize uncorrelated components of colour rather than RGB;
             "maco" always does.
         statistics: of game observations; by default Lucid's, of ImageNet.
-        deviation: standard deviation of the noise at the beginning; "maco" begins
+        std: standard deviation of the initial noise; "maco" begins
             with phases spread evenly.
     """
 
     kind: Kind = "fourier"
     decorrelated: bool = True
     statistics: ImageStatistics | None = None
-    deviation: float = 0.01
+    std: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise SettingsError(
-                f"parametrization {self.kind!r}: expected one of {', '.join(KINDS)}"
-            )
-        if not self.deviation > 0:
-            raise SettingsError(f"deviation={self.deviation}: expected more than 0")
+        check_fields(self, kind=one_of(KINDS), std=above(0))
 
     def param_f(self, n_images: int, size: tuple[int, int], seed: int = 0) -> Callable:
         """A function of no arguments that makes images, f32 [N, H, W, 3].
@@ -79,11 +75,11 @@ class Parametrization:
                     n_images, statistics or natural_statistics(*size), rng
                 )
             if self.kind == "pixel":
-                noise = rng.normal(0, self.deviation, (*size, 3))
+                noise = rng.normal(0, self.std, (*size, 3))
                 components = _variable(noise, n_images)
             else:
                 components = fourier_components(
-                    n_images, size, self.deviation, rng, statistics
+                    n_images, size, self.std, rng, statistics
                 )
             return self._colours(components)
 
@@ -108,7 +104,7 @@ class Parametrization:
 def fourier_components(
     n_images: int,
     size: tuple[int, int],
-    deviation: float,
+    std: float,
     rng: np.random.Generator,
     statistics: ImageStatistics | None = None,
 ) -> Any:
@@ -117,7 +113,7 @@ def fourier_components(
     Args:
         n_images: N.
         size: (H, W).
-        deviation: of the coefficients at the beginning.
+        std: standard deviation of the initial coefficients.
         rng: source of the noise.
         statistics: whose amplitudes scale the coefficients, with the mean square of
             the default; by default 1 / frequency, as in Lucid.
@@ -132,7 +128,7 @@ def fourier_components(
         scale = amplitudes * np.sqrt((scale**2).mean() / (amplitudes**2).mean())
     # The transform is unitary, and divided by 4 as in Lucid.
     scale = scale * np.sqrt(height * width) / 4
-    noise = rng.normal(0, deviation, (2, *scale.shape))
+    noise = rng.normal(0, std, (2, *scale.shape))
     coefficients = _variable(noise, n_images)
     spectrum = tf.complex(coefficients[:, 0], coefficients[:, 1])
     waves = tf.signal.irfft2d(spectrum * scale.astype(np.complex64), size)

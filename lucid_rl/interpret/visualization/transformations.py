@@ -9,6 +9,7 @@ import numpy as np
 from lucid_rl.errors import SettingsError
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_bridge
+from lucid_rl.validation import at_least, between, check_fields
 
 _N_CHOICES = 11  # angles and scales to draw from
 
@@ -24,7 +25,7 @@ class Transformations:
         jitter: pixels by which height and width are cropped at a random place; the
             article takes 2 at the first layer and 8 at an intermediate one.
         scaling: images are scaled by factors in [1 - scaling, 1 + scaling].
-        rotation: images are turned by up to this many degrees either way.
+        rotation: images are rotated by up to this many degrees either way.
         keep_size: crop or pad to the size before; layers behind a dense one need it.
     """
 
@@ -35,14 +36,13 @@ class Transformations:
     keep_size: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("padding", "jitter"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < 0:
-                raise SettingsError(f"{name}={value}: expected whole pixels, 0 or more")
-        if not 0 <= self.scaling < 1:
-            raise SettingsError(f"scaling={self.scaling}: expected a share in [0, 1)")
-        if not 0 <= self.rotation <= 180:
-            raise SettingsError(f"rotation={self.rotation}: expected degrees, 0 to 180")
+        check_fields(
+            self,
+            padding=at_least(0),
+            jitter=at_least(0),
+            scaling=between(0, 0.99),
+            rotation=between(0, 180),
+        )
 
     @property
     def change_size(self) -> bool:

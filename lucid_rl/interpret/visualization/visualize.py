@@ -30,6 +30,7 @@ from lucid_rl.model import lucid_bridge
 from lucid_rl.model.lucid_network import gradient_override_map, lucid_model
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
+from lucid_rl.validation import above, at_least, check_fields
 
 # Lucid redirects gradients up to and including this value of its step counter.
 _REDIRECTED_STEPS = 17
@@ -72,17 +73,13 @@ class VisualizationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise SettingsError(f"steps={self.steps}: expected at least 1")
-        for name in ("penalty", "total_variation"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise SettingsError(
-                    f"{name}={getattr(self, name)}: expected a strength of 0 or more"
-                )
-        if not 0 < self.learning_rate < np.inf:
-            raise SettingsError(
-                f"learning_rate={self.learning_rate}: expected more than 0"
-            )
+        check_fields(
+            self,
+            steps=at_least(1),
+            learning_rate=above(0),
+            penalty=at_least(0.0),
+            total_variation=at_least(0.0),
+        )
         if self.size is not None and min(self.size) < 1:
             raise SettingsError(f"size={self.size}: expected at least one pixel")
 

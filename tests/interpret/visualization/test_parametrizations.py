@@ -86,8 +86,8 @@ def test_maco_keeps_amplitudes_whatever_the_phases(golden, width):
 def test_bad_settings():
     with pytest.raises(SettingsError, match="expected one of pixel"):
         Parametrization("wavelet")
-    with pytest.raises(SettingsError, match="deviation"):
-        Parametrization(deviation=0)
+    with pytest.raises(SettingsError, match="std=0"):
+        Parametrization(std=0)
     statistics = natural_statistics(32, 32)
     with pytest.raises(SettingsError, match="same size"):
         Parametrization(statistics=statistics).param_f(1, (64, 64))
