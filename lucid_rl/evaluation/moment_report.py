@@ -1,19 +1,22 @@
 """A page, a table and a file of the moments worth looking at in played episodes."""
 
 import dataclasses
+import functools
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from lucid_rl.errors import InputError, ModelError
+from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.explanations import Explanation, explain
 from lucid_rl.evaluation.moment_views import clips_of, moments_table
-from lucid_rl.evaluation.moments import MomentSettings, ValueCurve, find_moments
+from lucid_rl.evaluation.moments import Moment, MomentSettings, ValueCurve, find_moments
 from lucid_rl.evaluation.replay import Replay, replay_episodes
 from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.interface.names import read_names
 from lucid_rl.interpret.features import fit_features
@@ -99,33 +102,14 @@ def report_moments(
     folder = pathlib.Path(folder)
     source = check_layer(model, settings)
     _check_player(source, evaluation)
-    names = read_names(settings.interface.names) if settings.interface.names else {}
+    interface = settings.interface
+    names = read_names(interface.names) if interface.names else {}
     episodes = evaluation.episodes[: settings.n_episodes or None]
     game = evaluation.settings.game
-
-    def replays(wanted: Sequence[int], what: str) -> Iterator[Replay]:
-        chosen = [episodes[place] for place in wanted]
-        yield from progress(replay_episodes(chosen, game), what, total=len(chosen))
-
-    lengths = [len(episode.actions) for episode in episodes]
-    shown = _Spread(lengths, settings.n_observations)
-
-    def curves() -> Iterator[ValueCurve]:
-        for replay in replays(range(len(episodes)), "values along episodes"):
-            shown.add(replay.observations)
-            values = source(replay.observations)[1]
-            rewards = source.reward_scale * replay.rewards
-            yield ValueCurve(replay.episode, values, rewards)
-
-    moments = find_moments(curves(), settings.moments, source.gamma, source.lam)
-    if not moments:
-        raise InputError(
-            f"there is no moment to show in {len(episodes)} episodes; look through more"
-        )
-    observations = shown.observations()
+    replays = functools.partial(_replays, episodes, game)
+    moments, observations = _search(source, episodes, replays, settings)
     # The same call as the page's own, so that its features are these.
-    interface = settings.interface
-    factorization = fit_features(
+    nmf = fit_features(
         source,
         observations,
         settings.layer,
@@ -140,14 +124,7 @@ def report_moments(
         kept[moment.episode].observations[[moment.step, moment.reference]]
         for moment in moments
     ]
-    explanations = explain(
-        source,
-        moments,
-        np.array(pairs),
-        factorization,
-        interface.attribution,
-    )
-    titles = names.get(settings.layer, {})
+    explanations = explain(source, moments, np.array(pairs), nmf, interface.attribution)
     page = make_interface(
         dataclasses.replace(
             interface,
@@ -160,20 +137,53 @@ def report_moments(
             kept, explanations, observations, game, settings.moments.n_frames
         ),
     )
+    titles = names.get(settings.layer, {})
     table = moments_table(explanations, evaluation, settings.layer, titles)
+    results = {
+        **evaluation.header,
+        "n_episodes": len(episodes),
+        "layer": settings.layer,
+        "search": dataclasses.asdict(settings.moments),
+        "directions": nmf.directions.tolist(),
+        "moments": [explanation.as_dict() for explanation in explanations],
+    }
     with atomic_open(folder / TABLE_FILE, "w") as stream:
         stream.write(table)
     with atomic_open(folder / RESULTS_FILE, "w") as stream:
-        results = {
-            **evaluation.header,
-            "n_episodes": len(episodes),
-            "layer": settings.layer,
-            "search": dataclasses.asdict(settings.moments),
-            "directions": factorization.directions.tolist(),
-            "moments": [explanation.as_dict() for explanation in explanations],
-        }
         json.dump(results, stream, indent=1)
     return Report(explanations, page, table)
+
+
+def _replays(
+    episodes: Sequence[Episode], game: GameSettings, wanted: Sequence[int], what: str
+) -> Iterator[Replay]:
+    chosen = [episodes[place] for place in wanted]
+    yield from progress(replay_episodes(chosen, game), what, total=len(chosen))
+
+
+def _search(
+    source: Model,
+    episodes: Sequence[Episode],
+    replays: Callable[[Sequence[int], str], Iterator[Replay]],
+    settings: ReportSettings,
+) -> tuple[list[Moment], np.ndarray]:
+    """Moments of episodes, and observations spread evenly over these."""
+    lengths = [len(episode.actions) for episode in episodes]
+    spread = _Spread(lengths, settings.n_observations)
+
+    def curves() -> Iterator[ValueCurve]:
+        for replay in replays(range(len(episodes)), "values along episodes"):
+            spread.add(replay.observations)
+            values = source(replay.observations)[1]
+            rewards = source.reward_scale * replay.rewards
+            yield ValueCurve(replay.episode, values, rewards)
+
+    moments = find_moments(curves(), settings.moments, source.gamma, source.lam)
+    if not moments:
+        raise InputError(
+            f"there is no moment to show in {len(episodes)} episodes; look through more"
+        )
+    return moments, spread.observations()
 
 
 def check_layer(model: str, settings: ReportSettings) -> Model:
