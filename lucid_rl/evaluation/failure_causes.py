@@ -10,12 +10,9 @@ The classes are those of the article's table (section "Model editing"): buzzsaws
 enemies by the way they move, and what is left over, here split up.
 """
 
-import concurrent.futures
-import os
-import queue
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,24 +21,9 @@ from lucid_rl.evaluation.dangers import DANGERS, touching_dangers, without
 from lucid_rl.games.procgen_state import ENEMY, CoinRunState, parse_state
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings, VectorGame
-from lucid_rl.progress import progress
 
 # "multiple": several at once, each of which was enough.
 CAUSES = (*DANGERS, "multiple")
-
-
-class FailedEpisode(Protocol):
-    """What must be known of an episode: its level and every action taken."""
-
-    @property
-    def level_seed(self) -> int:
-        """Seed of the level."""
-        ...
-
-    @property
-    def actions(self) -> Sequence[int] | np.ndarray:
-        """Actions from the first to the one that ended the episode, int [T]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -202,60 +184,6 @@ class FailureClassifier:
                     "was played with"
                 )
         return parse_state(before)
-
-
-def classify_failure(
-    level_seed: int, actions: Sequence[int] | np.ndarray, settings: GameSettings
-) -> FailureCause:
-    """Finds why one episode failed; see `FailureClassifier`."""
-    with FailureClassifier(settings) as classifier:
-        return classifier.classify(level_seed, actions)
-
-
-def classify_failures(
-    episodes: Iterable[FailedEpisode],
-    settings: GameSettings,
-    n_workers: int | None = None,
-) -> list[FailureCause]:
-    """Finds why each of many episodes failed, on several cores.
-
-    Args:
-        episodes: failed episodes; only `level_seed` and `actions` are read.
-        settings: of the game they were played in.
-        n_workers: threads that replay; None for one a core.
-
-    Returns:
-        A cause for each episode, in order; the same for any number of workers.
-
-    Raises:
-        As `FailureClassifier`.
-    """
-    episodes = list(episodes)
-    if n_workers is not None and n_workers < 1:
-        raise InputError(f"n_workers must be at least 1, got {n_workers}")
-    n_workers = min(n_workers or os.cpu_count() or 1, max(1, len(episodes)))
-    # The engine does its work outside Python's lock, so threads are enough.
-    classifiers: queue.SimpleQueue[FailureClassifier] = queue.SimpleQueue()
-    made: list[FailureClassifier] = []
-
-    def classify(episode: FailedEpisode) -> FailureCause:
-        classifier = classifiers.get()
-        try:
-            return classifier.classify(episode.level_seed, episode.actions)
-        finally:
-            classifiers.put(classifier)
-
-    pool = concurrent.futures.ThreadPoolExecutor(n_workers)
-    try:
-        for _ in range(n_workers):
-            made.append(FailureClassifier(settings))
-            classifiers.put(made[-1])
-        causes = pool.map(classify, episodes)
-        return list(progress(causes, "causes of failure", total=len(episodes)))
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for classifier in made:
-            classifier.close()
 
 
 def _single(dangers: tuple[str, ...]) -> str:

@@ -37,7 +37,6 @@ OBJECT_CLASSES = (
     "platform_right_end",
     "velocity_boxes",  # the painted speed, in the picture's top left corner
 )
-HAZARD_CLASSES = ("buzzsaw", "enemy_left", "enemy_right", "lava")
 
 PICTURE_SIZE = 64
 _X, _Y, _VX, _VY = range(4)  # the first words of an entity

@@ -133,26 +133,6 @@ def colour_features(
     return rgb
 
 
-def blend_features(
-    weights: np.ndarray, colours: np.ndarray | None = None
-) -> np.ndarray:
-    """Mixes the features' colours by weight, with the total weight as opacity.
-
-    Unlike `brightness_to_opacity(colour_features(...))` this keeps the lightness of
-    each colour, on which a colour-blind-safe palette relies.
-
-    Args:
-        weights: [..., K] >= 0.
-        colours: [K, 3] in [0, 1]; by default `feature_colours(K)`.
-
-    Returns:
-        RGBA of the weights' type, [..., 4] in [0, 1]; black where there is none.
-    """
-    total = weights.sum(axis=-1, keepdims=True)
-    mean = colour_features(weights, colours) / np.where(total > 0, total, 1)
-    return np.concatenate([mean, np.minimum(total, 1)], axis=-1)
-
-
 def attribution_scale(attribution: np.ndarray) -> float:
     """Median over frames of the largest attribution, of either sign, in each.
 

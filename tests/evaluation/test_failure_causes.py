@@ -10,8 +10,6 @@ from lucid_rl.evaluation.dangers import DANGERS, touching_dangers, without
 from lucid_rl.evaluation.failure_causes import (
     CAUSES,
     FailureClassifier,
-    classify_failure,
-    classify_failures,
 )
 from lucid_rl.games.procgen_state import (
     ENEMY,
@@ -32,6 +30,11 @@ SETTINGS = GameSettings()
 class Episode:
     level_seed: int
     actions: np.ndarray
+
+
+def classify_failures(episodes, settings):
+    with FailureClassifier(settings) as classifier:
+        return [classifier.classify(e.level_seed, e.actions) for e in episodes]
 
 
 def play_failures(n_failures, settings, seed=0):
@@ -196,14 +199,13 @@ def test_two_rules_agree_on_hundreds_of_failures(mode):
     assert_explained(episodes, classify_failures(episodes, settings))
 
 
-def test_number_of_workers_and_options_of_the_picture_change_nothing(failures):
+def test_options_of_the_picture_change_nothing(failures):
     few = failures[:8]
-    once = classify_failures(few, SETTINGS, n_workers=1)
+    once = classify_failures(few, SETTINGS)
     settings = GameSettings(
         n_envs=5, seed=3, invisible=("buzzsaw",), paint_vel_info=False, n_levels=7
     )
-    assert classify_failures(few, settings, n_workers=2) == once
-    assert classify_failure(few[0].level_seed, few[0].actions, SETTINGS) == once[0]
+    assert classify_failures(few, settings) == once
 
 
 def test_episodes_with_invisible_objects():
@@ -212,13 +214,9 @@ def test_episodes_with_invisible_objects():
     assert_explained(episodes, classify_failures(episodes, settings))
 
 
-def test_a_thousand_actions_are_a_timeout():
-    found = classify_failure(17, np.full(1000, NO_OP), SETTINGS)
+def test_a_thousand_actions_are_a_timeout(classifier):
+    found = classifier.classify(17, np.full(1000, NO_OP))
     assert found.cause == "timeout" and found.n_steps == 1000
-
-
-def test_no_episodes_no_causes():
-    assert classify_failures([], SETTINGS) == []
 
 
 def test_as_dict_is_plain(room, classifier):
@@ -247,10 +245,8 @@ def test_actions_that_are_none_are_refused(classifier, actions):
         classifier.classify(3, actions)
 
 
-def test_other_games_are_refused(failures):
+def test_other_games_are_refused():
     with pytest.raises(SettingsError, match="coinrun"):
         FailureClassifier(GameSettings(name="maze"))
     with pytest.raises(SettingsError, match="generated"):
         FailureClassifier(GameSettings(use_generated_assets=True))
-    with pytest.raises(InputError, match="n_workers"):
-        classify_failures(failures, SETTINGS, n_workers=0)

@@ -6,7 +6,6 @@ from scipy import ndimage
 
 from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import (
-    HAZARD_CLASSES,
     OBJECT_CLASSES,
     batch_object_maps,
     object_maps,
@@ -175,10 +174,6 @@ def test_without_painted_velocity_nothing_is_hidden(states):
     state = states[0].copy()
     state.options["paint_vel_info"] = 0
     assert not object_maps(state)[OBJECT_CLASSES.index("velocity_boxes")].any()
-
-
-def test_hazards_are_object_classes():
-    assert set(HAZARD_CLASSES) < set(OBJECT_CLASSES)
 
 
 @pytest.mark.parametrize("size", [0, -4, 10, 65])

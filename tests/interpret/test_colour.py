@@ -164,13 +164,6 @@ def test_opacity_keeps_the_hue(rgb):
     np.testing.assert_allclose(rgba[:3] * norm, rgb, rtol=1e-5, atol=1e-6)
 
 
-def test_blending():
-    colours = np.array([[1, 0, 0], [0, 0.2, 0.4]])
-    rgba = colour.blend_features(np.array([[0.25, 0], [3, 0], [0, 0], [1, 1]]), colours)
-    expected = [[1, 0, 0, 0.25], [1, 0, 0, 1], [0, 0, 0, 0], [0.5, 0.1, 0.2, 1]]
-    np.testing.assert_allclose(rgba, expected)
-
-
 def test_norm_filter_by_hand():
     e1, e2 = np.exp(-1), np.exp(-np.sqrt(2))
     full = [[e2, e1, e2], [e1, 1, e1], [e2, e1, e2]]
