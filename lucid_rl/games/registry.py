@@ -95,6 +95,17 @@ def describe(settings: GameSettings) -> str:
     return f"plays {settings.name} ({engine.title}), {', '.join(parts)}"
 
 
+def own_options(settings: GameSettings) -> dict[str, Any]:
+    """`GameSettings.as_dict` without options that only other engines have."""
+    own = {argument.field for argument in engine_of(settings.name).arguments.values()}
+    every = {a.field for engine in ENGINES for a in engine.arguments.values()}
+    return {
+        field: value
+        for field, value in settings.as_dict().items()
+        if field in own or field not in every
+    }
+
+
 def check_fits(
     game: GameSettings | VectorGame,
     n_logits: int,

@@ -388,7 +388,8 @@ def _layers(source: Model, settings: InterfaceSettings) -> tuple[str, ...]:
             f"{source.name} has no layer {unknown[0]!r}; its layers are "
             f"{', '.join(known)}"
         )
-    chosen = asked if settings.layers else {*source.layers, *asked}
+    own = source.layers_of("value")
+    chosen = asked if settings.layers else {*own, *asked}
     if settings.input_gradients:
         chosen.add(INPUT_LAYER)
     return tuple(layer for layer in known if layer in chosen)

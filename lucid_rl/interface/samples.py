@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.games.registry import check_fits, describe, game_settings, make_game
+from lucid_rl.games.registry import (
+    check_fits,
+    describe,
+    game_settings,
+    make_game,
+    own_options,
+)
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import encoding
 from lucid_rl.interface.parts import Layout, Part
@@ -128,7 +134,7 @@ def get_samples(
         trajectories, combos = _from_part(part), part.meta["action_combos"]
     environment = {"name": settings.game or source.args.get("env_name", "unknown")}
     if combos is not None and game is not None:
-        environment = game.as_dict()
+        environment = own_options(game)
     if "action_combos" in source.metadata:
         combos = [[str(k) for k in keys] for keys in source.metadata["action_combos"]]
     return Samples(

@@ -42,7 +42,8 @@ class InterfaceSettings:
             repeat them; by default `<output_dir>.stages`. It may be deleted.
         title: the page's title; by default it names the models.
         names: a JSON file of feature names (docs/bundle_format.md).
-        layers: layers to show, by short name; all of the model's if empty.
+        layers: layers to show, by short name; if empty all that the value function
+            reads.
         input_gradients: whether to add the input as a layer, with gradients in
             place of attributions.
         policy_layers: layers for which every action's attributions are computed
@@ -157,9 +158,9 @@ class InterfaceSettings:
         """A page that mail takes: one file of less than 18 MB.
 
         8 trajectories of 128 steps, 2,048 observations, attributions at 31 levels, no
-        gradients of the input, no model. Common services take letters of 25 MB, which hold files
-        of 18, since these travel as text. Attributions of actions and frames at full
-        resolution come on top, where they are asked for.
+        gradients of the input, no model. Common services take letters of 25 MB, which
+        hold files of 18, since these travel as text. Attributions of actions and frames
+        at full resolution come on top, where they are asked for.
         """
         return dataclasses.replace(
             self,

@@ -112,7 +112,9 @@ def episodes(
             success = bool(trajectories.rewards[trajectory, end - 1] > 0)
         seed = None
         if trajectories.level_seeds is not None:
+            # Games without levels have -1.
             seed = int(trajectories.level_seeds[trajectory, start])
+            seed = seed if seed >= 0 else None
         listed.append(
             {"start": start, "end": end, "level_seed": seed, "success": success}
         )

@@ -38,7 +38,8 @@ def fit_features(
             few thousand, sampled infrequently.
         layer: name of the layer.
         of: "attribution" of the value function (the article's interface), or
-            "activation" (its dataset examples).
+            "activation" (its dataset examples), which also stands in for it where the
+            value function does not read the layer.
         nmf: number of features, seed and the fit's limits.
         attribution: how attributions are computed; by default in 4 steps.
         model_name: noted in the result.
@@ -58,7 +59,7 @@ def fit_features(
         chosen = np.linspace(0, len(observations) - 1, wanted).round().astype(int)
         observations = observations[chosen]
 
-    if of == "attribution":
+    if of == "attribution" and model.affects(layer, "value"):
         chunks = value_attributions(model, observations, layer, attribution)
     else:
         chunks = (

@@ -85,9 +85,10 @@ def load(
     text = os.fspath(spec)
     if _is_torch(text):
         checkpoint = import_torch(text, args=args)
-        said = checkpoint.extra.get("assumed", ())
-        notes = tuple(f"Assumed: {sentence}." for sentence in said)
-        return _of_checkpoint(checkpoint, {}, {"notes": notes, **options})
+        assumed = checkpoint.extra.get("assumed", ())
+        notes = tuple(f"Assumed: {sentence}." for sentence in assumed)
+        said = {"name": pathlib.Path(text).stem, "notes": notes}
+        return _of_checkpoint(checkpoint, {}, {**said, **options})
     if text.endswith(ONNX_SUFFIX):
         return _load_onnx(text, args, options)
     for ending, advice in _OTHER_FORMATS.items():

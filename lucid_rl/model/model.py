@@ -31,6 +31,7 @@ from lucid_rl.model.projection import orthonormal_basis, project_out
 
 INPUT = "input"
 _KEPT = ("bfloat16", "name", "checkpoint", "metadata", "files", "onnx", "notes")
+_NO_LAYERS = (INPUT, "logits", "value")
 EDITS_ARG = "edits"
 """Key of a checkpoint's args that records every edit, oldest first."""
 
@@ -49,9 +50,10 @@ class Model:
         checkpoint: parameters and settings; None where only the graph is known.
         metadata: what the article's metadata file says; empty if there is none.
         files: paths of the files that came with the model.
-        layers: short names of the spatial layers that everything the outputs know
-            flows through, input first: ("1a", "2a", "2b", "3a", "4a") for the
-            article's architecture.
+        layers: short names of the spatial layers that everything flows through which
+            the policy knows, or the value function, input first: ("1a", "2a", "2b",
+            "3a", "4a") for the article's architecture. `layers_of` tells those of one
+            output, where policy and value function have networks of their own.
         image_shape: (height, width, channels) of one observation.
         n_actions: number of the policy's logits.
         notes: what was assumed when the file was read, in sentences.
@@ -119,9 +121,8 @@ class Model:
             "logits": logits_name,
             "value": value_name,
         }
-        self.layers = layers.bottlenecks(
-            index, found, inputs[0], (logits_name, value_name)
-        )
+        of_outputs = {*self.layers_of("logits"), *self.layers_of("value")}
+        self.layers = tuple(name for name in found if name in of_outputs)
         self.bfloat16 = bfloat16
         self._functions: dict[Any, Any] = {}
         self.graph = tf.Graph()
@@ -217,6 +218,16 @@ class Model:
             state.update(f"{name}{array.dtype.str}{array.shape}".encode())
             state.update(np.ascontiguousarray(array).data)
         return state.hexdigest()
+
+    def layers_of(self, output: str) -> tuple[str, ...]:
+        """The layers that all flows through which "logits" or "value" knows."""
+        found = {k: node for k, node in self._named.items() if k not in _NO_LAYERS}
+        goals = (self._named[output],)
+        return layers.bottlenecks(self.index, found, self._named[INPUT], goals)
+
+    def affects(self, layer: str, output: str) -> bool:
+        """Whether "logits" or "value" is computed from a layer."""
+        return self.index.reaches(self.node_name(layer), [self._named[output]])
 
     def tensor_name(self, name: str) -> str:
         """Full name of a tensor, "ppo2_model/pi/2b/Relu:0" for "2b".

@@ -1,12 +1,18 @@
 """Networks of ONNX files: outputs as onnxruntime computes them, layers, edits."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 
 from lucid_rl.errors import FileFormatError, ModelError
+from lucid_rl.interface import InterfaceSettings, read_bundle
+from lucid_rl.interface.make_page import make_page
 from lucid_rl.interpret.attribution import attribute
+from lucid_rl.interpret.features import fit_features
+from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.interpret.targets import logit, value
 from lucid_rl.model.loading import load
 
 onnx = pytest.importorskip("onnx")
@@ -118,3 +124,74 @@ def test_a_tensor_larger_than_any_network_needs_is_refused(tmp_path):
 
     with pytest.raises(FileFormatError):
         load(change("quality", edit, tmp_path / "large.onnx"))
+
+
+def two_networks(path):
+    """A policy and a value function that share nothing but the observation."""
+    rng = np.random.default_rng(0)
+    helper, weights, nodes = onnx.helper, {"scale": np.float32(255)}, []
+    nodes.append(helper.make_node("Div", ["observations", "scale"], ["scaled"]))
+    for branch, width, output in (("pi", 3, "logits"), ("vf", 1, "value")):
+        weights[f"{branch}.conv.weight"] = rng.normal(size=(4, 3, 3, 3)) / 3
+        weights[f"{branch}.head.weight"] = rng.normal(size=(width, 144)) / 12
+        nodes += [
+            helper.make_node(
+                "Conv", ["scaled", f"{branch}.conv.weight"], [f"{branch}.maps"]
+            ),
+            helper.make_node("Relu", [f"{branch}.maps"], [f"{branch}.active"]),
+            helper.make_node("Flatten", [f"{branch}.active"], [f"{branch}.flat"]),
+            helper.make_node(
+                "Gemm",
+                [f"{branch}.flat", f"{branch}.head.weight"],
+                [output],
+                transB=1,
+            ),
+        ]
+    tensors = [
+        onnx.numpy_helper.from_array(np.asarray(array, np.float32), name)
+        for name, array in weights.items()
+    ]
+    info = helper.make_tensor_value_info
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "two",
+        [info("observations", kind, ["batch", 3, 8, 8])],
+        [info("logits", kind, ["batch", 3]), info("value", kind, ["batch", 1])],
+        tensors,
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def test_each_output_is_attributed_to_its_own_network(tmp_path):
+    model = load(two_networks(tmp_path / "two.onnx"))
+    assert model.layers == ("pi.conv", "vf.conv")
+    assert model.layers_of("value") == ("vf.conv",)
+    observations = np.random.default_rng(1).integers(0, 256, (6, 8, 8, 3), np.uint8)
+    for own, other, target in (
+        ("vf.conv", "pi.conv", value()),
+        ("pi.conv", "vf.conv", logit(1)),
+    ):
+        found = attribute(model, observations, own, target)
+        assert np.abs(found.values).max() > 0.01
+        assert np.abs(found.completeness_gap).max() < 1e-5
+        assert not attribute(model, observations, other, target).values.any()
+    # Features of a layer that the value function does not read are of activations.
+    nmf = NMFSettings(n_features=2)
+    assert fit_features(model, observations, "pi.conv", nmf=nmf).directions.any()
+
+
+def test_a_page_shows_the_network_of_the_value_function(tmp_path):
+    model = load(two_networks(tmp_path / "two.onnx"))
+    frames = np.random.default_rng(1).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "my.npz", observations=frames)
+    settings = InterfaceSettings(samples=tmp_path / "my.npz").quick()
+    bundle = read_bundle(make_page(model, tmp_path / "page", settings=settings))
+    assert bundle.layers() == ("input", "vf.conv")
+    settings = dataclasses.replace(settings, policy_layers=("pi.conv",))
+    bundle = read_bundle(make_page(model, tmp_path / "page", settings=settings))
+    assert bundle.layers() == ("input", "pi.conv", "vf.conv")
+    assert np.abs(bundle.attribution("vf.conv", 0)).max() > 0
+    assert not bundle.attribution("pi.conv", 0).any()
