@@ -214,7 +214,7 @@ class TrainConfig:
         game = self.game
         return {
             "env_name": game.name,
-            "env_kind": "procgen",
+            "env_kind": game.name.split(":")[0] if ":" in game.name else "procgen",
             "num_envs": game.n_envs,
             "num_levels": game.n_levels,
             "start_level": game.start_level,
@@ -225,6 +225,11 @@ class TrainConfig:
             "use_monochrome_assets": game.use_monochrome_assets,
             "restrict_themes": game.restrict_themes,
             "use_generated_assets": game.use_generated_assets,
+            # Of the original CoinRun and of Gymnasium; others pass over them.
+            "high_difficulty": game.distribution_mode == "hard",
+            "set_seed": -1 if game.level_set_seed is None else game.level_set_seed,
+            "wrappers": game.wrappers,
+            "debug_mode": game.debug_mode,
             "cnn": self.architecture,
             "num_steps": self.n_steps,
             "timesteps_per_proc": self.n_total_steps,
@@ -240,7 +245,7 @@ class TrainConfig:
             "reward_processing": "none",
             "use_lstm": 0,
             "epsilon_greedy": 0.0,
-            "frame_stack": 1,
+            "frame_stack": game.frame_stack,
             "use_sticky_actions": 0,
             "save_interval": self.save_interval,
             "save_all": False,
