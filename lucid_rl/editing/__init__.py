@@ -1,1 +1,1 @@
-"""Editing weights so that an agent no longer sees a feature."""
+"""Editing of weights that removes features from a layer's activations."""

@@ -1,4 +1,4 @@
-"""What the value function would be without a feature, on given observations."""
+"""Counterfactual value functions, with one direction removed."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from lucid_rl.model.model import Model
 def values_without(
     model: Model, observations: np.ndarray, layer: str, directions: np.ndarray
 ) -> np.ndarray:
-    """The value functions of models from each of which one direction is removed.
+    """Computes the values of models from each of which one direction is removed.
 
     Args:
         model: the network.

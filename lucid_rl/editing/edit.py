@@ -105,7 +105,7 @@ class Edit:
 
     @functools.cached_property
     def nmf(self) -> NMF:
-        """The features: those given, or fitted to the observations."""
+        """Features of the layer: those given, or fitted to the observations."""
         return fit_features(
             self.original,
             self.observations.observations,
@@ -116,7 +116,7 @@ class Edit:
 
     @functools.cached_property
     def feature_objects(self) -> FeatureObjects:
-        """How well each feature detects each object."""
+        """Average precision of each feature as a detector of each object."""
         return measure_features(self.original, self.nmf, self.observations)
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""What was done to an edited model: which direction was removed, and from where.
+"""Analysis of an edited model: which direction was removed from which layer.
 
 An edit after the article's Appendix A replaces a kernel K, which reads a layer of c
 channels, by P K with P = I - v v^T. So the kernels' difference K - P K = v v^T K, taken
@@ -75,7 +75,7 @@ class FoundEdit:
 
 @dataclasses.dataclass(frozen=True)
 class MatchedEdit:
-    """The edit that this package would have made, beside one that was found.
+    """An edit that was found, and the closest one that this package makes.
 
     Attributes:
         feature: the feature whose direction is closest.
@@ -103,7 +103,7 @@ class MatchedEdit:
 
 
 def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
-    """Finds what was removed from a model.
+    """Finds the direction that was removed from a model.
 
     Args:
         original: the model before.
@@ -164,7 +164,7 @@ def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
 def match_edit(
     found: FoundEdit, original: Checkpoint, edited: Checkpoint, features: NMF
 ) -> MatchedEdit:
-    """Makes the same edit with the feature that comes closest, and compares kernels.
+    """Makes the same edit with the closest feature, and compares the kernels.
 
     Args:
         found: as `find_edit` gives it for the two models.
@@ -193,7 +193,7 @@ def match_edit(
 
 
 def _layers_by_kernel(checkpoint: Checkpoint) -> dict[str, tuple[str, int]]:
-    """Layer, and its number of channels, that each kernel reads."""
+    """Finds the layer that each kernel reads, and its number of channels."""
     model = load(checkpoint)
     graph_def = model.graph_def()
     found: dict[str, tuple[str, int]] = {}

@@ -1,4 +1,4 @@
-"""Sampling CoinRun with its states, to measure which object each feature detects."""
+"""Measurement of which object of CoinRun each feature detects."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def sample_labelled_observations(
     settings: ObservationSettings | None = None,
     seed: int = 0,
 ) -> Observations:
-    """Lets the model play CoinRun and keeps observations with the game's states.
+    """Samples observations of CoinRun with the game's states.
 
     Args:
         model: the agent.
@@ -61,7 +61,7 @@ def sample_labelled_observations(
 def measure_features(
     model: Model, factorization: NMF, sampled: Observations
 ) -> FeatureObjects:
-    """Compares features' responses with where objects are.
+    """Compares features' responses with the locations of objects.
 
     Args:
         model: the network.
@@ -82,7 +82,7 @@ def measure_features(
 def feature_directions(
     factorization: NMF, features: Sequence[int], layer: str
 ) -> np.ndarray:
-    """Chooses features' directions from a factorization that was fitted at `layer`.
+    """Returns directions of features from a factorization that was fitted at `layer`.
 
     Args:
         factorization: the fitted features.

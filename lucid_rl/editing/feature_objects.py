@@ -1,8 +1,8 @@
-"""Which object of the game each feature responds to, measured on labelled pictures.
+"""Average precision of features as detectors of the game's objects.
 
-The article names features by looking at them. Here the game's state says where each
-object stands, so a feature can be scored: does it fire where buzzsaws are, and only
-there? The scores choose the feature to edit (`--object=buzzsaw`).
+The article names features by eye. Here the game's state gives the location of every
+object, so that each feature's response can be scored as a detector of each object. The
+scores choose the features to edit (`--object=buzzsaw --choose=features`).
 """
 
 import dataclasses
@@ -17,11 +17,12 @@ from lucid_rl.errors import InputError
 
 GRID_SIZE = 16
 """Cells along a side at which features and objects are compared: a cell of 4 x 4
-pixels is a little less than a tile, so a response at an object's edge still counts."""
+pixels is a little less than a tile, so that a response at an object's edge counts."""
 
 WORTH_AS_MUCH = 0.5
-"""An object may have several detectors: besides the best feature, of the next two those
-are chosen whose average precision exceeds chance by this share of what its does."""
+"""An object may have several detectors. Of the two features after the best one, those
+are chosen whose average precision exceeds chance by at least this fraction of the best
+one's excess."""
 
 _N_RESAMPLES = 100
 _N_CONTENDERS = 3
@@ -29,15 +30,15 @@ _N_CONTENDERS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The features that respond to an object, and how sure that is.
+    """The features chosen for an object, with a bootstrap interval.
 
     Attributes:
         object_class: the object.
         features: their numbers, the best first.
         average_precisions: of each.
         interval: 95 % bootstrap interval of the best one's, over observations.
-        confidence: share of bootstrap samples in which the best one is the best.
-        base_rate: average precision of a feature that knows nothing.
+        confidence: fraction of bootstrap samples in which the best one is the best.
+        base_rate: average precision of an uninformative feature.
         runner_up: the second best feature, chosen or not; None if there is only one.
     """
 
@@ -70,7 +71,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class GivenChoice:
-    """Features that someone who looked at them named as an object's.
+    """Features that a person assigned to an object.
 
     Attributes:
         object_class: the object.
@@ -88,12 +89,12 @@ class GivenChoice:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureObjects:
-    """Responses of features, and where objects are, on the same cells.
+    """Responses of features and locations of objects, on one grid of cells.
 
     Attributes:
         object_classes: names of the n classes.
         responses: float32 [N, cells, K], the largest response in each cell.
-        present: bool [N, cells, n], whether the class is seen in the cell.
+        present: bool [N, cells, n], whether the class is visible in the cell.
     """
 
     object_classes: tuple[str, ...]
@@ -102,11 +103,11 @@ class FeatureObjects:
 
     @property
     def n_features(self) -> int:
-        """K."""
+        """K, the number of features."""
         return self.responses.shape[-1]
 
     def average_precision(self, feature: int, object_class: str) -> float:
-        """Area under precision and recall of "fires here" for "object is here"."""
+        """Average precision of a feature's response as a detector of an object."""
         present = self.present[..., self._class_index(object_class)]
         return self._rankings[feature].average_precision(present)
 
@@ -123,10 +124,9 @@ class FeatureObjects:
         return float(responses[here].mean()) / overall
 
     def choose(self, object_class: str, rng: np.random.Generator) -> Choice:
-        """Picks the features with the best average precision for an object.
+        """Chooses the features with the best average precision for an object.
 
-        That is the best one, and of the next two those that are worth at least
-        `WORTH_AS_MUCH`.
+        The best one, and of the next two those that `WORTH_AS_MUCH` admits.
 
         Args:
             object_class: one of `object_classes`.
@@ -177,7 +177,7 @@ class FeatureObjects:
     def table(self) -> str:
         """Markdown: average precision of each feature for each object.
 
-        In brackets how many times its mean response is exceeded where the object is.
+        In brackets, its mean response at the object over its mean response.
         """
         lines = [
             "| feature | " + " | ".join(self.object_classes) + " |",
@@ -210,7 +210,7 @@ class FeatureObjects:
 def compare_with_objects(
     responses: np.ndarray, maps: np.ndarray, object_classes: Sequence[str]
 ) -> FeatureObjects:
-    """Puts features' responses and objects' maps on the same cells.
+    """Resamples features' responses and objects' maps to one grid of cells.
 
     Args:
         responses: float [N, H, W, K], features' activations at a layer.

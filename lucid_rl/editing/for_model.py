@@ -1,4 +1,4 @@
-"""Directions of an object of a model's own game, in one call."""
+"""Directions of an object, from observations of a model's own play."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def object_directions(
     seed: int = 0,
     settings: DirectionSettings | None = None,
 ) -> ObjectDirections:
-    """Finds the directions of a layer by which a model sees an object of CoinRun.
+    """Finds the directions of a layer that carry an object of CoinRun.
 
     Args:
         model: a `Model`, or what `load` takes, of Procgen's CoinRun.
@@ -40,7 +40,7 @@ def object_directions(
         The directions, [K, C], and what removing them is predicted to do.
 
     Raises:
-        InputError: the model plays another game, or the object is seen nowhere.
+        InputError: the model plays another game, or the object is visible nowhere.
         ModelError: the layer does not exist or no kernel reads it.
 
     Example:

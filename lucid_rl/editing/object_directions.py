@@ -59,7 +59,7 @@ class DirectionSettings:
 
 @dataclasses.dataclass(frozen=True)
 class PredictedEffect:
-    """What an edit does to the policy, measured on pairs of observations.
+    """Predicted effect of an edit on the policy, measured on pairs of observations.
 
     Attributes:
         object_class: the object that it is to remove.
@@ -86,7 +86,7 @@ class PredictedEffect:
 
 @dataclasses.dataclass(frozen=True)
 class ObjectDirections:
-    """Directions of an object, and what removing them is predicted to do.
+    """Directions of an object, and the predicted effect of removing them.
 
     Attributes:
         object_class: the object.
@@ -192,7 +192,7 @@ def rank_directions(
 def predict_effect(
     model: Model, edited: Model, pairs: ObservationPairs, object_class: str
 ) -> PredictedEffect:
-    """Predicts what an edit does to the policy, from pairs of observations.
+    """Predicts the effect of an edit on the policy, from pairs of observations.
 
     Args:
         model: the original.

@@ -1,4 +1,4 @@
-"""Pairs of observations of one state of CoinRun: with an object drawn, and without."""
+"""Pairs of observations of one state of CoinRun, with and without an object."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ def draw_pairs(
     game: GameSettings,
     object_classes: Sequence[str] = ERASABLE_OBJECTS,
 ) -> ObservationPairs:
-    """Draws the states of observations again, without each class of objects.
+    """Renders the states of observations again, without each class of objects.
 
     Args:
         sampled: observations of Procgen's CoinRun with their states.

@@ -1,4 +1,4 @@
-"""Average precision of one ranking, many times over."""
+"""Average precision of one ranking for many labels and resamples."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Ranking:
     def average_precision(
         self, present: np.ndarray, weights: np.ndarray | None = None
     ) -> float:
-        """Sum over recalls of their increase times the precision there.
+        """Computes average precision: the sum of precision times increase of recall.
 
         Args:
             present: bool [N, cells], where the object is.

@@ -1,1 +1,1 @@
-"""Playing levels, finding what ended them, and comparing with the article."""
+"""Evaluation: episodes, causes of failure, statistics, moments."""

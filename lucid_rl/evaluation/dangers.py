@@ -1,4 +1,4 @@
-"""What can end an episode of CoinRun, how to make it harmless, and when it strikes."""
+"""Dangers of CoinRun: what ends an episode, and how to make it harmless."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Episodes: what is kept of a level played, enough to play it again exactly."""
+"""Episodes, with what replaying them exactly needs."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ _KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """One level, played once.
+    """An episode: one level, played once.
 
     Attributes:
         index: the episode's number in its evaluation.

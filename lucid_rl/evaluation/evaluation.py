@@ -1,8 +1,8 @@
-"""Evaluations: a model plays many levels, and what came of it.
+"""Evaluation of a model on many levels.
 
 The same model and settings give the same episodes, on any number of processes. An
 evaluation that writes to a file keeps what it played when it is interrupted, and
-goes on from there when it is called again.
+resumes there when it is called again.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ _NO_EFFECT = ("n_threads", "isolated", "full_resolution", "seed")
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a model did.
+    """Episodes of a model, and their statistics.
 
     Attributes:
         header: the model, the exact settings and the versions of what played.
@@ -65,12 +65,12 @@ class Evaluation:
 
     @property
     def completed(self) -> Proportion:
-        """Share of the levels that were completed."""
+        """Success rate: fraction of the levels that were completed."""
         return self.share_of(COMPLETED)
 
     @property
     def tells_causes(self) -> bool:
-        """Whether the game can tell what caused a failure."""
+        """Whether causes of failure are known for the game."""
         game = self.header.get("settings", {}).get("game", {})
         return not (
             game.get("name") == ORIGINAL_COINRUN or game.get("use_generated_assets")
@@ -78,32 +78,32 @@ class Evaluation:
 
     @property
     def causes_unknown(self) -> bool:
-        """Whether there are failures of a game that cannot tell what caused them."""
+        """Whether there are failures whose causes are not known for the game."""
         unexplained = any(episode.outcome == FAILED for episode in self.episodes)
         return unexplained and not self.tells_causes
 
     @property
     def failed(self) -> Proportion:
-        """Share of the levels that were not completed, whatever the cause."""
+        """Fraction of the levels that were not completed, whatever the cause."""
         n = len(self.episodes)
         return Proportion(n - self.completed.count, n)
 
     def share_of(self, outcome: str) -> Proportion:
-        """Share of the levels that ended in an outcome, such as "buzzsaw"."""
+        """Fraction of the levels that ended in an outcome, such as "buzzsaw"."""
         count = sum(episode.outcome == outcome for episode in self.episodes)
         return Proportion(count, len(self.episodes))
 
     def failures(self) -> dict[str, Proportion]:
-        """Share of the levels failed for each cause, most frequent first."""
+        """Fraction of the levels failed for each cause, most frequent first."""
         counts = Counter(e.outcome for e in self.episodes if not e.completed)
         n = len(self.episodes)
         return {cause: Proportion(k, n) for cause, k in counts.most_common()}
 
     @functools.cached_property
     def completed_by_kind(self) -> dict[str, Proportion]:
-        """Share completed of each kind of Procgen CoinRun's levels that was played.
+        """Success rate on each kind of Procgen CoinRun's levels.
 
-        Empty for games whose states do not tell.
+        Empty for games without readable states.
         """
         game = self.settings.game
         if game.name != "coinrun" or not saves_states(game):
@@ -123,10 +123,10 @@ class Evaluation:
         return Mean.of([episode.reward for episode in self.episodes])
 
     def table(self) -> str:
-        """Outcomes with 95 % intervals, as aligned text; returns where no game ends.
+        """Outcomes with 95 % intervals, as aligned text.
 
-        Where a game's episodes cannot be completed, such as Atari's, only the mean
-        return is told.
+        Where a game's episodes cannot be completed, such as Atari's, the table has the
+        mean return only.
         """
         rows: dict[str, Any] = {}
         if has_completion(self.settings.game):
@@ -144,7 +144,7 @@ class Evaluation:
     def replay(
         self, episode: int, full_resolution: bool = False
     ) -> Iterator[np.ndarray]:
-        """Plays an episode again; yields a frame for each action.
+        """Replays an episode; yields the frame before each action.
 
         Args:
             episode: its index.
@@ -193,7 +193,7 @@ def evaluate(
     path: PathLike | None = None,
     n_workers: int | None = None,
 ) -> Evaluation:
-    """Plays levels with a model, and finds what ended the failed ones.
+    """Evaluates a model on levels, and finds the cause of each failure.
 
     Args:
         model: a `Model`, what `load` takes, or a policy: a function of observations
@@ -252,7 +252,7 @@ def _play(
     path: PathLike | None,
     n_workers: int | None,
 ) -> None:
-    """Adds missing episodes to those kept, and writes them now and then."""
+    """Plays the missing episodes, and writes all of them at intervals."""
 
     def save() -> None:
         if path is not None:
@@ -280,7 +280,7 @@ def _describe(model: Player) -> dict[str, Any]:
 
 
 def read_evaluation(path: PathLike) -> Evaluation:
-    """The evaluation that `evaluate` kept in a file, as far as it went.
+    """Reads an evaluation that `evaluate` wrote, complete or not.
 
     Raises:
         FileFormatError: the file is no file of episodes.
@@ -309,7 +309,7 @@ def _kept_episodes(
 
 
 def _identity(header: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be the same for episodes to belong to one evaluation."""
+    """The settings that all episodes of one evaluation share."""
     model, settings = header.get("model", {}), dict(header.get("settings", {}))
     game = settings.pop("game", {})
     # More episodes of the same are welcome.

@@ -1,4 +1,4 @@
-"""What the features have to do with a moment: attributions and counterfactuals."""
+"""Explanations of moments by features: attributions and counterfactual values."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lucid_rl.model.model import Model
 
 @dataclasses.dataclass(frozen=True)
 class FeatureChange:
-    """One feature at a moment, and at the frame that this is compared with.
+    """One feature at a moment and at its reference frame.
 
     Attributes:
         feature: its number, from 0.
@@ -34,12 +34,12 @@ class FeatureChange:
 
     @property
     def change(self) -> float:
-        """Attribution at the moment less that at the other frame."""
+        """Attribution at the moment minus attribution at the reference frame."""
         return self.attribution - self.reference_attribution
 
     @property
     def jump_without(self) -> float:
-        """By how much the values of the two frames differ without the feature."""
+        """Difference of the two frames' values without the feature."""
         return self.value_without - self.reference_value_without
 
 
@@ -63,11 +63,11 @@ class Explanation:
 
     @property
     def jump(self) -> float:
-        """The value at the moment less that at the other frame."""
+        """Value at the moment minus value at the reference frame."""
         return self.value - self.reference_value
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain values, for a results file."""
+        """All fields as plain values, for a results file."""
         return {
             **dataclasses.asdict(self.moment),
             "value": self.value,
@@ -91,7 +91,7 @@ def explain(
     factorization: NMF,
     settings: AttributionSettings | None = None,
 ) -> list[Explanation]:
-    """Finds which features changed at moments, and what is left without them.
+    """Computes features' changes of attribution and counterfactual values at moments.
 
     Args:
         model: the network.

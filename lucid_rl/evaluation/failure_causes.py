@@ -1,10 +1,9 @@
-"""What ended a failed episode of Procgen's CoinRun.
+"""Causes of failure of Procgen's CoinRun.
 
-The game does not say. But a level and its actions give the same episode each time, so
-a failed one is played again up to its last action, and that action is then tried in
-worlds where one kind of danger does no harm. The kind without which the episode goes
-on is the cause. Positions give a second, independent answer: what the agent's box
-overlaps at the end.
+The game does not report causes. A failed episode is replayed up to its last action,
+which is then tried with one kind of danger made harmless at a time. The kind without
+which the episode continues is the cause. A second, independent rule uses positions:
+what the agent's collision box overlaps at the end.
 
 The classes are those of the article's table (section "Model editing"): buzzsaws,
 enemies by the way they move, and what is left over, here split up.
@@ -28,7 +27,7 @@ CAUSES = (*DANGERS, "multiple")
 
 @dataclass(frozen=True)
 class FailureCause:
-    """Why an episode failed.
+    """The cause of a failure.
 
     Attributes:
         cause: one of `CAUSES`.
@@ -65,7 +64,7 @@ class FailureCause:
 
 
 class FailureClassifier:
-    """Finds causes one after the other, with games of its own.
+    """Finds the causes of failed episodes by replaying them.
 
     Args:
         settings: of the game the episodes were played in. What changes only the
@@ -90,7 +89,7 @@ class FailureClassifier:
     def classify(
         self, level_seed: int, actions: Sequence[int] | np.ndarray
     ) -> FailureCause:
-        """Finds why an episode failed.
+        """Finds the cause of a failed episode.
 
         Args:
             level_seed: of the level.
@@ -109,7 +108,7 @@ class FailureClassifier:
         return self.judge(before, int(actions[-1]))
 
     def judge(self, before: CoinRunState, action: int) -> FailureCause:
-        """Finds why an action ends an episode, from the state before it.
+        """Finds the cause of a failure from the state before its last action.
 
         Args:
             before: the state before the action.

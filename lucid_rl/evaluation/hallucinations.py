@@ -1,4 +1,4 @@
-"""Hallucinations: a detector says that its object is there, and there is none.
+"""Hallucinations: detectors that respond where their object is absent.
 
 The article found two by looking at spikes of the value function (section
 "Hallucinations"): something was mistaken for an object, which moved the value. Where
@@ -39,7 +39,7 @@ _BATCH = 128  # observations whose activations are in memory at once
 
 @dataclasses.dataclass(frozen=True)
 class HallucinationSettings:
-    """What counts as one.
+    """Criteria of a hallucination.
 
     Attributes:
         precision: how often, where a detector fires that strongly, its object is there.
@@ -58,7 +58,7 @@ class HallucinationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Hallucination:
-    """A detector that fires at nothing.
+    """A detector's response where its object is absent.
 
     Attributes:
         observation: which.
@@ -99,7 +99,7 @@ def find_hallucinations(
     usual: FeatureObjects,
     settings: HallucinationSettings | None = None,
 ) -> list[Hallucination]:
-    """Looks for the strongest one of each detector in each observation.
+    """Finds the strongest hallucination of each detector in each observation.
 
     Args:
         model: the network.
@@ -165,7 +165,7 @@ def find_hallucinations(
 def response_that_means(
     usual: FeatureObjects, feature: int, object_class: str, precision: float
 ) -> float | None:
-    """The least response that tells an object with a stated precision.
+    """Finds the least response that detects an object with a given precision.
 
     Args:
         usual: features and objects of observations as they usually are.

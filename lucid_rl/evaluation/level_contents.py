@@ -1,4 +1,4 @@
-"""Which hazards a level holds, to tell an edit's side effects from its aim."""
+"""Hazards of levels, to separate an edit's side effects from its aim."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _N_ENVS = 64
 def levels_with(
     settings: GameSettings, level_seeds: Sequence[int] | np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Finds out which levels of Procgen's CoinRun hold buzzsaws, enemies and lava.
+    """Finds which levels of Procgen's CoinRun have buzzsaws, enemies and lava.
 
     Args:
         settings: of the game; its levels and its pictures have no effect.
@@ -53,7 +53,7 @@ def levels_with(
 
 
 def kinds_of_levels(contents: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Sorts levels by their hazards; a level with enemies and lava counts for both.
+    """Groups levels by their hazards; a level with enemies and lava is in both groups.
 
     Args:
         contents: as `levels_with` gives them.

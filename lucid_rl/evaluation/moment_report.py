@@ -1,4 +1,4 @@
-"""A page, a table and a file of the moments worth looking at in played episodes."""
+"""Report of an evaluation's moments: a page, a table and a file."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ PAGE_FOLDER = "page"
 
 @dataclasses.dataclass(frozen=True)
 class ReportSettings:
-    """What is looked for, and what is shown of it.
+    """Which moments are sought, and how they are shown.
 
     Attributes:
         n_episodes: episodes to look through: the evaluation's first; 0: all.
@@ -62,7 +62,7 @@ class ReportSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was found, and where it was written.
+    """Moments with explanations, and where they were written.
 
     Attributes:
         explanations: of all moments, by kind.
@@ -167,7 +167,7 @@ def _search(
     replays: Callable[[Sequence[int], str], Iterator[Replay]],
     settings: ReportSettings,
 ) -> tuple[list[Moment], np.ndarray]:
-    """Moments of episodes, and observations spread evenly over these."""
+    """Finds moments of episodes, and samples observations evenly from these."""
     lengths = [len(episode.actions) for episode in episodes]
     spread = _Spread(lengths, settings.n_observations)
 
@@ -187,7 +187,7 @@ def _search(
 
 
 def check_layer(model: str, settings: ReportSettings) -> Model:
-    """Opens a model, and raises `ModelError` if it lacks the layer to be explained.
+    """Loads a model; raises `ModelError` if it lacks the layer to be explained.
 
     A script can call it before it plays.
     """

@@ -1,4 +1,4 @@
-"""How moments are shown: as clips on a page, and as a table."""
+"""Views of moments: clips on a page, and a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def clips_of(
     game: GameSettings,
     n_frames: int,
 ) -> Samples:
-    """What the page shows: each episode, from some frames before its first moment on.
+    """Cuts each episode to start some frames before its first moment, for the page.
 
     Args:
         replays: the episodes with moments, by index, in the page's order.

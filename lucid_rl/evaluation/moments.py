@@ -1,4 +1,4 @@
-"""Moments of episodes worth looking at: failures, surprises, and value spikes.
+"""Moments of episodes: failures, extreme advantages and value spikes.
 
 The article finds its examples of failures and of hallucinations (sections
 "Dissecting failure" and "Hallucinations") by looking for such moments.
@@ -32,15 +32,15 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class MomentSettings:
-    """Which moments are looked for.
+    """Which moments are sought.
 
     Attributes:
         n_of_each: moments of each kind at most, at most one of an episode.
         n_frames: frames shown before a moment; the episode's end follows it.
         spike_height: least difference of a spike's value from the mean of the values
             before and after it, as a fraction of the largest absolute value.
-        spike_drift: by how much these two differ at most, as a share of the height:
-            after a spike the value returns to where it was.
+        spike_drift: largest difference of these two, as a fraction of the height: the
+            value returns after a spike.
     """
 
     n_of_each: int = 6
@@ -88,7 +88,7 @@ class ValueCurve:
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """One moment.
+    """A moment of an episode.
 
     Attributes:
         kind: one of `KINDS`.
@@ -112,7 +112,7 @@ class Moment:
 def value_spikes(
     values: np.ndarray, settings: MomentSettings | None = None, scale: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Single frames at which the value jumps, and from which it returns.
+    """Finds single frames at which the value jumps and then returns.
 
     Args:
         values: float [T], along one episode.

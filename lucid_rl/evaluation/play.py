@@ -1,4 +1,4 @@
-"""Playing levels, many at once, and counting them without bias.
+"""Vectorized play of levels, without bias towards short episodes.
 
 Environments finish at different times. Whoever stops at the first N episodes counts
 too many short ones, because long ones are still being played; and short episodes
@@ -58,7 +58,7 @@ class GivenLevels:
         self._left = collections.deque(zip(indices, level_seeds, strict=True))
 
     def next_episode(self, environment: int) -> tuple[int, int] | None:
-        """The first level that nobody has begun; see `Plan`."""
+        """The first level that has not been started; see `Plan`."""
         del environment
         return self._left.popleft() if self._left else None
 
@@ -130,7 +130,7 @@ def play(
 
 
 class _Lanes:
-    """What each environment is playing, and what it has done so far."""
+    """Current episode of each environment, and its actions so far."""
 
     def __init__(self, game: VectorGame, plan: Plan, seed: int) -> None:
         n = game.n_envs
@@ -173,7 +173,7 @@ class _Lanes:
         return self._blocks[np.arange(len(place)), place]
 
     def record(self, actions: np.ndarray) -> None:
-        """Notes the actions, and moves everyone's time on."""
+        """Records the actions and advances the step counters."""
         if self.time.max() >= self._actions.shape[1]:
             self._actions = np.pad(self._actions, ((0, 0), (0, len(self._actions[0]))))
         acting = np.flatnonzero(self.time >= 0)

@@ -1,4 +1,4 @@
-"""Playing an evaluation's levels: in this process or in one for each core."""
+"""Play of an evaluation's levels, in this process or in one for each core."""
 
 import contextlib
 import dataclasses
@@ -99,7 +99,7 @@ def _serve_part(
 def _play_part(
     model: Player, settings: EvaluationSettings, indices: Sequence[int]
 ) -> Iterator[Episode]:
-    """Plays episodes in this process, and finds out what ended the failed ones."""
+    """Plays episodes in this process, and finds the causes of failures."""
     game_settings = settings.game.replace(seed=0)
     with contextlib.ExitStack() as stack:
         game = stack.enter_context(make_game(game_settings))

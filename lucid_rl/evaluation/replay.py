@@ -1,4 +1,4 @@
-"""Episodes played again, exactly, as pictures or films."""
+"""Exact replays of episodes, as frames or films."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ FORMATS = (".gif", ".mp4")
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-    """An episode as it was seen.
+    """Observations and rewards of a replayed episode.
 
     Attributes:
         episode: which.
@@ -44,7 +44,7 @@ class Replay:
 def replay_frames(
     episode: Episode, settings: GameSettings, full_resolution: bool = False
 ) -> Iterator[np.ndarray]:
-    """Plays an episode's actions again and yields what was seen before each.
+    """Replays an episode's actions and yields the frame before each.
 
     Args:
         episode: of a game that can start given levels.
@@ -68,7 +68,7 @@ def replay_frames(
 def replay_episodes(
     episodes: Iterable[Episode], settings: GameSettings
 ) -> Iterator[Replay]:
-    """Plays episodes again, one after the other.
+    """Replays episodes one after another.
 
     Args:
         episodes: as in `replay_frames`.

@@ -1,4 +1,4 @@
-"""What an evaluation plays."""
+"""Settings of an evaluation."""
 
 import dataclasses
 from typing import Any
@@ -47,7 +47,7 @@ class EvaluationSettings:
 
     @property
     def finds_causes(self) -> bool:
-        """Whether causes of failure are asked for and can be found."""
+        """Whether causes of failure are requested and known for the game."""
         return (
             self.causes
             and self.game.name == "coinrun"

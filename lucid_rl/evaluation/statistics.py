@@ -1,4 +1,4 @@
-"""Shares of levels, how sure they are, and whether two differ."""
+"""Proportions and means with intervals, and comparison of two proportions."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ class Proportion:
     def __post_init__(self) -> None:
         if not 0 <= self.count <= self.n or self.n < 1:
             raise InputError(
-                f"a share of {self.count} out of {self.n}: expected at least one level "
-                "and no more counted than played"
+                f"a proportion of {self.count} out of {self.n}: expected at least one "
+                "level and no more counted than played"
             )
 
     @property
@@ -42,7 +42,7 @@ class Proportion:
         return self.count / self.n
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Wilson's interval of the share."""
+        """Wilson's interval of the proportion."""
         # Imported late: statsmodels takes seconds.
         from statsmodels.stats.proportion import proportion_confint
 
@@ -101,15 +101,14 @@ class Mean:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How one share differs from another.
+    """Difference of two proportions.
 
     Attributes:
-        difference: first share minus second.
+        difference: first proportion minus second.
         low: lower end of Newcombe's interval of the difference, which combines two
             Wilson intervals.
         high: its upper end.
-        p_value: of Fisher's exact test, two-sided: how likely so uneven a split is
-            when both shares are the same.
+        p_value: of Fisher's exact test, two-sided.
     """
 
     difference: float
@@ -130,7 +129,7 @@ class Difference:
 
 
 def compare(first: Proportion, second: Proportion) -> Difference:
-    """Compares two shares of independently played levels."""
+    """Compares two proportions of independently played levels."""
     from scipy.stats import fisher_exact
     from statsmodels.stats.proportion import confint_proportions_2indep
 

@@ -1,1 +1,1 @@
-"""Games behind one vector protocol; nothing here knows TensorFlow."""
+"""Games behind one vector protocol; nothing here imports TensorFlow."""

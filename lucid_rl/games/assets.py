@@ -1,4 +1,4 @@
-"""CoinRun's pictures with some objects made invisible.
+"""CoinRun's sprites with some objects made transparent.
 
 Both CoinRun engines draw an object from picture files of the same names. Where
 these are fully transparent the object is not drawn, and nothing else changes:

@@ -1,8 +1,8 @@
-"""Where CoinRun's objects are in the 64x64 picture, from the game's state.
+"""Locations of CoinRun's objects in the 64x64 observation, from the game's state.
 
-The maps tell which object a feature responds to. An object is marked where its art has
-visible pixels: a buzzsaw fills only the lower half of its tile, the agent stands higher
-than its collision box.
+The maps show which object a feature responds to. An object is marked where its sprite
+has visible pixels: a buzzsaw fills only the lower half of its tile, and the agent is
+drawn higher than its collision box.
 """
 
 from collections.abc import Sequence
@@ -62,18 +62,18 @@ _ENEMY_HEIGHTS = (0.7, 0.48, 0.48, 0.48, 0.48, 0.56, 0.48, 0.33, 0.33)
 
 
 def object_maps(state: CoinRunState | bytes, size: int = 16) -> np.ndarray:
-    """Maps where each class of object is seen in the state's 64x64 picture.
+    """Computes where each class of object is visible in the state's 64x64 observation.
 
     A map's cell is 1 where the class covers at least a quarter of the cell's pixels,
-    and where the middle of an object of the class falls. What lies under the
-    velocity boxes is not seen, so not marked.
+    and where the centre of an object of the class falls. Nothing is marked under the
+    velocity boxes, which cover what is there.
 
     Args:
         state: a parsed state, or its bytes.
         size: cells along a side, a divisor of 64; 64 gives masks of pixels.
 
     Returns:
-        uint8 [len(OBJECT_CLASSES), size, size], row 0 at the top of the picture.
+        uint8 [len(OBJECT_CLASSES), size, size], row 0 at the top of the observation.
 
     Raises:
         InputError: `size` does not divide 64.
@@ -120,7 +120,7 @@ def batch_object_maps(
 
 
 def project(state: CoinRunState | bytes, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Projects world coordinates into the 64x64 picture.
+    """Projects world coordinates into the 64x64 observation.
 
     Args:
         state: what is drawn.
@@ -149,7 +149,7 @@ def _bodies(state: CoinRunState) -> np.ndarray:
 
 
 def _view(state: CoinRunState) -> tuple[float, float, float, bool]:
-    """The picture's middle and side in tiles, and whether the velocity is painted."""
+    """Centre and side of the view in tiles, and whether the velocity is painted."""
     paints_velocity = bool(state.options["paint_vel_info"][0])
     if state.options["center_agent"][0]:
         x, y = _bodies(state)[0, : _Y + 1]

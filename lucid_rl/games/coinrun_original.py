@@ -77,7 +77,7 @@ _LARGEST_TABLE = 2**24
 
 
 class OriginalCoinRun:
-    """Several environments of the original CoinRun, the only ones of this process.
+    """Environments of the original CoinRun; one such game for each process.
 
     `make_game` is the way to one: it gives each a process of its own.
 
@@ -124,7 +124,7 @@ class OriginalCoinRun:
         self._stepping = False
 
     def observe(self) -> GameStep:
-        """The present step; see `VectorGame`."""
+        """Returns the current step; see `VectorGame`."""
         engine = self._open_engine()
         if self._stepping:
             engine.wait()
@@ -148,7 +148,7 @@ class OriginalCoinRun:
         self._stepping = True
 
     def level_seeds(self) -> np.ndarray:
-        """Level seed of the episode now shown, int64 [n]; negative ones occur."""
+        """Level seeds of the current episodes, int64 [n]; negative ones occur."""
         self.observe()
         return self._level_seeds.copy()
 
@@ -174,7 +174,7 @@ class OriginalCoinRun:
         self._starting = int(seeds[0])
 
     def full_resolution(self) -> np.ndarray:
-        """The present frames in high resolution, u8 [n, 512, 512, 3].
+        """The current frames in high resolution, u8 [n, 512, 512, 3].
 
         The engine draws them at every step, which makes it about ten times slower.
 
@@ -189,13 +189,13 @@ class OriginalCoinRun:
         return self._open_engine().frames.copy()
 
     def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
-        """Not possible; see `VectorGame`."""
+        """Not supported; see `VectorGame`."""
         raise GameError(f"states of {NAME} cannot be saved")
 
     def set_states(
         self, states: Sequence[bytes], environments: Sequence[int] | None = None
     ) -> None:
-        """Not possible; see `VectorGame`."""
+        """Not supported; see `VectorGame`."""
         raise GameError(f"states of {NAME} cannot be set")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The original CoinRun's shared library, called by its own rules.
+"""Interface to the original CoinRun's shared library.
 
 It must be initialised once and shut down once in a process; it ends the process on
 any mistake. So there is one `OriginalEngine` in a process and never a second.
@@ -114,7 +114,7 @@ class OriginalEngine:
         self.start()
 
     def start(self, level_seed: int | None = None) -> None:
-        """Puts every environment at the beginning of a level, and paints it.
+        """Starts a level in every environment and renders it.
 
         The engine paints nothing before the first step. So first environments make a
         step of doing nothing, for their pictures, and second ones on the same levels
@@ -222,7 +222,7 @@ class OriginalEngine:
 
 
 def load_library(path: str) -> Any:
-    """Loads the library and checks that it is what it should be.
+    """Loads the library and checks its interface.
 
     Raises:
         GameError: it cannot be loaded, lacks a function, or has other sizes.

@@ -1,4 +1,4 @@
-"""Where the original CoinRun lies on this machine; the user builds it himself.
+"""Paths of the original CoinRun's engine, which the user builds.
 
 The package neither contains, fetches nor builds that engine. The two paths are a
 matter of the machine and not of an experiment, so they are kept in environment

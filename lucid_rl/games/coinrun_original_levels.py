@@ -1,4 +1,4 @@
-"""The original CoinRun's level seeds, which its interface never tells.
+"""The original CoinRun's level seeds, which its interface does not report.
 
 One Mersenne Twister of the whole process is seeded with the game's seed, and every
 reset draws one number from it. Environments that end at the same step are reset in

@@ -1,4 +1,4 @@
-"""What the registry has to know of an engine before one of its games is made."""
+"""Descriptions of game engines, for the registry."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ def velocity_text(settings: GameSettings) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """One way to run games.
+    """An engine that runs games.
 
     Attributes:
         title: for messages, such as "Procgen".

@@ -1,4 +1,4 @@
-"""Observations of several frames, for agents that see motion in them."""
+"""Frame stacking."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +39,7 @@ class StackedGame:
         return getattr(self._game, name)
 
     def observe(self) -> GameStep:
-        """The present step; see `VectorGame`."""
+        """Returns the current step; see `VectorGame`."""
         step = self._game.observe()
         if self._is_new:
             self._is_new = False

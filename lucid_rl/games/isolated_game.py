@@ -1,4 +1,4 @@
-"""A game in a process of its own.
+"""Games that run in a child process.
 
 Some engines keep what belongs to a game in the process: Procgen reads its
 pictures once, the original CoinRun has one configuration and ends the process
@@ -69,7 +69,7 @@ class IsolatedGame:
         return self._child.pid
 
     def observe(self) -> GameStep:
-        """The present step; see `VectorGame`."""
+        """Returns the current step; see `VectorGame`."""
         if self._child.closed:
             raise GameError(f"this {self.settings.name} game is closed")
         if self._stepping:
@@ -87,7 +87,7 @@ class IsolatedGame:
         self._stepping = True
 
     def level_seeds(self) -> np.ndarray:
-        """Level seed of the episode now shown, int64 [n]; -1 where unknown."""
+        """Level seeds of the current episodes, int64 [n]; -1 where unknown."""
         self.observe()
         return self._memory.level_seeds.copy()
 
@@ -101,7 +101,7 @@ class IsolatedGame:
         self._ask("start_levels", environments, seeds)
 
     def full_resolution(self) -> np.ndarray:
-        """The present frames in high resolution, u8 [n, 512, 512, 3]."""
+        """The current frames in high resolution, u8 [n, 512, 512, 3]."""
         return self._ask("full_resolution")
 
     def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:

@@ -140,5 +140,5 @@ def fields_from_args(
 
 
 def not_played(args: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that were used in training and that no public engine can repeat."""
+    """Returns the training arguments that no public engine supports."""
     return {name: args[name] for name in NOT_PLAYED if args.get(name)}

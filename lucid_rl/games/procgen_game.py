@@ -91,7 +91,7 @@ class ProcgenGame:
         )
 
     def observe(self) -> GameStep:
-        """The present step; see `VectorGame`."""
+        """Returns the current step; see `VectorGame`."""
         self._open_engine().observe()
         if self._just_started:
             # Ending an episode by force can give a reward that nobody earned.
@@ -117,7 +117,7 @@ class ProcgenGame:
         engine.act(self._actions)
 
     def level_seeds(self) -> np.ndarray:
-        """Level seed of the episode now shown, int64 [n]."""
+        """Level seeds of the current episodes, int64 [n]."""
         self.observe()
         return self._info["level_seed"].astype(np.int64)
 
@@ -156,7 +156,7 @@ class ProcgenGame:
             self._any_starting = True
 
     def full_resolution(self) -> np.ndarray:
-        """The present frames in high resolution, u8 [n, 512, 512, 3].
+        """The current frames in high resolution, u8 [n, 512, 512, 3].
 
         They are drawn from the present states, about 2 ms each, so that stepping
         is no slower for them.

@@ -1,4 +1,4 @@
-"""Which games there are, which one a model plays, and how to make it.
+"""The registry of games, and the game that a model plays.
 
 `game_settings` decides which game and which of its options a model is analysed on.
 """
@@ -85,7 +85,7 @@ def game_settings(
 
 
 def describe(settings: GameSettings) -> str:
-    """One line on what is played, for a script to print."""
+    """Describes a game in one line, for a script to print."""
     engine = engine_of(settings.name)
     parts = list(engine.describe(settings))
     if settings.frame_stack != 1:

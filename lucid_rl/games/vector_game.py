@@ -1,4 +1,4 @@
-"""What every game looks like from outside: settings, a step, and the protocol.
+"""The protocol of vectorized games, their settings and their steps.
 
 A `VectorGame` runs several environments in lockstep, in the manner of gym3:
 `observe()` reads the present state, `act()` starts the next step, and the step
@@ -129,10 +129,7 @@ class GameSettings:
         return dataclasses.replace(self, **changes)
 
     def unseen(self, n_envs: int) -> "GameSettings":
-        """The same game for whoever looks at states only, and chooses the levels.
-
-        Plain rectangles are drawn soonest.
-        """
+        """The same game with unlimited levels and the fastest rendering, for states."""
         return self.replace(
             n_envs=n_envs,
             n_levels=0,
@@ -150,7 +147,7 @@ class GameSettings:
 
 
 class GameStep(NamedTuple):
-    """What all environments show at one moment.
+    """Observations, rewards and episode starts of all environments at one step.
 
     The arrays belong to the game and change at its next `act`: copy what is to
     be kept.
@@ -188,7 +185,7 @@ class VectorGame(Protocol):
         ...
 
     def level_seeds(self) -> np.ndarray:
-        """Level seed of the episode now shown, int64 [n]; -1 where unknown."""
+        """Level seeds of the current episodes, int64 [n]; -1 where unknown."""
         ...
 
     def last_level_complete(self) -> np.ndarray:
@@ -212,7 +209,7 @@ class VectorGame(Protocol):
         ...
 
     def full_resolution(self) -> np.ndarray:
-        """The present frames in high resolution, u8 [n, H, W, 3].
+        """The current frames in high resolution, u8 [n, H, W, 3].
 
         512 by 512 in both CoinRuns and in Procgen.
         """

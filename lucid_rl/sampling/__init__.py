@@ -1,1 +1,1 @@
-"""Observations and trajectories of an agent at play."""
+"""Observations and trajectories, sampled by an agent or recorded."""

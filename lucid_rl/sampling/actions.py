@@ -1,4 +1,4 @@
-"""Policies as plain functions, and the actions drawn from their logits."""
+"""Policies as functions, and sampling of actions from logits."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def random_policy(n_actions: int) -> Policy:
-    """A policy that takes every action equally often and values nothing."""
+    """A uniformly random policy with value 0."""
 
     def policy(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n = len(observations)

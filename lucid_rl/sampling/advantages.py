@@ -1,4 +1,4 @@
-"""Advantages, episode ends and the moments worth looking at in trajectories."""
+"""Advantages, episode ends and bookmarks of trajectories."""
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def bookmarks(
     highest: bool,
     limit: int | None = None,
 ) -> np.ndarray:
-    """The moment of each episode at which things went best, or worst.
+    """Finds the step of the highest, or lowest, advantage in each episode.
 
     Args:
         advantages: f32 [n, T].

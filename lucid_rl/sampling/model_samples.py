@@ -1,4 +1,4 @@
-"""What a model sees: observations and trajectories of its own game, or of a file."""
+"""Samples observations and trajectories of a model's own game."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def sample_observations(
     states: bool = False,
     **options: Any,
 ) -> Observations:
-    """Plays a model's own game and keeps observations far apart, to find features from.
+    """Samples observations of a model's own game, `interval` steps apart.
 
     Args:
         model: a `Model`, or what `load` takes.
@@ -96,7 +96,7 @@ def sample_trajectories(
     states: bool = False,
     **options: Any,
 ) -> Trajectories:
-    """Plays a model's own game and keeps every step.
+    """Samples trajectories of a model's own game: every step of each environment.
 
     Args:
         model: a `Model`, or what `load` takes.

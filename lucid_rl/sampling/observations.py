@@ -1,4 +1,4 @@
-"""Infrequent observations, from which features are found.
+"""Sampling of observations at intervals, to which features are fitted.
 
 Observations that lie close together in time resemble each other, so one is kept
 of each environment every so many steps (article, "Dimensionality reduction for
@@ -42,7 +42,7 @@ class ObservationSettings:
 
     @property
     def n_observations(self) -> int:
-        """How many observations are kept."""
+        """Number of observations."""
         return self.n_envs * self.n_per_env
 
     def resized(self, n: int) -> "ObservationSettings":
@@ -124,7 +124,7 @@ def sample_observations(
 
 
 def newest_frames(observations: np.ndarray) -> np.ndarray:
-    """Pictures to show for observations: of a stack of frames the last one.
+    """The newest frame of each observation, to be shown.
 
     Args:
         observations: [..., H, W, C], C channels of one or several frames: colour where

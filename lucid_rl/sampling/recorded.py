@@ -1,4 +1,4 @@
-"""Recorded data of one's own, in place of a game."""
+"""Recorded observations and trajectories, in place of a game."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ _OPTIONAL = {
 
 @dataclasses.dataclass(frozen=True)
 class RecordedSamples:
-    """What a file of recorded data holds.
+    """Contents of a file of recorded data.
 
     Attributes:
         observations: all of its observations.

@@ -1,4 +1,4 @@
-"""Trajectories: every step of an agent playing, for the interface to show."""
+"""Trajectories: every step of an agent's play."""
 
 import dataclasses
 
@@ -90,7 +90,7 @@ class Trajectories:
         return len(self.observations)
 
     def film(self, trajectory: int, start: int = 0, stop: int | None = None) -> Film:
-        """Steps of one trajectory, to be watched in a notebook."""
+        """Makes a film of one trajectory, for a notebook."""
         seen = self.observations if self.frames is None else self.frames
         title = f"trajectory {trajectory}, from step {start}"
         return Film(_as_colour(seen[trajectory, start:stop]), title=title)
@@ -122,7 +122,7 @@ def sample_trajectories(
     settings: TrajectorySettings,
     rng: np.random.Generator,
 ) -> Trajectories:
-    """Plays `game` and keeps everything.
+    """Plays `game` and keeps every step.
 
     Args:
         game: a game of `settings.n_envs` environments, made with `full_resolution`
