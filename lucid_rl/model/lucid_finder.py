@@ -104,7 +104,7 @@ class _Extended(types.ModuleType):
 
 
 @functools.cache
-def _tensorflow_1() -> _Extended:
+def tensorflow_1() -> types.ModuleType:
     """TensorFlow as Lucid knows it."""
     from lucid_rl.model import lucid_contrib
 
@@ -128,8 +128,8 @@ def _lucid_import(name, globals=None, locals=None, fromlist=(), level=0):
     if level or package != "tensorflow":
         return builtins.__import__(name, globals, locals, fromlist, level)
     if not fromlist:
-        return _tensorflow_1()
-    found: Any = _tensorflow_1()
+        return tensorflow_1()
+    found: Any = tensorflow_1()
     try:
         for part in filter(None, rest.split(".")):
             found = getattr(found, part)

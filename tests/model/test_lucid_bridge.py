@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LUCID_0310 = pathlib.Path(os.environ.get("LUCID_0310", ROOT / ".venv/lucid-0.3.10"))
+LUCID_TESTS = os.environ.get("LUCID_0310_TESTS")
 
 needs_0310 = pytest.mark.skipif(
     not LUCID_0310.exists(),
@@ -50,7 +52,7 @@ def run(program, *, lucid=None):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
@@ -78,7 +80,7 @@ import numpy as np
 import lucid_rl.rl_util as rl
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.model.loading import load
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 from lucid_rl.model.lucid_network import lucid_model
 model = load({str(golden_folder / "checkpoint_A.jd")!r})
 attribute(model, np.zeros((1, 64, 64, 3), np.uint8), "4a")
@@ -179,7 +181,7 @@ assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
             f"""
 import numpy as np
 from lucid_rl.model import lucid_bridge
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 loaded = lucid_bridge.Model.load({str(path)!r})
 assert loaded.input_name == "Placeholder"
 assert list(loaded.image_shape) == [64, 64, 3]
@@ -191,3 +193,38 @@ assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 """,
             lucid=LUCID_0310,
         )
+
+    @needs_0310
+    @pytest.mark.slow
+    @pytest.mark.skipif(
+        not LUCID_TESTS, reason="LUCID_0310_TESTS does not name Lucid's tests/ folder"
+    )
+    def test_its_own_tests_pass(self, tmp_path):
+        """Those that need no download, in the graph mode that they were written for."""
+        parts = ["misc", "optvis/param", "modelzoo"]
+        without = {
+            "modelzoo/test_wordnet.py": "",  # needs nltk
+            "misc/io/test_showing.py": "",  # needs pytest-mock
+            "misc/io/test_reading.py": "::test_read_remote_url",  # the same
+            "modelzoo/test_InceptionV1.py": "",  # the others download models
+            "modelzoo/test_vision_base.py": "",
+        }
+        tests = tmp_path / "tests"
+        shutil.copytree(LUCID_TESTS, tests)
+        options = ["-q", "-p", "no:cacheprovider"]
+        for name, case in without.items():
+            options.append(
+                f"--deselect=tests/{name}{case}" if case else f"--ignore=tests/{name}"
+            )
+        code = f"""
+import os, sys, pytest, tensorflow
+from lucid_rl.model import lucid_finder
+tensorflow.compat.v1.disable_v2_behavior()
+lucid_finder.make_importable()
+sys.modules["tensorflow"] = lucid_finder.tensorflow_1()
+os.chdir({str(tmp_path)!r})
+open("tox.ini", "w").write("[pytest]")
+code = pytest.main({[f"tests/{part}" for part in parts] + options!r})
+assert code == 0, code
+"""
+        assert " passed" in run(code, lucid=LUCID_0310).stdout
