@@ -98,7 +98,7 @@ def time_evaluations(n_episodes: int, workers: list[int]) -> dict[str, dict[str,
             results[f"{kind}, {n_workers} processes"] = {
                 "n_levels": n_episodes,
                 "n_steps": sum(lengths),
-                "completed": evaluation.completed.share,
+                "completed": evaluation.completed.fraction,
                 "wall_seconds": wall,
                 "cpu_seconds": cpu,
                 "steps_per_second": sum(lengths) / wall,

@@ -66,10 +66,10 @@ class Evaluation:
     @property
     def completed(self) -> Proportion:
         """Success rate: fraction of the levels that were completed."""
-        return self.share_of(COMPLETED)
+        return self.fraction_of(COMPLETED)
 
     @property
-    def tells_causes(self) -> bool:
+    def knows_causes(self) -> bool:
         """Whether causes of failure are known for the game."""
         game = self.header.get("settings", {}).get("game", {})
         return not (
@@ -80,7 +80,7 @@ class Evaluation:
     def causes_unknown(self) -> bool:
         """Whether there are failures whose causes are not known for the game."""
         unexplained = any(episode.outcome == FAILED for episode in self.episodes)
-        return unexplained and not self.tells_causes
+        return unexplained and not self.knows_causes
 
     @property
     def failed(self) -> Proportion:
@@ -88,7 +88,7 @@ class Evaluation:
         n = len(self.episodes)
         return Proportion(n - self.completed.count, n)
 
-    def share_of(self, outcome: str) -> Proportion:
+    def fraction_of(self, outcome: str) -> Proportion:
         """Fraction of the levels that ended in an outcome, such as "buzzsaw"."""
         count = sum(episode.outcome == outcome for episode in self.episodes)
         return Proportion(count, len(self.episodes))

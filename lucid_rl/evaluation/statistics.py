@@ -37,8 +37,8 @@ class Proportion:
             )
 
     @property
-    def share(self) -> float:
-        """The share, count / n."""
+    def fraction(self) -> float:
+        """count / n."""
         return self.count / self.n
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -54,11 +54,11 @@ class Proportion:
     def as_dict(self) -> dict[str, Any]:
         """Count, share and interval, for a results file."""
         low, high = self.interval()
-        return {"count": self.count, "share": self.share, "low": low, "high": high}
+        return {"count": self.count, "share": self.fraction, "low": low, "high": high}
 
     def __str__(self) -> str:
         low, high = self.interval()
-        return f"{self.share:.2%} ({low:.2%} to {high:.2%})"
+        return f"{self.fraction:.2%} ({low:.2%} to {high:.2%})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +144,7 @@ def compare(first: Proportion, second: Proportion) -> Difference:
     )
     table = [[p.count, p.n - p.count] for p in (first, second)]
     return Difference(
-        first.share - second.share,
+        first.fraction - second.fraction,
         float(low),
         float(high),
         float(fisher_exact(table).pvalue),

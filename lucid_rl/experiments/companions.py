@@ -254,6 +254,6 @@ def _causes(evaluation: Evaluation) -> str:
     if evaluation.causes_unknown:
         return NOT_KNOWN
     return ", ".join(
-        f"{cause.replace('_', ' ')} {100 * share.share:.2f} %"
+        f"{cause.replace('_', ' ')} {100 * share.fraction:.2f} %"
         for cause, share in evaluation.failures().items()
     )

@@ -74,7 +74,7 @@ class Effect:
         """How many times as frequent; infinite from nothing, NaN if never seen."""
         if self.before.count == 0:
             return float("inf") if self.after.count else float("nan")
-        return self.after.share / self.before.share
+        return self.after.fraction / self.before.fraction
 
     def as_dict(self) -> dict[str, Any]:
         """Both shares and their difference, for a results file."""
@@ -86,7 +86,7 @@ class Effect:
 
     def __str__(self) -> str:
         return (
-            f"{self.cause} {self.before.share:.2%} to {self.after.share:.2%} "
+            f"{self.cause} {self.before.fraction:.2%} to {self.after.fraction:.2%} "
             f"({self.difference.p_text})"
         )
 
@@ -186,8 +186,8 @@ class Verdict:
         judged = ROWS[self.row].is_edit and self.knows_causes
         rising = self.target if self.knows_causes else "failures of any cause"
         parts = [
-            f"{self.row}: {rising} went from {effect.before.share:.2%} to "
-            f"{effect.after.share:.2%} ({effect.ratio:.1f} times; "
+            f"{self.row}: {rising} went from {effect.before.fraction:.2%} to "
+            f"{effect.after.fraction:.2%} ({effect.ratio:.1f} times; "
             f"{effect.difference.p_text})"
         ]
         changed = ", ".join(str(effect) for effect in self.side_effects)
@@ -197,7 +197,7 @@ class Verdict:
             parts.append("no other cause changed significantly")
         else:
             parts.append(f"what caused them is {NOT_KNOWN}")
-        if judged and effect.before.share * WANTED_RATIO > 1:
+        if judged and effect.before.fraction * WANTED_RATIO > 1:
             parts.append(
                 f"{WANTED_RATIO:.0f} times is out of reach, as that is more than all "
                 "levels"
@@ -235,7 +235,7 @@ def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
     Raises:
         InputError: causes were not looked into.
     """
-    if not evaluation.tells_causes:
+    if not evaluation.knows_causes:
         return {FAILED: evaluation.failed}
     found = evaluation.failures()
     if FAILED in found:
@@ -279,7 +279,7 @@ def judge(
     if hazards is not None:
         spared = _on_levels_without(ROWS[row].hazard, hazards, before, after)
     if invisible is not None:
-        target = ROWS[row].target if before.tells_causes else FAILED
+        target = ROWS[row].target if before.knows_causes else FAILED
         blindness = measure_blindness(target, before, after, invisible)
     return Verdict(row, effects, spared, blindness)
 

@@ -33,7 +33,7 @@ def test_everything_adds_up(whole):
     assert results["completed"]["count"] + sum(counts) == 48
     assert counts == sorted(counts, reverse=True) and len(counts) > 1
     assert set(results["failed"]) <= set(CAUSES)
-    assert results["reward"]["mean"] == pytest.approx(10 * whole.completed.share)
+    assert results["reward"]["mean"] == pytest.approx(10 * whole.completed.fraction)
     for cause, numbers in results["failed"].items():
         assert 0 < len(numbers["examples"]) <= 5
         for index in numbers["examples"]:
@@ -135,7 +135,7 @@ def test_who_does_not_look_does_not_mind_invisible_objects():
         ),
     )
     assert_same(visible.episodes, hidden.episodes)
-    assert visible.share_of("buzzsaw").count > 3
+    assert visible.fraction_of("buzzsaw").count > 3
 
 
 def test_levels_to_train_on_are_played_equally_often():

@@ -35,6 +35,7 @@ def test_moments_of_an_evaluation(played, tmp_path):
         [
             *(sys.executable, "-m", "scripts.find_moments", *_TINY),
             *(f"--episodes={folder}", f"--output_dir={tmp_path}"),
+            *("--counterfactual=bundled:100_levels", "--n_samples=2", "--n_before=5"),
         ],
         cwd=_GOLDEN.parents[2],
         capture_output=True,
@@ -70,6 +71,13 @@ def test_moments_of_an_evaluation(played, tmp_path):
         frame = bundle.frames(shown[kind]["trajectory"]).start + shown[kind]["frame"]
         assert bundle.values()[frame] == pytest.approx(moment["value"], abs=0.01)
         assert {f["feature"] for f in moment["features"]} == {0, 1, 2}
+    # Every moment is played on from, 5 steps before it.
+    films = bundle.part("what_if").meta["moments"]
+    assert {(film["trajectory"], film["frame"]) for film in films} == {
+        (moment["trajectory"], max(0, moment["frame"] - 5)) for moment in shown.values()
+    }
+    assert all(film["changed"]["failed"]["n"] == 2 for film in films)
+    assert (tmp_path / "what_if.md").read_text() in done.stdout
 
 
 def test_bad_input_is_one_clear_line(played, tmp_path):
@@ -77,6 +85,8 @@ def test_bad_input_is_one_clear_line(played, tmp_path):
     names = tmp_path / "names.json"
     names.write_text("[")
     cases = {
+        "give --counterfactual": ["--moment=page#trajectory=1&frame=1"],
+        "names no moment": ["--moment=page", "--counterfactual=buzzsaw"],
         "did not play these episodes": [
             f"--model={_GOLDEN / 'checkpoint_A.jd'}",
             f"--episodes={folder}",

@@ -34,4 +34,4 @@ def test_they_finish_the_levels_that_they_were_trained_on(name):
     game = GameSettings(n_envs=50, n_levels=N_LEVELS[name])
     settings = EvaluationSettings(n_episodes=100, game=game, seed=11, causes=False)
     completed = evaluate(bundled_checkpoint_path(name), settings=settings).completed
-    assert completed.share > LEAST_SHARES[name]
+    assert completed.fraction > LEAST_SHARES[name]
