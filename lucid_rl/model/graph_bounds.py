@@ -41,6 +41,21 @@ _SELECTIONS = frozenset({"GatherV2", "Slice", "StridedSlice"})
 
 _MAX_NODES = 5000
 _MAX_INTEGERS = 4096
+# In attributes: strides, paddings, masks, numbers of inputs.
+_MAX_NUMBERS = 1024
+_MAX_NUMBER = 2**16
+_MAX_RANK = 16
+
+
+# Beginnings of lines that say where in the graph something is wrong.
+_ABOUT_THE_PLACE = (
+    "Graph execution error",
+    "Detected at",
+    "<stack",
+    "Node:",
+    "\t",
+    " ",
+)
 
 
 def row_limit(n_bytes: int) -> int:
@@ -69,9 +84,15 @@ def tensorflow_errors(
         *(ValueError, KeyError, TypeError, LookupError, NotImplementedError),
         *(OverflowError, tf.errors.OpError),
     ) as error:
-        text = getattr(error, "message", None) or str(error)
-        line = next(iter(str(text).strip().splitlines()), type(error).__name__)
-        raise kind(f"{doing}: TensorFlow says {line[:500]!r}.") from error
+        raise kind(f"{doing}. TensorFlow says: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The line of a message that says what is wrong."""
+    text = str(getattr(error, "message", None) or error)
+    lines = [line for line in text.splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(_ABOUT_THE_PLACE)]
+    return (said or lines or [type(error).__name__])[0][:500]
 
 
 def make_session(graph: tf.Graph, config: tf.ConfigProto | None = None) -> tf.Session:
@@ -100,7 +121,8 @@ def plain_graph(graph_def: tf.GraphDef, path: pathlib.Path) -> tf.GraphDef:
 
     Raises:
         FileFormatError: an operation is not one of `KNOWN_OPS`, two nodes have one
-            name, there are too many nodes or none, or functions are defined.
+            name, there are too many nodes or none, a number is out of range, or
+            functions are defined.
     """
     if not graph_def.node:
         raise FileFormatError(f"{path} holds no graph.")
@@ -126,6 +148,7 @@ def plain_graph(graph_def: tf.GraphDef, path: pathlib.Path) -> tf.GraphDef:
         copy.input.extend(entry for entry in node.input if not entry.startswith("^"))
         for key, value in node.attr.items():
             if not key.startswith("_"):
+                _check_numbers(node.name, key, value, path)
                 copy.attr[key].CopyFrom(value)
         if node.op == "Const":
             _check_constant(copy, path)
@@ -146,7 +169,7 @@ def check_sizes(
     of the latter at most `row_limit(n_bytes)` for one observation.
 
     Args:
-        graph_def: as `plain_graph` makes it.
+        graph_def: as `plain_graph` makes it; its Placeholder gets its shape.
         input_name: its Placeholder, of observations.
         image_shape: of an observation, (height, width, channels).
         n_bytes: size of the file.
@@ -160,15 +183,23 @@ def check_sizes(
     # Nobody can write a file that is small for these numbers and large for others.
     n, more = 2 * random.randrange(500, 1000) + 1, 2 * random.randrange(1000, 1500)
     few, many = (
-        _Sizes(path, n_bytes, rows).of(levels, input_name, tuple(image_shape))
+        _Sizes(graph_def, path, n_bytes, rows).of(levels, input_name, image_shape)
         for rows in (n, more)
     )
+    for node in graph_def.node:
+        if node.op == "Placeholder":
+            shape = tf.TensorShape((None, *image_shape)).as_proto()
+            node.attr["shape"].shape.CopyFrom(shape)
     for name, shapes in few.items():
         for shape, other in zip(shapes, many[name], strict=True):
             if shape == other:
                 continue
-            rows = shape[0] if shape else 0
-            if shape[1:] != other[1:] or rows % n or other[0] * n != rows * more:
+            if (
+                not shape
+                or shape[1:] != other[1:]
+                or shape[0] % n
+                or other[0] * n != shape[0] * more
+            ):
                 raise FileFormatError(
                     f"{path}: the size of {name!r:.200} is not in proportion to the "
                     "number of observations."
@@ -178,7 +209,12 @@ def check_sizes(
 class _Sizes:
     """Shapes of all tensors for one number of observations, within the limits."""
 
-    def __init__(self, path: pathlib.Path, n_bytes: int, rows: int) -> None:
+    def __init__(
+        self, graph_def: tf.GraphDef, path: pathlib.Path, n_bytes: int, rows: int
+    ) -> None:
+        self._versions = graph_def.versions
+        # Of batch normalization, there are outputs for its gradient.
+        self._read = {_tensor_key(entry) for n in graph_def.node for entry in n.input}
         self._path = path
         self._rows = rows
         # Bytes left for constants, and for what depends on the observations.
@@ -191,13 +227,14 @@ class _Sizes:
         self,
         levels: Sequence[Sequence[tf.NodeDef]],
         input_name: str,
-        image_shape: tuple[int, ...],
+        image_shape: Sequence[int],
     ) -> dict[str, list[tuple[int, ...]]]:
-        """Shapes of each node's outputs by its name."""
+        """Shapes of each node's outputs that are read, by its name."""
         given = math.prod(image_shape) * 4
         if min(image_shape) < 1 or given > self._left[True]:
             raise FileFormatError(
-                f"{self._path}: observations of {image_shape} are too large or empty."
+                f"{self._path}: observations of {tuple(image_shape)} are too large, or "
+                "empty."
             )
         with tf.Graph().as_default():
             for level in levels:
@@ -210,14 +247,15 @@ class _Sizes:
                     self._outputs[name] = operation.outputs
                     self._shapes[name] = [
                         self._shape(name, operation, tensor)
-                        for tensor in operation.outputs
+                        for i, tensor in enumerate(operation.outputs)
+                        if not i or (name, i) in self._read
                     ]
         return self._shapes
 
     def _imported(
         self, level: Sequence[tf.NodeDef]
     ) -> Iterator[tuple[str, tf.Operation]]:
-        part = tf.GraphDef()
+        part = tf.GraphDef(versions=self._versions)
         part.node.extend(level)
         read = {_tensor_key(entry) for node in level for entry in node.input}
         names = [node.name for node in level]
@@ -251,10 +289,11 @@ class _Sizes:
             self._varying.add(node.name)
 
     def _fix_input(
-        self, node: tf.NodeDef, input_name: str, image_shape: tuple[int, ...]
+        self, node: tf.NodeDef, input_name: str, image_shape: Sequence[int]
     ) -> None:
         """Gives the Placeholder its number of observations."""
-        declared = tf.TensorShape(node.attr["shape"].shape)
+        with tensorflow_errors(f"{self._path} holds no valid graph", FileFormatError):
+            declared = tf.TensorShape(node.attr["shape"].shape)
         if node.name != input_name:
             raise FileFormatError(
                 f"{self._path} has a second Placeholder, {node.name!r:.200}: expected "
@@ -265,7 +304,7 @@ class _Sizes:
         ):
             raise FileFormatError(
                 f"{self._path}: its input takes {declared} of another type or shape "
-                f"than observations of {image_shape} in float32."
+                f"than observations of {tuple(image_shape)} in float32."
             )
         shape = tf.TensorShape((self._rows, *image_shape)).as_proto()
         node.attr["shape"].shape.CopyFrom(shape)
@@ -349,12 +388,36 @@ def _tensor_key(entry: str) -> tuple[str, int]:
     return name, int(number) if number.isdecimal() and len(number) < 6 else 0
 
 
-def _check_constant(node: tf.NodeDef, path: pathlib.Path) -> None:
-    """Refuses constants that are text, or of no size."""
-    tensor = node.attr["value"].tensor
-    if tensor.dtype == tf.string.as_datatype_enum:
-        raise FileFormatError(f"{path}: the constant {node.name!r:.200} holds text.")
-    if any(dim.size < 0 for dim in tensor.tensor_shape.dim):
+def _check_numbers(
+    name: str, key: str, value: tf.AttrValue, path: pathlib.Path
+) -> None:
+    """Refuses numbers that overflow inside TensorFlow, or have it count for long."""
+    numbers = [value.i, *value.list.i[: _MAX_NUMBERS + 1]]
+    if len(numbers) > _MAX_NUMBERS or any(abs(n) > _MAX_NUMBER for n in numbers):
         raise FileFormatError(
-            f"{path}: the constant {node.name!r:.200} has a negative size."
+            f"{path}: the attribute {key!r:.200} of {name!r:.200} is out of range: "
+            f"expected at most {_MAX_NUMBERS} numbers of up to {_MAX_NUMBER}."
         )
+
+
+def _check_constant(node: tf.NodeDef, path: pathlib.Path) -> None:
+    """Refuses constants that TensorFlow would not look at closely enough."""
+    tensor = node.attr["value"].tensor
+    try:
+        dtype = tf.as_dtype(tensor.dtype)
+    except TypeError:
+        dtype = None
+    sizes = [dim.size for dim in tensor.tensor_shape.dim]
+    if dtype is None or not (dtype.is_floating or dtype.is_integer):
+        wrong = f"is of type {dtype.name if dtype else tensor.dtype}"
+    elif node.attr["dtype"].type != tensor.dtype:
+        wrong = f"is of type {dtype.name} in one place only"
+    elif len(sizes) > _MAX_RANK or any(not 0 < size < 2**40 for size in sizes):
+        wrong = "has a size out of range"
+    elif tensor.tensor_content and (
+        len(tensor.tensor_content) != math.prod(sizes) * dtype.size
+    ):
+        wrong = f"has {len(tensor.tensor_content)} bytes for a shape of {sizes}"
+    else:
+        return
+    raise FileFormatError(f"{path}: the constant {node.name!r:.200} {wrong}.")

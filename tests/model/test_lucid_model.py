@@ -166,7 +166,7 @@ class TestRefused:
             node = copy.node.add(name="text", op="Const")
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto("x"))
 
-        self.refused(changed(graph_def, change), tmp_path, "holds text")
+        self.refused(changed(graph_def, change), tmp_path, "of type string")
 
     @pytest.mark.parametrize("text", ["", "{}", "[]", '{"input_name": 3}', "null"])
     def test_metadata_that_says_nothing(self, graph_def, tmp_path, text):

@@ -1,0 +1,58 @@
+"""Graphs from anywhere cost bounded memory and raise only the package's errors.
+
+Each is loaded and used in a process whose memory is limited.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+_ALLOWED = 256 * 2**20
+_SECONDS = 20
+
+# What is sound, beside what is refused: an analysis of it ends well.
+_FINE = {
+    *("plain", "rank_5", "one_row", "half", "bfloat", "double", "argument_axis"),
+    *("power", "atrous", "large_window", "flattened", "positions", "device"),
+    *("compiled", "control", "layer_called_input", "layer_called_logits"),
+    *("debug_info", "batch_of_one", "channels_first", "training_norm", "chain"),
+}
+
+
+def results(folder, n_mutated, seed):
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.model.hostile_graphs"),
+            *(str(folder), str(n_mutated), str(seed), str(_ALLOWED)),
+        ],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=30 * 60,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check(found):
+    for name, result, took in found:
+        assert "NOT OURS" not in result, (name, result)
+        assert took < _SECONDS, (name, took)
+        assert len(result) < 2000, name
+
+
+def test_handmade_and_some_mutated_graphs(tmp_path):
+    found = results(tmp_path, 300, seed=0)
+    check(found)
+    fine = {name for name, result, _ in found if result == "fine"}
+    assert fine >= _FINE
+    assert not any(name.startswith(("tile", "pad", "outer", "shape_")) for name in fine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_thousands_of_mutated_graphs(tmp_path, seed):
+    check(results(tmp_path, 2000, seed))
