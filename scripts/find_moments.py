@@ -1,17 +1,25 @@
-"""Finds moments worth looking at: failures, surprises, one-frame value spikes.
+r"""Finds moments worth looking at: failures, surprises, one-frame value spikes.
 
     python -m scripts.find_moments
     python -m scripts.find_moments --episodes=outputs/evaluation
     python -m scripts.find_moments --model=my.jd --n_episodes=2000 --layers=2b,3a
+    python -m scripts.find_moments --counterfactual=buzzsaw
+    python -m scripts.find_moments --counterfactual=buzzsaw \
+        --moment="page/index.html#trajectory=2&frame=41"
 
 Looks through the episodes of an evaluation, or plays new ones, and writes a page of
 the interface restricted to the moments, moments.md and moments.json to --output_dir.
+--counterfactual plays on from shortly before each moment, with the agent and with one
+that does not see an object, and adds both films to the page; with --moment, from one
+moment of any page.
 """
 
 import pathlib
 
 from absl import flags
 
+from lucid_rl.editing.paired_observations import ERASABLE_OBJECTS
+from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import evaluate, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE
 from lucid_rl.evaluation.moment_report import (
@@ -20,7 +28,13 @@ from lucid_rl.evaluation.moment_report import (
     report_moments,
 )
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.files import check_writable
+from lucid_rl.evaluation.what_if import WhatIfSettings
+from lucid_rl.evaluation.what_if_page import (
+    moment_of_address,
+    show_what_ifs,
+    what_if_table,
+)
+from lucid_rl.files import atomic_open, check_writable
 from lucid_rl.flags import define_flags
 
 from . import game_flags, program
@@ -34,6 +48,15 @@ _EPISODES = flags.DEFINE_string(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/moments", "Where page, table and file go."
 )
+_COUNTERFACTUAL = flags.DEFINE_string(
+    "counterfactual",
+    None,
+    "What is different for the changed agent: an object that it does not see "
+    f"({', '.join(ERASABLE_OBJECTS)}), or the changed agent itself, as --model.",
+)
+_MOMENT = flags.DEFINE_string(
+    "moment", None, "Address of a page's moment, to play on from there only."
+)
 _use_engine = game_flags.define_engine_flags()
 _game = game_flags.define_game_flags("name")
 _settings = define_flags(
@@ -46,12 +69,19 @@ _settings = define_flags(
         "interface.nmf.n_features": "n_features",
     },
 )
+_what_if = define_flags(WhatIfSettings(), skip=("seed",))
 
 
 def main() -> None:
     """Finds the moments that the flags describe."""
     _use_engine()
     settings, folder = _settings(), pathlib.Path(_OUTPUT_DIR.value)
+    if _MOMENT.value:
+        if not _COUNTERFACTUAL.value:
+            raise InputError("--moment is played on from: give --counterfactual, too")
+        page, trajectory, frame = moment_of_address(_MOMENT.value)
+        _play_on(page, settings.interface.seed, [(trajectory, frame)])
+        return
     check_writable(folder)
     model = check_layer(_MODEL.value, settings)  # before anything is played
     if _EPISODES.value:
@@ -63,7 +93,21 @@ def main() -> None:
         evaluation = evaluate(model, settings=played, path=folder / EPISODES_FILE)
     report = report_moments(_MODEL.value, evaluation, folder, settings)
     print(report.table)
+    if _COUNTERFACTUAL.value:
+        table = _play_on(report.page.parent, settings.interface.seed)
+        with atomic_open(folder / "what_if.md", "w") as stream:
+            stream.write(table)
     print(report.page.resolve())
+
+
+def _play_on(
+    page: pathlib.Path, seed: int, places: list[tuple[int, int]] | None = None
+) -> str:
+    """Adds films to the page, and prints and returns the table of failures."""
+    change = str(_COUNTERFACTUAL.value)
+    shown = show_what_ifs(page, _MODEL.value, change, _what_if(seed=seed), places)
+    print(what_if_table(shown))
+    return what_if_table(shown)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def evaluate_many(
             name: evaluate_into(model, settings, folder / name, n_workers)
             for name, (model, settings) in models.items()
         }
-    ray = _connected_ray(ray_address)
+    ray = connected_ray(ray_address)
     remote = ray.remote(num_cpus=n_workers or 1)(evaluate_into)
     tasks = {
         name: remote.remote(model, settings, folder / name, n_workers or 1)
@@ -111,7 +111,12 @@ def film_episodes(
         yield path, evaluation.episodes[number].outcome
 
 
-def _connected_ray(address: str) -> Any:
+def connected_ray(address: str) -> Any:
+    """Ray, connected to a cluster: its address, "auto" or "local".
+
+    Raises:
+        InputError: Ray is not installed.
+    """
     try:
         import ray
     except ImportError as error:

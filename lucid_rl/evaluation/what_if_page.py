@@ -15,11 +15,21 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import BundleError, InputError
-from lucid_rl.evaluation.what_if import Situation, WhatIf, situation
+from lucid_rl.evaluation.what_if import (
+    Situation,
+    WhatIf,
+    WhatIfSettings,
+    changed_agent,
+    play_both,
+    situation,
+)
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface.bundle import Bundle, read_bundle, write_part
 from lucid_rl.interface.parts import Layout, Part
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
+from lucid_rl.progress import progress
 
 PART = "what_if"
 _SIDES = ("original", "changed")
@@ -45,9 +55,71 @@ class ShownWhatIf:
     seed: int
 
 
-def what_if_part(shown: Sequence[ShownWhatIf]) -> Part:
-    """Makes the part that a page shows films from; see this module's first lines."""
-    return _part([_moment(one) for one in shown], [_films(one.result) for one in shown])
+def show_what_ifs(
+    page: PathLike,
+    model: Any,
+    change: str,
+    settings: WhatIfSettings | None = None,
+    places: Sequence[tuple[int, int]] | None = None,
+) -> list[ShownWhatIf]:
+    """Plays on from moments of a page, and adds the films to it.
+
+    Args:
+        page: folder of a page whose trajectories were played in a game that can start
+            given levels and has states, such as Procgen's.
+        model: the page's first model: a `Model`, or what `load` takes.
+        change: as in `what_if`: an object that is not seen, or the changed agent.
+        settings: how often, how long before a moment, and the seed.
+        places: trajectory and frame of each, from 0; by default all moments that the
+            page lists, `settings.n_before` steps before each.
+
+    Returns:
+        The results, in the order of the places.
+
+    Raises:
+        InputError: the page shows another model, does not tell game or level, or has no
+            such frame.
+        BundleError: there is no page, or it is a single file.
+        GameError: the game cannot start given levels, or has no states.
+    """
+    settings = settings or WhatIfSettings()
+    model = load(model)
+    bundle = read_bundle(page)
+    if places is None:
+        places = [
+            (m["trajectory"], max(0, m["frame"] - settings.n_before))
+            for m in bundle.manifest["moments"]
+        ]
+    changed = changed_agent(model, change)
+    shown = []
+    for trajectory, frame in progress(dict.fromkeys(places), "playing on"):
+        found, game = situation_in_page(bundle, trajectory, frame)
+        _check_model(model, bundle, bundle.frames(trajectory).start + frame, found)
+        result = play_both(model, changed, found, game, settings)
+        shown.append(ShownWhatIf(trajectory, frame, change, result, settings.seed))
+    add_to_page(page, shown)
+    return shown
+
+
+def what_if_table(shown: Sequence[ShownWhatIf]) -> str:
+    """Markdown: a row for each moment, with failures of both agents."""
+    lines = [
+        "| trajectory | frame | level | changed | original fails | changed fails | p |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in shown:
+        result = one.result
+        cells = [
+            f"{one.trajectory + 1} | {one.frame + 1} | {result.situation.level_seed}",
+            one.change,
+            *(
+                f"{agent.failed} {', '.join(agent.causes)}".strip()
+                for agent in (result.original, result.changed)
+            ),
+            result.difference.p_text.removeprefix("p ").removeprefix("= "),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def add_to_page(folder: PathLike, shown: Sequence[ShownWhatIf]) -> None:
@@ -158,6 +230,18 @@ def situation_in_page(
             "engine, or its trajectory began within a level"
         )
     return found, game
+
+
+def _check_model(model: Model, bundle: Bundle, frame: int, found: Situation) -> None:
+    """Compares the value at a frame with the page's, which is exact."""
+    value = float(model(found.observation[None])[1][0])
+    key = bundle.models[0]
+    values = bundle.values(key)
+    if abs(value - values[frame]) > 0.01 * float(np.abs(values).max()):
+        raise InputError(
+            f"{model.name} gives the value {value:.3f} where the page has "
+            f"{values[frame]:.3f}: the page was made of another model. Give that one"
+        )
 
 
 def _part(moments: list[dict[str, Any]], films: list[list[np.ndarray]]) -> Part:
