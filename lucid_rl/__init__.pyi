@@ -8,6 +8,9 @@ from .errors import LucidRLError as LucidRLError
 from .evaluation.evaluation import Evaluation as Evaluation
 from .evaluation.evaluation import evaluate as evaluate
 from .evaluation.settings import EvaluationSettings as EvaluationSettings
+from .evaluation.what_if import WhatIf as WhatIf
+from .evaluation.what_if import WhatIfSettings as WhatIfSettings
+from .evaluation.what_if import what_if as what_if
 from .experiments.article import article_numbers as article_numbers
 from .games.vector_game import GameSettings as GameSettings
 from .interface.bundle import read_bundle as read_bundle

@@ -270,17 +270,22 @@ def from_dict(values: Mapping[str, Any]) -> dict[str, list[InterpretabilityScore
 
 
 def report(results: Mapping[str, list[InterpretabilityScore]]) -> str:
-    """A table in Markdown of the scores of models and their controls."""
-    lines = ["| model | control | score | 95 % interval | interpretable features |"]
-    lines.append("|---|---|---|---|---|")
-    for model, scores in results.items():
-        for i, score in enumerate(scores):
-            low, high = score.interval
-            named = [f.object_class for f in score.features if f.interpretable]
-            lines.append(
-                f"| {model} | {score.name if i else 'none'} | {score.score:.3f} | "
-                f"{low:.3f} to {high:.3f} | {', '.join(named)} |"
-            )
+    """A table in Markdown: a row for each model, with its controls' scores."""
+    controls = list(
+        dict.fromkeys(s.name for found in results.values() for s in found[1:])
+    )
+    titles = ["model", "score", "95 % interval", "interpretable features", *controls]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for model, (score, *others) in results.items():
+        low, high = score.interval
+        named = [f.object_class for f in score.features if f.interpretable]
+        by_name = {other.name: f"{other.score:.3f}" for other in others}
+        cells = [
+            *(model, f"**{score.score:.3f}**", f"{low:.3f} to {high:.3f}"),
+            ", ".join(named) or "none",
+            *(by_name.get(control, "") for control in controls),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -299,7 +304,7 @@ def plot_scores(
 
     names, scores = [], []
     for model, found in results.items():
-        names += [pathlib.Path(model).stem, *(f"   {s.name}" for s in found[1:])]
+        names += [pathlib.Path(model).stem.upper(), *(s.name for s in found[1:])]
         scores += found
     rows = np.arange(len(scores))
     figure = Figure(figsize=(9, 1 + 0.24 * len(rows)), layout="constrained")

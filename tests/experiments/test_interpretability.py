@@ -1,12 +1,18 @@
 """The score of interpretability: its arithmetic, and that it can fail."""
 
+import json
+import pathlib
+
 import numpy as np
 import pytest
 
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.experiments.interpretability import (
     InterpretabilitySettings,
+    as_dict,
     concentration,
+    from_dict,
+    plot_scores,
     report,
     score_interpretability,
 )
@@ -14,6 +20,7 @@ from lucid_rl.games.coinrun_backgrounds import with_background_of
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.sampling.model_samples import sample_observations
 
+_ROOT = pathlib.Path(__file__).parents[2]
 SMALL = InterpretabilitySettings(n_observations=32, n_bootstrap=50)
 
 
@@ -58,9 +65,24 @@ def test_the_same_seed_gives_the_same_scores(scores):
     assert again[1] == next(s for s in scores if s.name == "random directions")
 
 
-def test_the_report_names_models_and_controls(scores):
-    text = report({"it": scores})
-    assert "| it | none |" in text and "| it | single channels |" in text
+def test_the_report_has_a_row_for_each_model(scores):
+    assert from_dict(as_dict({"it": scores}, SMALL)) == {"it": scores}
+    header, _, row = report({"it": scores}).splitlines()
+    assert header.endswith("| single channels | principal components |")
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:2] == ["it", f"**{scores[0].score:.3f}**"]
+    assert cells[4:] == [f"{score.score:.3f}" for score in scores[1:]]
+
+
+def test_the_figure(scores, tmp_path):
+    plot_scores({"one": scores, "other": scores[:1]}, tmp_path / "scores.png")
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_document_shows_the_committed_result():
+    text = (_ROOT / "docs/interpretability.md").read_text()
+    path = _ROOT / "benchmarks/results/interpretability.json"
+    assert report(from_dict(json.loads(path.read_text()))) in text
 
 
 def test_wrong_input_is_refused(checkpoint_a):
