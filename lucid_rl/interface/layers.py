@@ -79,13 +79,13 @@ def layer_part(
         rows = slice(start, min(start + size, n_frames))
         if factorization is None:
             maps = _gradients(model, layer, frames[rows], outputs)
+            maps = _pooled(maps, factor, -2) / factor**2
         else:
             maps, completeness[:, rows] = _attributions(
-                model, layer, frames[rows], outputs, settings, factorization
+                model, layer, frames[rows], outputs, settings, factorization, factor
             )
         sums = maps.sum(axis=(-2, -1), dtype=np.float64)  # [O, K + 1, n]
         totals[:, rows] = sums.swapaxes(1, 2)
-        maps = _pooled(maps, factor, mean=factorization is None)
         scales[rows] = frame_scales(maps)
         codes[:, :, rows] = quantize(maps, scales[rows], code_levels)
         absolute += np.abs(maps).sum(axis=(2, 3, 4), dtype=np.float64)
@@ -134,19 +134,21 @@ def _quadrature_meta(
     }
 
 
-def _pooled(maps: np.ndarray, factor: int, mean: bool) -> np.ndarray:
-    """Sums, or means, of factor x factor positions; zeros lie beyond the edges."""
+def _pooled(values: np.ndarray, factor: int, axis: int) -> np.ndarray:
+    """Sums of factor x factor positions; zeros lie beyond the edges.
+
+    Args:
+        values: floats [..., H, W, ...].
+        factor: positions summed along each axis.
+        axis: that of H, counted from the end.
+    """
     if factor == 1:
-        return maps
-    height, width = (-(-n // factor) for n in maps.shape[-2:])
-    margins = [
-        (0, n * factor - m)
-        for n, m in zip((height, width), maps.shape[-2:], strict=True)
-    ]
-    padded = np.pad(maps, [*[(0, 0)] * (maps.ndim - 2), *margins])
-    blocks = padded.reshape(*maps.shape[:-2], height, factor, width, factor)
-    sums = blocks.sum(axis=(-3, -1))
-    return sums / factor**2 if mean else sums
+        return values
+    for along in (axis, axis + 1):
+        n = values.shape[along]
+        starts = np.arange(0, n, factor)
+        values = np.add.reduceat(values, starts, axis=along)
+    return values
 
 
 def is_input(layer: str) -> bool:
@@ -161,12 +163,17 @@ def _attributions(
     outputs: list[Target],
     settings: AttributionSettings,
     factorization: NMF,
+    factor: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Maps f32 [O, K + 1, n, H, W] and completeness f32 [O, n, 2]."""
+    """Maps f32 [O, K + 1, n, H, W] and completeness f32 [O, n, 2].
+
+    Positions that are stored together are summed before features explain them.
+    """
     found = attribute(model, frames, layer, outputs, settings=settings)
-    shape = found.values.shape  # [O, n, H, W, C]
-    maps = np.empty((shape[0], factorization.n_features + 1, *shape[1:4]), np.float32)
-    for i, values in enumerate(found.values):
+    summed = _pooled(found.values, factor, -3)  # [O, n, H, W, C]
+    shape = (len(summed), factorization.n_features + 1, *summed.shape[1:4])
+    maps = np.empty(shape, np.float32)
+    for i, values in enumerate(summed):
         features, maps[i, -1] = factorization.reduce(values)
         maps[i, :-1] = np.moveaxis(features, -1, 0)
     sums = found.totals + found.completeness_gap

@@ -36,6 +36,10 @@ def legend_arrays(
     Returns:
         Meta and arrays for the layer's part (docs/bundle_format.md).
     """
+    height, width, _ = model.layer_shape(layer)
+    n = min(len(observations), -(-settings.positions // (height * width)))
+    chosen = np.linspace(0, len(observations) - 1, n).round().astype(np.int32)
+    observations = observations[chosen]
     responses = np.moveaxis(
         feature_responses(model, observations, factorization), -1, 0
     )
@@ -55,10 +59,13 @@ def legend_arrays(
         thumbnails.append(diverse_examples(weights, side))
         for multiple in multiples:
             maps[multiple].append(spatial_examples(weights, multiple))
-    arrays = _thumbnail_arrays(thumbnails, responses.shape[2:])
+    arrays = _thumbnail_arrays(thumbnails, chosen, responses.shape[2:])
     for multiple, grids in maps.items():
         arrays[f"map{multiple:g}_index"] = np.stack(
-            [np.where(grid.weights > 0, grid.observations, -1) for grid in grids]
+            [
+                np.where(grid.weights > 0, chosen[grid.observations], -1)
+                for grid in grids
+            ]
         ).astype(np.int32)
         arrays[f"map{multiple:g}_weight"] = np.stack(
             [_opacity(grid, max_scale=10.0) for grid in grids]
@@ -80,12 +87,12 @@ def legend_arrays(
 
 
 def _thumbnail_arrays(
-    grids: list[ExampleGrid], shape: tuple[int, ...]
+    grids: list[ExampleGrid], chosen: np.ndarray, shape: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
     centres = np.stack([grid.centres for grid in grids])  # [K, rows, columns, 2]
     positions = np.floor(centres * np.array(shape)).astype(np.int16)
     return {
-        "thumbnail_index": np.stack([grid.observations for grid in grids]),
+        "thumbnail_index": np.stack([chosen[grid.observations] for grid in grids]),
         "thumbnail_y": positions[..., 0],
         "thumbnail_x": positions[..., 1],
         "thumbnail_weight": np.stack([_opacity(grid, max_scale=1.0) for grid in grids]),

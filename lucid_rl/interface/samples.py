@@ -33,6 +33,8 @@ from lucid_rl.sampling.trajectories import (
 _PER_SHEET = 1024
 # Full-resolution pictures in one sheet, which the page decodes as a whole.
 FRAMES_PER_SHEET = 64
+# Stages that no page holds are not compressed: that takes longer than it saves.
+_STAGE_LAYOUT = Layout("none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,8 +271,12 @@ def _sampled_observations(
             check_fits(game, source.n_actions, source.image_shape)
             found = sample_observations(game, source, sampling, rng)
             combos = [list(keys) for keys in game.action_combos]
-        part = observations_part("observations", found.observations)
-        return dataclasses.replace(part, meta={"action_combos": combos})
+        return Part.encode(
+            "observations",
+            {"action_combos": combos},
+            {"observations": found.observations},
+            {"observations": _STAGE_LAYOUT},
+        )
 
     inputs = {"model": source.digest, "game": game_settings, "sampling": sampling}
     return cache.get("observations", inputs, make)
@@ -330,9 +336,8 @@ def _to_part(trajectories: Trajectories, combos: list[list[str]]) -> Part:
         kept["level_seeds"] = kept["level_seeds"].astype(np.int32)
     if "last_firsts" in kept:
         kept["last_firsts"] = kept["last_firsts"].astype(np.uint8)
-    layout = Layout("webp", 0, tuple(_lengths(len(flat), _PER_SHEET)))
     meta = {"action_combos": combos}
-    return Part.encode("trajectories", meta, kept, {"observations": layout})
+    return Part.encode("trajectories", meta, kept, {"observations": _STAGE_LAYOUT})
 
 
 def _from_part(part: Part) -> Trajectories:

@@ -5,7 +5,7 @@ import pathlib
 
 from lucid_rl.files import PathLike
 from lucid_rl.interface.encoding import ENCODINGS
-from lucid_rl.interface.quantization import LEVELS, check_levels
+from lucid_rl.interface.quantization import check_levels
 from lucid_rl.interpret.attribution import AttributionSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
@@ -24,10 +24,13 @@ class ExampleSettings:
         map_multiples: cells of the spatially-aware maps for each position of the
             layer, along each axis; maps finer than the observation's pixels, or of
             less than one cell, are left out.
+        positions: examples are chosen among as many observations, spread evenly, as
+            hold this many positions of the layer, such as 1,000 of 64 x 64.
     """
 
     thumbnail_side: int = 4
     map_multiples: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    positions: int = 4_096_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,13 +113,15 @@ class InterfaceSettings:
     seed: int = 0
     full_resolution: int = 0
     single_file: bool = False
-    code_levels: int = LEVELS
+    code_levels: int = 127
     encoding: str = "windows-1252"
     live_model: bool = True
     # The article: 32 environments, 128 each, 128 steps apart. Many environments reach
     # as many levels in a fraction of the steps, which dominate the cost.
     observations: ObservationSettings = dataclasses.field(
-        default_factory=lambda: ObservationSettings(n_envs=512, n_per_env=8, interval=6)
+        default_factory=lambda: ObservationSettings(
+            n_envs=256, n_per_env=16, interval=3
+        )
     )
     trajectories: TrajectorySettings = dataclasses.field(
         default_factory=TrajectorySettings
@@ -125,13 +130,13 @@ class InterfaceSettings:
         default_factory=lambda: AttributionSettings(n_steps=4)
     )
     error_tolerance: float = 0.05
-    max_steps: int = 8
+    max_steps: int = 5
     max_side: int = 32
     early_page: bool = True
     nmf: NMFSettings = dataclasses.field(
         default_factory=lambda: NMFSettings(order="share")
     )
-    fit_positions: int = 1_000_000
+    fit_positions: int = 500_000
     examples: ExampleSettings = dataclasses.field(default_factory=ExampleSettings)
 
     def __post_init__(self) -> None:

@@ -161,7 +161,8 @@ def test_early_layers_are_stored_coarser(model_a, golden):
     assert whole.array("attribution").shape[2:] == (64, 64)
     assert coarse.array("attribution").shape[2:] == (22, 22)
     for name in ("totals", "completeness"):
-        np.testing.assert_array_equal(coarse.array(name), whole.array(name))
+        found, expected = coarse.array(name), whole.array(name)
+        np.testing.assert_allclose(found, expected, atol=1e-5 * abs(expected).max())
     codes = coarse.array("attribution").astype(np.float32).sum(axis=(2, 3)).T
     sums = codes * coarse.array("frame_scale")[:, None] / 127
     scale = np.abs(coarse.array("totals")).max()
