@@ -58,7 +58,7 @@ class Inflater(io.RawIOBase):
         self._left = limit
 
     def readable(self) -> bool:
-        """True."""
+        """Always true."""
         return True
 
     def readinto(self, buffer: Any) -> int:

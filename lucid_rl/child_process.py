@@ -1,4 +1,4 @@
-"""Work in a process of its own that cannot outlive its parent.
+"""Child processes that end with their parent.
 
 Unlike multiprocessing's children, these do not import the parent's main module, so
 that a notebook or a script without a main guard can start them, and they start no
@@ -32,7 +32,7 @@ _GRACE_S = 5.0
 
 
 class ChildProcess:
-    """A function that runs in a process of its own.
+    """A function that runs in a child process.
 
     Args:
         function: what to run, called with the child's end of the connection and

@@ -12,7 +12,7 @@ _MAX_NAMED = 5
 
 
 def some_of(values: Iterable[Any]) -> str:
-    """The first few of what a message has to name, and how many more there are."""
+    """Formats the first few items for a message, and how many more there are."""
     texts = [str(value) for value in values]
     more = len(texts) - _MAX_NAMED
     return ", ".join(texts[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -59,4 +59,4 @@ class BundleError(FileFormatError):
 
 
 class SaveError(LucidRLError):
-    """Results or training state could not be written; the earlier ones stand."""
+    """Results or training state could not be written; earlier ones are unchanged."""

@@ -1,4 +1,4 @@
-"""Writing files: a reader sees the old one or the new one, never a part."""
+"""Atomic writing of files, and checks of output paths."""
 
 import contextlib
 import fcntl

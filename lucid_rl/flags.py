@@ -126,7 +126,7 @@ def define_integers(
 
 @functools.cache
 def field_texts(settings_class: type) -> dict[str, str]:
-    """What a settings dataclass says of each field; "" where it says nothing."""
+    """Documentation of each field of a settings dataclass; "" where there is none."""
     texts = {field.name: "" for field in dataclasses.fields(settings_class)}
     for base in reversed(settings_class.__mro__[:-1]):
         for entry in docstring_parser.parse_from_object(base).params:

@@ -1,4 +1,4 @@
-"""A lock on a folder of results, so that two runs never write into one folder."""
+"""Locks of folders of results, so that two runs never write into one."""
 
 import contextlib
 import fcntl

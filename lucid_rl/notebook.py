@@ -1,4 +1,4 @@
-"""Pictures, films and tables as HTML, for objects that show themselves in notebooks.
+"""HTML of pictures, films and tables, for objects shown in notebooks.
 
 Everything is within the HTML, so that a notebook that was saved shows it again.
 """

@@ -1,4 +1,4 @@
-"""Executing notebooks, with parameters set from outside."""
+"""Execution of notebooks with parameters."""
 
 import ast
 import pathlib

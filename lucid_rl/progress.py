@@ -1,4 +1,4 @@
-"""Progress of long work: one line with rate and time left, on standard error."""
+"""Progress lines with rate and remaining time, on standard error."""
 
 import sys
 from collections.abc import Iterable, Iterator

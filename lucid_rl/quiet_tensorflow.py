@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's notices off a program's standard error.
+"""Suppression of TensorFlow's notices on standard error.
 
 While it is imported, TensorFlow's C++ part announces oneDNN, missing GPU drivers and
 the like before it reads any log level. Programs call `hide_notices` first; nothing

@@ -16,7 +16,7 @@ from lucid_rl.errors import SettingsError
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a field's value has to be: a condition, and its words."""
+    """A rule for a field's value: a condition, and its description."""
 
     holds: Callable[[Any], bool]
     expected: str

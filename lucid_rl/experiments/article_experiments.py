@@ -32,7 +32,7 @@ NAME = "comparison"
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonResults:
-    """What the experiments gave.
+    """Results of the article's experiments.
 
     Attributes:
         settings: what was done.

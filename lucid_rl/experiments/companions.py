@@ -1,8 +1,8 @@
-"""A model beside edited versions of it that others made, such as the article's.
+"""Comparison of a model with edited versions that others made, such as the article's.
 
-Their weights tell what was removed from them; the same edit is made with our own
-features and compared. Where the game is there, all play the same levels, or, on an
-engine that cannot start given levels, equally many.
+The weights show what was removed; the same edit is made with this package's features
+and compared. Where the game is installed, all play the same levels, or, on an engine
+that cannot start given levels, equally many.
 """
 
 import dataclasses
@@ -70,13 +70,13 @@ class CompanionSettings:
 
 @dataclasses.dataclass(frozen=True)
 class CompanionResults:
-    """What came of it.
+    """Results of the comparison.
 
     Attributes:
         found: what was removed from each companion.
         matched: our own edit beside each.
-        evaluations: who played, by name; empty if nobody did.
-        note: why nobody played, or "".
+        evaluations: episodes by name; empty if none were played.
+        note: why none were played, or "".
     """
 
     found: dict[str, FoundEdit]
@@ -106,7 +106,7 @@ class CompanionResults:
         }
 
     def markdown(self) -> str:
-        """The report: each edit, ours beside it, and who failed how many levels."""
+        """Markdown report: each edit, ours beside it, and failures by model."""
         lines = ["## What was removed", ""]
         for name, found in self.found.items():
             lines += [

@@ -1,4 +1,4 @@
-"""The article's experiments on our model, beside the article's numbers.
+"""Reports of the article's experiments on a model, beside the article's numbers.
 
 Results are plain values, which a file holds; the report is written from them alone, so
 that it can be written again, and checked, without playing.
@@ -60,7 +60,7 @@ def failures_dict(
 
 
 def failure_table(rows: Mapping[str, Any]) -> str:
-    """Markdown: each row's shares with intervals, the article's row below it.
+    """Markdown: each row's failure rates with intervals, the article's row below it.
 
     Args:
         rows: as in `failures_dict`.
@@ -154,7 +154,7 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def around_report(document: PathLike) -> tuple[str, str]:
-    """What stands before and after the report in a document, the marks with it.
+    """Splits a document into the text before and after its report, with the marks.
 
     Raises:
         InputError: the document is missing, or has not each mark once.

@@ -1,4 +1,4 @@
-"""How the article's experiments are repeated."""
+"""Settings of the article's experiments."""
 
 import dataclasses
 from collections.abc import Mapping

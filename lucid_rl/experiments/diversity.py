@@ -1,10 +1,10 @@
-"""Diverse and narrow training side by side: how models play, and what they see.
+"""Comparison of models of diverse and narrow training: success and features.
 
 The article's diversity hypothesis is that features become interpretable where the
 levels trained on are diverse enough (section "The diversity hypothesis"). Its
 researchers judged; here each model plays the levels it was trained on and unseen ones,
-and its features are measured: as in `finite_levels`, and by how well the best one tells
-where objects are.
+and its features are measured: as in `finite_levels`, and by the best feature's average
+precision for each object.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class DiversitySettings:
         layer: layer whose features are measured; the article's.
         sampling: observations from which features are found, of unseen levels.
         n_sparsity: observations on which sparsity is measured.
-        objects: objects of CoinRun that features may tell.
+        objects: objects of CoinRun that features may detect.
         nmf: how features are found.
         seed: of levels, actions and fits.
         bfloat16: play with convolutions in bfloat16.
@@ -66,8 +66,8 @@ class DiversityMeasures:
 
     Attributes:
         n_train_levels: levels it was trained on; 0 for unlimited.
-        own: share of these that it finishes; None where they are unlimited.
-        unseen: share of unseen levels that it finishes.
+        own: success rate on these; None where they are unlimited.
+        unseen: success rate on unseen levels.
         measures: of its features; see `finite_levels.ModelMeasures`.
         precisions: the best feature's average precision for each object.
     """

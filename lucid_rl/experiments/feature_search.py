@@ -1,4 +1,4 @@
-"""What each edit removes, and how sparse and one-hot features are.
+"""Choice of what each edit removes, and sparsity and one-hotness of features.
 
 Found from sampled observations, and kept: a comparison that goes on must play the very
 models that it began with. What an edit removes may also be given, by whoever looked at
@@ -59,7 +59,7 @@ class Removed:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Removed":
-        """What `as_dict` made plain."""
+        """Restores what `as_dict` made plain."""
         directions = np.array(values["directions"], np.float64)
         features = tuple(values["features"])
         return cls(**{**values, "directions": directions, "features": features})
@@ -90,7 +90,7 @@ class Removed:
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSearch:
-    """What was found.
+    """Directions that edits remove, sparsity and one-hotness.
 
     Attributes:
         removed: what each edit removes, by row.
@@ -262,7 +262,7 @@ def _choose(
     object_class: str,
     seed: int,
 ) -> Removed:
-    """The features that tell an object best, of the layer that has the best one."""
+    """The features that detect an object best, of the layer with the best one."""
     choices = [
         objects.choose(object_class, np.random.default_rng(seed))
         for objects in measured
@@ -275,7 +275,7 @@ def _choose(
 
 
 def _identity(model: Model, settings: ComparisonSettings) -> dict[str, Any]:
-    """What must be the same for kept features to be of use."""
+    """What kept features depend on."""
     chosen = dataclasses.asdict(settings)
     for name in ("n_levels", "bfloat16", "rows", "remove"):
         del chosen[name]

@@ -1,4 +1,4 @@
-"""How interpretable models of few training levels are, by numbers.
+"""Measures of interpretability of the article's models of few training levels.
 
 The article had researchers judge the features of 14 models, trained on 100 to 100,000
 levels, and found that diversity of levels makes features interpretable. Here each
@@ -39,7 +39,7 @@ PICTURE_FILE = f"{NAME}.png"
 
 _TITLES = {
     "consistency": "cosine of features fitted to two halves",
-    "sparsity": "share of attribution in the top 10 pairs",
+    "sparsity": "fraction of attribution in the top 10 pairs",
     "one_hotness": "cosine of features with their nearest channel",
 }
 
@@ -87,7 +87,7 @@ class ModelMeasures:
         run: 1 or 2.
         n_train_levels: levels it was trained on.
         consistency: mean cosine of features fitted to two halves of its observations.
-        sparsity: mean share of the total absolute attribution in the top 10 pairs.
+        sparsity: mean fraction of the total absolute attribution in the top 10 pairs.
         one_hotness: mean cosine of each feature with its nearest channel.
         interpretable: the article's percentage of features that are interpretable,
             mean of its two researchers.

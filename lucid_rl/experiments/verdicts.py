@@ -1,4 +1,4 @@
-"""Whether an edit did its work: what it changed, on whom, and how far it blinds.
+"""Verdicts on edits: effect by cause of failure, side effects, and blindness.
 
 The verdict follows a rule stated beforehand. Where many levels are failed it errs on
 the strict side: who dies of a buzzsaw cannot die of an enemy further on, so that other
@@ -62,7 +62,7 @@ _N_RESAMPLES = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """What one edit did to one cause of failure."""
+    """Effect of an edit on one cause of failure."""
 
     cause: str
     before: Proportion
@@ -77,7 +77,7 @@ class Effect:
         return self.after.fraction / self.before.fraction
 
     def as_dict(self) -> dict[str, Any]:
-        """Both shares and their difference, for a results file."""
+        """Both proportions and their difference, for a results file."""
         return {
             "before": self.before.as_dict(),
             "after": self.after.as_dict(),
@@ -93,10 +93,10 @@ class Effect:
 
 @dataclasses.dataclass(frozen=True)
 class Blindness:
-    """How blind an edit makes, as a share of not drawing the object at all.
+    """Blindness by an edit, as a fraction of the effect of not drawing the object.
 
-    The article's measure: of the rise in the target's share that invisible objects
-    cause, the part that the edit causes.
+    The article's measure: of the rise in the target's frequency that invisible
+    objects cause, the fraction that the edit causes.
 
     Attributes:
         share: 0 for no effect, 1 for complete blindness.
@@ -132,7 +132,7 @@ class Verdict:
 
     @property
     def knows_causes(self) -> bool:
-        """Whether the game told what ended the levels."""
+        """Whether causes of failure are known for the game."""
         return all(effect.cause != FAILED for effect in self.effects)
 
     @property
@@ -224,7 +224,7 @@ class Verdict:
 
 
 def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
-    """Shares of levels failed for each of the article's causes.
+    """Fractions of levels failed for each of the article's causes.
 
     Lava, time-outs and several causes at once are the article's "multiple or other".
 

@@ -22,7 +22,7 @@ def total_error(
     totals: np.ndarray,
     features: NMF | None = None,
 ) -> float:
-    """Error of what attributions say each channel or feature does in all.
+    """Computes the error of attributions' totals for each channel or feature.
 
     Args:
         values: attributions f32 [..., N, *positions, C].

@@ -1,4 +1,4 @@
-"""Colours for features and actions, and the scale that attribution is shown at.
+"""Colours of features and actions, and the display scale of attribution.
 
 Features get evenly spaced hues (article, footnote on the interface's legend); weights
 of several features add up to one colour per position.
@@ -56,7 +56,7 @@ def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
 
 
 def feature_colours(n_features: int, palette: str = "hue") -> np.ndarray:
-    """A colour for each feature.
+    """Chooses a colour for each feature.
 
     Args:
         n_features: number of features.

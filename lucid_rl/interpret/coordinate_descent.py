@@ -1,4 +1,4 @@
-"""The computation behind NMF: its start, and coordinate descent in blocks of rows."""
+"""NNDSVD initialization and coordinate descent of NMF, in blocks of rows."""
 
 import concurrent.futures
 import itertools
@@ -14,16 +14,16 @@ _BLOCK_ROWS = 1 << 13
 
 
 class Descent(NamedTuple):
-    """Where coordinate descent ended."""
+    """Result of coordinate descent."""
 
     weights: np.ndarray
     """f32 [K, n]."""
     directions: np.ndarray
     """f32 [K, C]."""
     explained: float
-    """Share of the rows' sum of squares."""
+    """Fraction of the rows' sum of squares."""
     shares: np.ndarray
-    """f32 [K], sum of squares of each feature's own part, as a share of the same."""
+    """f32 [K], sum of squares of each feature's own part, as a fraction of the same."""
     n_iterations: int
     violation: float
     """Projected gradient in the last iteration, relative to the first."""

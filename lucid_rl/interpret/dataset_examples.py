@@ -1,4 +1,4 @@
-"""Which dataset observations show what a feature responds to, as numbers.
+"""Selection of dataset examples for features.
 
 Article sections "Dataset example-based feature visualization" (`diverse_examples`)
 and "Spatially-aware feature visualization" (`spatial_examples`). The choice does not

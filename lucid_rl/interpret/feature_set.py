@@ -1,4 +1,4 @@
-"""Feature directions of a layer, and how strongly observations respond to them."""
+"""Feature directions of a layer, and responses of observations to them."""
 
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class FeatureSet(Protocol):
         """f32 [K, C]."""
 
     def transform(self, activations: np.ndarray) -> np.ndarray:
-        """How much of each feature there is, f32 [..., K]."""
+        """Feature weights of activations, f32 [..., K]."""
 
 
 def feature_responses(

@@ -1,4 +1,4 @@
-"""Numbers for what the article says of attributions and of feature directions."""
+"""Measures of sparsity, one-hotness and consistency of features."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -7,7 +7,7 @@ from lucid_rl.errors import InputError
 
 
 def top_share(attribution: np.ndarray, n_top: int = 10) -> np.ndarray:
-    """Share of the total absolute attribution in the strongest pairs.
+    """Fraction of the total absolute attribution in the strongest pairs.
 
     Article, "Attribution discussion", Sparsity: of one observation "the top 10
     position-channel pairs account for more than 80% of the total absolute

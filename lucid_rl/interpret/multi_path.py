@@ -1,4 +1,4 @@
-"""Integrated gradients along several curved paths, averaged (article, appendix).
+"""Integrated gradients averaged over several paths (article, appendix).
 
 On a straight path all features of a layer grow together. Here one half of the
 features runs ahead of the other: the leading half moves as 1 - (1 - alpha)^2, the

@@ -62,7 +62,7 @@ class NMFSettings:
     max_iterations: int = 200
     """The fit ends here at the latest."""
     order: Literal["fit", "share"] = "fit"
-    """Order of the features: as fitted (the article's), or largest share first."""
+    """Order of the features: as fitted (the article's), or largest fraction first."""
 
     def __post_init__(self) -> None:
         check_fields(self, n_features=one_of(("auto",)) | at_least(1))
@@ -106,7 +106,7 @@ class NMF:
         layer: str = "",
         model: str = "",
     ):
-        """Makes an object that `fit` fills.
+        """Makes an unfitted NMF.
 
         Args:
             n_features: in place of `settings.n_features`; 8 by default.

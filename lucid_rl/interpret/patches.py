@@ -1,4 +1,4 @@
-"""Dataset examples as pictures: patches of observations with opacity."""
+"""Rendering of dataset examples as patches of observations with opacity."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Spreading sparse attribution over nearby positions so that strength takes up area."""
+"""Smoothing of sparse attribution, so that strength takes up area."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How much of a network is affine in alpha, where a layer's activation is alpha * a.
+"""The part of a network that is affine in alpha, for a layer's activation alpha * a.
 
 Along the line alpha * a, a convolution without its bias, ReLU, max-pooling and L2
 pooling are homogeneous: their outputs grow in proportion to alpha, and their

@@ -1,4 +1,4 @@
-"""Changes to a network's graph that make it faster and keep its tensors' names."""
+"""Graph optimizations that keep tensors' names."""
 
 from __future__ import annotations
 

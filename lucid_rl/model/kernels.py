@@ -1,4 +1,4 @@
-"""Which kernels read a layer: found in the graph, so that any architecture works."""
+"""Search for the kernels that read a layer, in the graph of any architecture."""
 
 from typing import Any
 

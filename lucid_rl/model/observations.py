@@ -1,4 +1,4 @@
-"""The door through which observations enter a model."""
+"""Checks and conversion of observations."""
 
 import numpy as np
 

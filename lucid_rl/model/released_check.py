@@ -1,4 +1,4 @@
-"""Checking a model's files completely, one by one and against each other.
+"""Verification of a released model's files, one by one and against each other.
 
 Parameters must make a network, observations and trajectories must be what the
 article's code samples, and the graph for Lucid must compute what the checkpoint
@@ -27,7 +27,7 @@ float32 rounding in another order gives about 1e-6."""
 
 @dataclasses.dataclass(frozen=True)
 class CheckResult:
-    """What came of one check."""
+    """Result of one check."""
 
     what: str
     """A few words: what was checked."""
@@ -45,7 +45,7 @@ class CheckResult:
 
 @dataclasses.dataclass(frozen=True)
 class CheckReport:
-    """What came of checking one model."""
+    """Results of all checks of one model."""
 
     name: str
     results: tuple[CheckResult, ...]

@@ -1,4 +1,4 @@
-"""rl_util's multi-path attribution: integrated gradients along bent paths.
+"""rl_util's multi-path attribution: integrated gradients along piecewise-linear paths.
 
 Half of the NMF features run ahead of the other half on the way from 0 to the
 activation; attribution is averaged over ways to choose the half.

@@ -1,4 +1,4 @@
-"""A folder of figures: PNG files, results.json, and one HTML page that holds all.
+"""A folder of figures: PNG files, results.json, and one HTML page.
 
 Rows are written as they are done, so that an interrupted run goes on where it stopped.
 """
@@ -250,7 +250,7 @@ class ContactSheet:
 
 
 def row_key(*parts: Any) -> str:
-    """A digest of all that a row depends on, of things that print as they are."""
+    """Digest of everything that a row depends on."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""Networks in the graph of an optimization: the `T` of objectives."""
+"""Networks in the graph of an optimization, Lucid's `T` of objectives."""
 
 import difflib
 import os

@@ -1,4 +1,4 @@
-"""What an image is optimized for: scores of a batch of images, that compose.
+"""Objectives of feature visualization, which compose.
 
 An objective takes `T`, which gives the tensors of a network by name as Lucid's does
 (`T("input")` is the image before its transformations), so that objectives work in
@@ -139,7 +139,7 @@ class Objective:
 
 
 def as_objective(objective: Any) -> Objective:
-    """Makes an objective of what names one.
+    """Converts a short form, such as "2b:7", to an objective.
 
     Args:
         objective: an `Objective`; "layer:channel", the channel's mean activation; a

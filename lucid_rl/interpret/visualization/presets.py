@@ -301,7 +301,7 @@ def parametrizations(base: VisualizationSettings) -> Preset:
 
 
 def differences(base: VisualizationSettings) -> Preset:
-    """What one model sees and another does not."""
+    """Neurons and layers at which two models differ."""
     return Preset(
         "Difference between two models",
         "At the first layer where the two models compute different things: pictures "

@@ -1,4 +1,4 @@
-"""The part of an image that single positions of a network's layers depend on.
+"""Receptive fields of positions of a network's layers.
 
 An objective at one position of an early layer depends on a small window of the image.
 A network that sees no more than that window gives the same score and the same gradient
@@ -28,7 +28,7 @@ _POINTWISE = frozenset(_POINTWISE_NAMES.split())
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Part of an image, for the sake of some layers.
+    """The part of an image that some positions of layers depend on.
 
     Attributes:
         rows: first row and the one after the last.

@@ -1,4 +1,4 @@
-"""Transformation robustness: how images are shifted, turned and scaled at each step."""
+"""Transformation robustness: random shifts, rotations and scaling at each step."""
 
 import dataclasses
 from collections.abc import Callable
