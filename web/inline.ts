@@ -1,9 +1,9 @@
-/** Puts the program and its style into the page, and notes what they were built from. */
+/** Puts program and style into the page, builds what computes models, notes the sources. */
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
-import type { Plugin } from 'vite';
+import { build, type Plugin, type Rollup } from 'vite';
 
 /** What the built page depends on, relative to web/; folders count with all their files. */
 const SOURCES = [
@@ -46,12 +46,41 @@ function inScript(code: string): string {
   return code.replaceAll('</script', '<\\/script').replaceAll('<!--', '\\x3C!--');
 }
 
+const WASM = 'node_modules/@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm';
+
+/**
+ * The program that computes models, as one script for a worker. Of TensorFlow.js it holds
+ * the kernels that it registers; gradients, chained operations and threads stay out.
+ */
+async function engine(root: string): Promise<string> {
+  const found = await build({
+    root,
+    configFile: false,
+    logLevel: 'warn',
+    define: { 'process.env.NODE_ENV': '"production"' },
+    resolve: {
+      alias: [
+        { find: /^@tensorflow\/tfjs-core$/, replacement: '@tensorflow/tfjs-core/dist/base' },
+        { find: /^.*wasm-threaded-simd(\.worker)?\.js$/, replacement: join(root, 'src/engine/no_threads.ts') },
+      ],
+    },
+    build: {
+      write: false,
+      target: 'es2022',
+      reportCompressedSize: false,
+      lib: { entry: join(root, 'src/engine/worker.ts'), formats: ['iife'], name: 'engine' },
+    },
+  });
+  const [output] = (found as Rollup.RollupOutput[])[0]!.output;
+  return output.code;
+}
+
 export function inline(root: string): Plugin {
   return {
     name: 'inline',
     apply: 'build',
     enforce: 'post',
-    generateBundle(_, bundle) {
+    async generateBundle(_, bundle) {
       const page = bundle['index.html'];
       if (page?.type !== 'asset') throw new Error('the build made no index.html');
       let html = String(page.source);
@@ -70,9 +99,13 @@ export function inline(root: string): Plugin {
         delete bundle[name];
       }
       page.source = html;
+      const program = await engine(root);
+      this.emitFile({ type: 'asset', fileName: 'engine.js', source: program });
+      this.emitFile({ type: 'asset', fileName: 'engine.wasm', source: readFileSync(join(root, WASM)) });
       const info = {
         sources_sha256: sourceHash(root),
         page_sha256: createHash('sha256').update(html).digest('hex'),
+        engine_sha256: createHash('sha256').update(program).digest('hex'),
       };
       this.emitFile({
         type: 'asset',

@@ -29,7 +29,8 @@ class LayerResults:
         objects: by feature, the objects that it detects, as plain values: {"object":
             name, "ratio": its response at the object over its mean response,
             "average_precision": of its response as a detector}; none if unknown.
-        without_part: the outputs without each feature (`ablation.without_part`).
+        without_part: the outputs without each feature (`without.without_part`).
+        directions: of its features, f32 [K, C]; None where it has none.
     """
 
     layer: str
@@ -38,6 +39,7 @@ class LayerResults:
     policy_part: Part | None
     objects: Sequence[Sequence[Mapping[str, Any]]] = ()
     without_part: Part | None = None
+    directions: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,7 @@ class ModelResults:
         logits: f32 [n, T, A].
         last_values: f32 [n], after the last action; None if unknown.
         layers: in the page's order.
+        network_part: the model itself (`network.network_part`), if the page has it.
     """
 
     key: str
@@ -65,6 +68,7 @@ class ModelResults:
     logits: np.ndarray
     last_values: np.ndarray | None
     layers: tuple[LayerResults, ...]
+    network_part: Part | None = None
 
 
 def manifest_part(
@@ -169,6 +173,7 @@ def _model_entry(model: ModelResults, names: Names) -> dict[str, Any]:
     return {
         "id": model.key,
         "name": model.name,
+        "network_part": model.network_part.name if model.network_part else None,
         "layers": [_layer_entry(entry, names) for entry in model.layers],
     }
 

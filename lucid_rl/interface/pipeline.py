@@ -20,6 +20,7 @@ from lucid_rl.interface.manifest import (
     manifest_part,
 )
 from lucid_rl.interface.names import read_names
+from lucid_rl.interface.network import engine_part, network_part
 from lucid_rl.interface.page import template, write_page
 from lucid_rl.interface.parts import Part
 from lucid_rl.interface.quantization import LEVELS
@@ -116,7 +117,7 @@ def make_interface(
             names,
             title=settings.title,
             created_with=_plain(settings),
-            notes=notes,
+            notes=(*notes, *job.notes),
         )
         return write_page(
             [manifest, *job.data_parts(models)],
@@ -153,6 +154,7 @@ class _Job:
         observations = self.samples.trajectories.observations
         self.shape = observations.shape[:2]
         self.frames = observations.reshape(-1, *observations.shape[2:])
+        self.notes: list[str] = []
         self.lengths = [self.shape[1]] * self.shape[0]
         if samples.clips is not None:
             self.lengths = [entry["length"] for entry in samples.clips.entries]
@@ -170,6 +172,12 @@ class _Job:
         last_values = None
         if "last_values" in policy.names:
             last_values = policy.array("last_values")
+        layers = tuple(
+            self._layer(
+                key, source, features_of, layer, only is None and layer == default
+            )
+            for layer in chosen
+        )
         return ModelResults(
             key=key,
             name=source.name,
@@ -179,17 +187,15 @@ class _Job:
             values=values.reshape(self.shape),
             logits=logits.reshape(*self.shape, -1),
             last_values=last_values,
-            layers=tuple(
-                self._layer(
-                    key, source, features_of, layer, only is None and layer == default
-                )
-                for layer in chosen
-            ),
+            layers=layers,
+            # The early page does without.
+            network_part=self._network(key, source, layers) if only is None else None,
         )
 
     def data_parts(self, models: Sequence[ModelResults]) -> Iterator[Part]:
         """All parts but the manifest."""
         layers = [entry for model in models for entry in model.layers]
+        networks = [model.network_part for model in models if model.network_part]
         inputs = {"frames": self.samples.frames_digest, "lengths": self.lengths}
         yield self.cache.get(
             "frames",
@@ -204,6 +210,9 @@ class _Job:
         )
         if self.samples.frames is not None:
             yield self.samples.frames
+        if networks:
+            yield engine_part()
+            yield from networks
         for entry in layers:
             yield entry.part
             if entry.policy_part is not None:
@@ -374,8 +383,37 @@ class _Job:
                     f"{name}/without", source, layer, self.frames, factorization
                 ),
             )
-        shape = source.layer_shape(layer)
-        return LayerResults(layer, shape, part, policy_part, without_part=without)
+        return LayerResults(
+            layer,
+            source.layer_shape(layer),
+            part,
+            policy_part,
+            without_part=without,
+            directions=None if factorization is None else factorization.directions,
+        )
+
+    def _network(
+        self, key: str, source: Model, layers: Sequence[LayerResults]
+    ) -> Part | None:
+        """The model itself; None, and a note, where the page cannot compute it."""
+        if not self.settings.live_model:
+            return None
+        directions = {
+            entry.layer: entry.directions
+            for entry in layers
+            if entry.directions is not None
+        }
+        name = f"{key}/network"
+        listed = {layer: rows.tolist() for layer, rows in directions.items()}
+        try:
+            return self.cache.get(
+                name,
+                {"model": source.digest, "directions": listed},
+                lambda: network_part(name, source, directions),
+            )
+        except ModelError as error:
+            self.notes.append(f"{source.name} does not run in the page: {error}")
+            return None
 
 
 def _layers(source: Model, settings: InterfaceSettings) -> tuple[str, ...]:

@@ -109,7 +109,13 @@ class _Level:
 
 
 class LineQuotients:
-    """For a layer's activation a: the mean difference quotient from 0 to a."""
+    """For a layer's activation a: the mean difference quotient from 0 to a.
+
+    Attributes:
+        parts: nodes that each part of the network ends in, the targets last.
+        refinements: into how many each segment is cut after the second part and after
+            each later one but the last; after the first it is cut into `n_steps`.
+    """
 
     def __init__(self, function):
         """Builds the operations for a LayerFunction."""
@@ -121,6 +127,7 @@ class LineQuotients:
         # The parts of the network, each by the nodes it ends in.
         inner = nonlinear_parts(model.index, prefix.ends, function.target_nodes)
         parts = [prefix.ends, *((node,) for node in inner), function.target_nodes]
+        self.parts: list[Sequence[str]] = parts
         with model.graph.as_default():
             # Where the segments of the first part end, ascending to 1.
             self._alphas = tf.placeholder(tf.float32, (None,))
@@ -132,11 +139,11 @@ class LineQuotients:
             ]
             # Into how many each segment is cut where one part meets the next: in two,
             # where that makes the finer part no dearer than the one before.
-            self._refinements = [
+            self.refinements = [
                 2 if 2 * later <= earlier else 1
                 for earlier, later in itertools.pairwise(self._costs[1:])
             ]
-            self._factors = [n_steps, *self._refinements]
+            self._factors = [n_steps, *self.refinements]
             self._build(parts)
 
     def _build(self, parts):
@@ -207,7 +214,7 @@ class LineQuotients:
     def _sum_over_parts(self, per_row, n_steps):
         total, rows = 0, 1
         for amount, factor in zip(
-            per_row, [n_steps, *self._refinements, 1], strict=True
+            per_row, [n_steps, *self.refinements, 1], strict=True
         ):
             total += rows * amount
             rows *= factor

@@ -228,9 +228,10 @@ def test_the_template_takes_parts_once_and_fetches_nothing():
 def test_the_committed_page_is_what_its_source_builds():
     """Compares hashes, without Node; `make web-check` builds and compares."""
     info = json.loads((STATIC / "BUILD_INFO.json").read_text())
-    page = (STATIC / "index.html").read_bytes()
     advice = "web/ or its build changed alone: run `make web` and commit both"
-    assert info["page_sha256"] == hashlib.sha256(page).hexdigest(), advice
+    for name, file in (("page", "index.html"), ("engine", "engine.js")):
+        digest = hashlib.sha256((STATIC / file).read_bytes()).hexdigest()
+        assert info[f"{name}_sha256"] == digest, advice
     assert info["sources_sha256"] == _sources_hash(ROOT / "web"), advice
 
 

@@ -1,6 +1,8 @@
 /** What the page shows, as plain values: for tests, and for the console. */
 
+import type { Found } from './live_model';
 import type { View } from './view.svelte';
+import type { WhatIf } from './what_if.svelte';
 
 export interface Drawn {
   sign: string;
@@ -18,6 +20,31 @@ export function lastDrawn(): number | null {
   return drawn.values().next().value?.s ?? null;
 }
 
+function plain({ edited, original, factors, before, after, error, took, changed, computing }: WhatIf): unknown {
+  const found = (of: Found | null) =>
+    of && {
+      value: of.outputs.value,
+      logits: [...of.outputs.logits],
+      ...(of.attribution && {
+        maps: [...of.attribution.maps],
+        totals: [...of.attribution.totals],
+        change: of.attribution.change,
+      }),
+      ms: [of.outputs.ms, of.attribution?.ms ?? null],
+    };
+  return {
+    original: original && [...original.data],
+    edited: edited && [...edited.data],
+    factors: [...factors],
+    before: found(before),
+    after: found(after),
+    error: error?.message ?? null,
+    took,
+    changed,
+    computing,
+  };
+}
+
 export function inspect(view: View): unknown {
   const state = view.state;
   return {
@@ -31,6 +58,7 @@ export function inspect(view: View): unknown {
     probe: view.probe && { ...view.probe },
     opened: view.opened,
     notices: [...view.notices],
+    whatIf: view.whatIf && plain(view.whatIf),
     address: view.address,
     drawn: view.rows.map(({ key }) => {
       const row = drawn.get(key);

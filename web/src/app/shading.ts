@@ -65,6 +65,38 @@ export function drawTextures(context: Context, shaded: Shaded, cells: number, bo
   for (const [texture, rgba] of shaded.textures) drawTexture(context, texture, rgba, cells, box);
 }
 
+/** Draws light in cells, and textures at the screen's resolution, each on its canvas. */
+export function paint(
+  shaded: Shaded,
+  { height, width }: { height: number; width: number },
+  cells: HTMLCanvasElement,
+  over: HTMLCanvasElement,
+  box: Box,
+): void {
+  resize(cells, width, height);
+  cells.getContext('2d')!.putImageData(new ImageData(shaded.light, width, height), 0, 0);
+  resize(over, box[2], box[3]);
+  const context = over.getContext('2d')!;
+  context.clearRect(0, 0, box[2], box[3]);
+  drawTextures(context, shaded, width, box);
+}
+
+export function resize(canvas: HTMLCanvasElement, width: number, height: number): void {
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
+}
+
+/** Puts RGBA on a canvas of its size. */
+export function putPixels(
+  canvas: HTMLCanvasElement,
+  rgba: Uint8ClampedArray,
+  { height, width }: { height: number; width: number },
+): void {
+  resize(canvas, width, height);
+  const image = new ImageData(rgba as Uint8ClampedArray<ArrayBuffer>, width, height);
+  canvas.getContext('2d')!.putImageData(image, 0, 0);
+}
+
 export function drawShaded(context: Context, shaded: Shaded, cells: number, box: Box): void {
   drawCells(context, shaded.light, cells, box);
   drawTextures(context, shaded, cells, box);

@@ -44,15 +44,8 @@ async function paint(view: View, s: number, side: number): Promise<OffscreenCanv
     await source.load(s);
     const maps = new Float32Array(source.nMaps * source.height * source.width);
     source.read(s, maps);
-    const colours = view.coloursOf(source.meta.kind, source.nFeatures);
-    const look = {
-      colours,
-      isolated: layer === view.layerId ? view.isolated : null,
-      residual: view.residual,
-      strength: view.strength,
-      strongest: view.strongest / 100,
-      filter: view.filter,
-    };
+    const look = view.look(source, layer === view.layerId);
+    const { colours } = look;
     write(
       `${outputTitle(view.bundle, row.output)} ${format(view.outputAt(row, s))}, layer ${layer}`,
       GAP,

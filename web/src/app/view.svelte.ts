@@ -3,7 +3,7 @@
 import { channelOrFeatureColours, type Rgb } from '../arithmetic/colours';
 import { softmax } from '../arithmetic/policy';
 import { disc } from '../arithmetic/smoothing';
-import type { Output } from '../bundle/attribution';
+import type { Attribution, Output } from '../bundle/attribution';
 import type { Bundle } from '../bundle/bundle';
 import type { StackFrame } from '../bundle/pictures';
 import type { Episode, LayerInfo, LayerKind } from '../bundle/types';
@@ -21,6 +21,8 @@ import {
 import { FeatureNames } from './names.svelte';
 import { Player } from './player.svelte';
 import { preferences } from './preferences.svelte';
+import type { Look } from './shading';
+import { WhatIf } from './what_if.svelte';
 
 export interface Row {
   /** Tells rows apart while they come and go. */
@@ -72,6 +74,8 @@ export class View {
   /** The feature whose visualization is open. */
   opened: number | null = $state(null);
   notices: string[] = $state([]);
+  /** Changes of the frame and of features, where they are on view. */
+  whatIf: WhatIf | null = $state.raw(null);
   #nextKey = 0;
 
   constructor(readonly bundle: Bundle) {
@@ -132,6 +136,18 @@ export class View {
     return channelOrFeatureColours(kind, nFeatures, preferences.palette);
   }
 
+  /** How attributions are shown; `sameLayer`: whether features are those of the legend. */
+  look(source: Attribution, sameLayer = true): Look {
+    return {
+      colours: this.coloursOf(source.meta.kind, source.nFeatures),
+      isolated: sameLayer ? this.isolated : null,
+      residual: this.residual,
+      strength: this.strength,
+      strongest: this.strongest / 100,
+      filter: this.filter,
+    };
+  }
+
   probabilities(modelId: string, s = this.s): Float64Array {
     const n = this.bundle.nActions;
     return softmax(this.bundle.timelines.logits[modelId]!.subarray(s * n, (s + 1) * n));
@@ -162,6 +178,11 @@ export class View {
   toggle(feature: number): void {
     this.isolatedByKey = this.isolatedByKey === feature ? null : feature;
     if (this.isolatedByKey !== null && this.find) this.find.feature = feature;
+  }
+
+  openWhatIf(open: boolean): void {
+    this.whatIf?.close();
+    this.whatIf = open ? new WhatIf(this) : null;
   }
 
   openFind(open: boolean): void {

@@ -7,6 +7,7 @@ import { PartError, type Parts } from './parts';
 import { Pictures } from './pictures';
 import type { Sheet } from './arrays';
 import { openWithout, type Without } from './without';
+import type { NetworkMeta, Setup } from '../engine/types';
 import type { LayerInfo, ManifestMeta, ModelInfo } from './types';
 
 /** Bytes that are kept of parts as they came, of decoded pictures and of decoded attributions. */
@@ -108,6 +109,21 @@ export class Bundle {
     return remember(this.#without, name, async () =>
       openWithout(await this.parts.load(name), layer.n_features, this.starts.at(-1)!, this.nActions),
     );
+  }
+
+  /** The program that computes models, and what it needs for this one. */
+  async network(modelId: string): Promise<{ program: Uint8Array<ArrayBuffer>; setup: Setup }> {
+    const name = this.model(modelId).network_part;
+    if (!name) throw new PartError(modelId, 'This page does not hold the model.');
+    const [engine, part] = await Promise.all([this.parts.load('engine'), this.parts.load(name)]);
+    const program = await engine.array<Uint8Array<ArrayBuffer>>('program');
+    const wasm = await engine.array<Uint8Array<ArrayBuffer>>('wasm');
+    const setup: Setup = { wasm, meta: part.meta as NetworkMeta, weights: {}, shapes: {} };
+    for (const { name: array, shape } of part.head.arrays) {
+      setup.weights[array] = await part.array(array);
+      setup.shapes[array] = shape;
+    }
+    return { program, setup };
   }
 
   /** Which picture of `fullFrames` shows frame s; -1: none. */

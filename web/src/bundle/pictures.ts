@@ -18,6 +18,7 @@ export class Pictures {
   readonly height: number;
   readonly width: number;
   readonly count: number;
+  readonly channels: number;
   /** Frames in each observation's stack. */
   readonly stack: number;
   #segments: Segments;
@@ -30,7 +31,8 @@ export class Pictures {
   ) {
     const entries = part.entries(name);
     const [, height, width, channels] = entries[0]!.shape as [number, number, number, number];
-    [this.height, this.width, this.stack] = [height, width, picturesOf(channels)];
+    [this.height, this.width, this.channels] = [height, width, channels];
+    this.stack = picturesOf(channels);
     this.#segments = new Segments(entries, 0);
     this.count = this.#segments.length;
   }

@@ -89,6 +89,8 @@ export interface ModelInfo {
   id: string;
   name: string;
   layers: LayerInfo[];
+  /** The model itself, which the page can then compute. */
+  network_part?: string | null;
 }
 
 export interface ManifestMeta {

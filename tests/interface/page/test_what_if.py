@@ -1,0 +1,252 @@
+"""What if: the model in the page, in a real browser, against Python."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lucid_rl.checkpoints.architectures import ARCHITECTURES
+from lucid_rl.interface import InterfaceSettings, make_interface, read_bundle
+from lucid_rl.interface.make_page import make_page
+from lucid_rl.interpret.attribution import AttributionSettings, attribute, logits
+from lucid_rl.interpret.nmf import NMF, NMFSettings
+from lucid_rl.model.architectures import build_graph_def
+from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
+from lucid_rl.sampling.trajectories import Trajectories
+from tests.model.numpy_networks import random_params
+
+pytestmark = pytest.mark.browser
+
+WITHIN = 1e-3  # of the scale
+N_STEPS = 10
+
+
+@pytest.fixture(scope="module")
+def page(small_settings, tmp_path_factory):
+    """The golden checkpoint's page, with attribution of 10 steps."""
+    settings = dataclasses.replace(
+        small_settings,
+        output_dir=tmp_path_factory.mktemp("what_if") / "page",
+        attribution=AttributionSettings(n_steps=N_STEPS),
+        input_gradients=False,
+        early_page=False,
+    )
+    return make_interface(settings)
+
+
+@pytest.fixture(scope="module")
+def model(small_settings):
+    return load(small_settings.model)
+
+
+@pytest.fixture
+def opened(open_page, page):
+    """The page at layer 2b with "What if" open."""
+    viewer = open_page(page, "#layer=2b&frame=6")
+    start(viewer)
+    return viewer
+
+
+def start(viewer) -> dict:
+    viewer.settle()
+    viewer.get("open-what-if").click()
+    return computed(viewer)
+
+
+def computed(viewer, condition: str = "true") -> dict:
+    """What the page computed, once it is of the picture and factors on view."""
+    found = viewer.wait_for(
+        "view.whatIf && (view.whatIf.error || (view.whatIf.before && view.whatIf.after"
+        f" && !view.whatIf.computing && ({condition})))"
+    )["whatIf"]
+    assert found["error"] is None
+    return found
+
+
+def check(found, model, page, layer, output="value", without=(), within=WITHIN):
+    """Compares what the page shows, of the picture as it was and is, with Python."""
+    bundle = read_bundle(page)
+    directions = bundle.part("model/network").array(f"directions/{layer}")
+    changed = model.without(directions[list(without)], layer) if without else model
+    shape = (1, *model.image_shape)
+    for key, picture, used in (
+        ("before", "original", model),
+        ("after", "edited", changed),
+    ):
+        observation = np.array(found[picture], np.uint8).reshape(shape)
+        expected_logits, expected_value = used(observation)
+        scale = max(1, np.abs(expected_logits).max())
+        np.testing.assert_allclose(
+            found[key]["logits"], expected_logits[0], atol=within * scale
+        )
+        value_scale = max(1, abs(float(expected_value[0])))
+        assert found[key]["value"] == pytest.approx(
+            float(expected_value[0]), abs=within * value_scale
+        )
+        target = None if output == "value" else logits(output)
+        attributed = attribute(used, observation, layer, target, n_steps=N_STEPS)
+        features, residual = NMF.from_directions(directions).reduce(attributed.values)
+        maps = np.concatenate([np.moveaxis(features[0], -1, 0), residual])
+        shown = np.reshape(found[key]["maps"], maps.shape)
+        np.testing.assert_allclose(shown, maps, atol=within * np.abs(maps).max())
+        totals = maps.sum(axis=(1, 2))
+        np.testing.assert_allclose(
+            found[key]["totals"], totals, atol=within * np.abs(maps).max()
+        )
+        assert found[key]["change"] == pytest.approx(
+            float(attributed.totals[0]), abs=within * value_scale
+        )
+
+
+def drag(viewer, start, end, steps=4):
+    """Drags over the editor, from one pixel to another (row, column)."""
+    box = viewer.get("editor").bounding_box()
+    at = [
+        (
+            box["x"] + (x + 0.5) / 64 * box["width"],
+            box["y"] + (y + 0.5) / 64 * box["height"],
+        )
+        for y, x in (start, end)
+    ]
+    mouse = viewer.page.mouse
+    mouse.move(*at[0])
+    mouse.down()
+    mouse.move(*at[1], steps=steps)
+    mouse.up()
+
+
+def pictures(found) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(
+        np.array(found[key], np.uint8).reshape(64, 64, 3)
+        for key in ("original", "edited")
+    )
+
+
+def test_the_frame_as_it_is_equals_what_the_page_stores(opened, model, page):
+    found = computed(opened)
+    assert not found["changed"]
+    check(found, model, page, "2b", within=1e-4)
+    bundle = read_bundle(page)
+    stored = bundle.part("model/2b").array("totals")[5]
+    np.testing.assert_allclose(
+        found["after"]["totals"], stored, atol=1e-4 * np.abs(stored).max()
+    )
+
+
+def test_an_erased_object_changes_value_policy_and_attribution(opened, model, page):
+    opened.get("editor").scroll_into_view_if_needed()
+    drag(opened, (30, 30), (34, 36))
+    found = computed(opened, "view.whatIf.changed")
+    before, after = pictures(found)
+    touched = (before != after).any(axis=-1)
+    assert 5 < touched.sum() < 200 and not touched[:20].any()
+    check(found, model, page, "2b")
+    assert found["before"]["value"] != found["after"]["value"]
+    text = opened.get("what-if-value").inner_text()
+    assert "→" in text
+    opened.get("undo").click()
+    found = computed(opened, "!view.whatIf.changed")
+    assert found["before"]["value"] == found["after"]["value"]
+
+
+def test_a_rectangle_of_another_frame_is_pasted_and_shifted(opened, model, page):
+    opened.get("editor").scroll_into_view_if_needed()
+    opened.get("tool-select").check(force=True)
+    drag(opened, (20, 24), (29, 35))
+    opened.get("copy-selection").click()
+    source, _ = pictures(computed(opened))
+    opened.get("forward").click()
+    opened.wait_for("view.frame === 6")
+    opened.get("paste").click()
+    found = computed(opened, "view.whatIf.changed")
+    before, after = pictures(found)
+    np.testing.assert_array_equal(after[20:30, 24:36], source[20:30, 24:36])
+    opened.get("editor").focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        opened.page.keyboard.press(key)
+    assert opened.frame() == 6  # the arrows moved the rectangle, not the film
+    found = computed(opened)
+    before, after = pictures(found)
+    np.testing.assert_array_equal(after[21:31, 26:38], source[20:30, 24:36])
+    np.testing.assert_array_equal(after[:20], before[:20])
+    check(found, model, page, "2b")
+    opened.get("reset").click()
+    found = computed(opened, "!view.whatIf.changed")
+    assert found["original"] == found["edited"]
+
+
+def test_one_pixel_is_set(opened, model, page):
+    opened.get("editor").scroll_into_view_if_needed()
+    opened.get("tool-pixel").check(force=True)
+    opened.get("colour").fill("#ff0000")
+    drag(opened, (10, 12), (10, 12))
+    found = computed(opened, "view.whatIf.changed")
+    before, after = pictures(found)
+    expected = before.copy()
+    expected[10, 12] = (255, 0, 0)
+    np.testing.assert_array_equal(after, expected)
+    check(found, model, page, "2b")
+
+
+def test_a_blinded_feature_is_what_editing_removes(opened, model, page):
+    for feature in (0, 2):
+        opened.get(f"factor-{feature}").focus()
+        opened.page.keyboard.press("Home")
+    found = computed(opened, "view.whatIf.factors.filter((f) => f === 0).length === 2")
+    assert found["factors"] == [0, 1, 0]
+    check(found, model, page, "2b", without=(0, 2))
+    assert abs(found["after"]["totals"][0]) < abs(found["before"]["totals"][0])
+
+
+def test_attribution_of_an_action(open_page, model, page):
+    viewer = open_page(page, "#layer=4a&frame=3&rows=7")
+    found = start(viewer)
+    check(found, model, page, "4a", output=[7])
+
+
+def test_it_works_in_a_single_file_and_is_absent_without_the_model(
+    open_page, page, small_settings, tmp_path
+):
+    settings = dataclasses.replace(
+        small_settings,
+        output_dir=tmp_path / "single",
+        cache_dir=small_settings.cache_path,
+        single_file=True,
+    )
+    found = start(open_page(make_interface(settings)))
+    assert found["before"]["value"] == found["after"]["value"]
+    settings = dataclasses.replace(settings, live_model=False)
+    viewer = open_page(make_interface(settings))
+    viewer.settle()
+    assert viewer.get("open-what-if").count() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture(open_page, architecture, golden, tmp_path):
+    model = Model(build_graph_def(random_params(architecture), architecture))
+    layer = model.layers[len(model.layers) // 2]
+    names = ("observations", "actions", "rewards", "firsts")
+    trajectories = Trajectories(**{n: golden[f"traj_{n}"][:, :4] for n in names})
+    settings = InterfaceSettings(
+        layers=(layer,),
+        input_gradients=False,
+        attribution=AttributionSettings(n_steps=N_STEPS),
+        error_tolerance=0,
+        nmf=NMFSettings(n_features=3),
+    )
+    page = make_page(
+        model,
+        tmp_path / "page",
+        observations=golden["obs_u8"][:16],
+        trajectories=trajectories,
+        settings=settings,
+    )
+    viewer = open_page(page)
+    found = start(viewer)
+    check(found, model, page, layer)
+    viewer.get("factor-1").focus()
+    viewer.page.keyboard.press("Home")
+    found = computed(viewer, "view.whatIf.factors[1] === 0")
+    check(found, model, page, layer, without=(1,))

@@ -1,0 +1,3 @@
+/** Stands in for TensorFlow.js's program for several threads, which the page does not use. */
+export default null;
+export const wasmWorkerContents = '';
