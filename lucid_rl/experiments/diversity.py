@@ -20,7 +20,7 @@ from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.statistics import Proportion
-from lucid_rl.experiments.finite_levels import MEASURES, measure_layer
+from lucid_rl.experiments.finite_levels import measure_layer
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.files import PathLike
 from lucid_rl.games.registry import game_settings
@@ -97,7 +97,7 @@ def compare_diversity(
     Args:
         models: models by name: each a `Model`, or what `load` takes.
         settings: how.
-        folder: where results go, and episodes: a second run goes on with these.
+        folder: where results and episodes go; a second run resumes there.
 
     Returns:
         Measures by name.
@@ -134,7 +134,7 @@ def report(measured: Mapping[str, DiversityMeasures]) -> str:
             "levels trained on": levels,
             "of these finished": str(found.own) if found.own else "",
             "of unseen levels finished": str(found.unseen),
-            **{name: f"{found.measures[name]:.3f}" for name in MEASURES},
+            **{name: f"{value:.3f}" for name, value in found.measures.items()},
             **{
                 f"best feature for {name}": f"{precision:.2f}"
                 for name, precision in found.precisions.items()

@@ -1,6 +1,7 @@
 """Measures of sparsity, one-hotness and consistency of features."""
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 
 from lucid_rl.errors import InputError
@@ -85,3 +86,62 @@ def matched_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     cosines = units[0] @ units[1].T
     rows, columns = linear_sum_assignment(-cosines)
     return cosines[rows, columns]
+
+
+def with_other_backgrounds(
+    observations: np.ndarray, rng: np.random.Generator, radius: float = 4.0
+) -> np.ndarray:
+    """Observations with the coarse colours of others, as if before their backgrounds.
+
+    Backgrounds are large pictures of few edges, and objects are small: the low
+    frequencies of another observation are put in place of an observation's own. It
+    needs no game; where the game's states are known, draw them before another
+    background instead.
+
+    Args:
+        observations: u8 [N, H, W, C], at least 2.
+        rng: draws whose colours an observation gets; never its own.
+        radius: standard deviation of the Gaussian that separates coarse from fine, in
+            pixels.
+
+    Returns:
+        u8 of the same shape.
+
+    Raises:
+        InputError: fewer than 2 observations, or another type.
+    """
+    if (
+        observations.ndim != 4
+        or observations.dtype != np.uint8
+        or len(observations) < 2
+    ):
+        raise InputError(
+            f"observations are {observations.dtype} of shape {observations.shape}: "
+            "expected uint8 [N, H, W, C], N at least 2"
+        )
+    order = rng.permutation(len(observations))
+    others = np.empty_like(order)
+    others[order] = np.roll(order, 1)
+    changed = np.empty_like(observations)
+    for i, other in enumerate(others):
+        pair = observations[[i, other]].astype(np.float32)
+        own, its = gaussian_filter(pair, (0, radius, radius, 0), mode="nearest")
+        changed[i] = np.clip(np.rint(pair[0] - own + its), 0, 255)
+    return changed
+
+
+def changed_share(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """How much of features' responses differs: sum of |differences| over the sum.
+
+    Args:
+        first: float [N, H, W, K] >= 0.
+        second: the same of changed observations.
+
+    Returns:
+        float64 [K] in [0, 1]; NaN for a feature that never responds.
+    """
+    axes = tuple(range(np.ndim(first) - 1))
+    changed = np.abs(first - second).sum(axis=axes, dtype=np.float64)
+    both = (first + second).sum(axis=axes, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.where(both > 0, changed / both, np.nan)

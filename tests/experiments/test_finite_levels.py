@@ -88,11 +88,17 @@ def test_a_model_that_is_missing_keeps_those_before_it(server, tmp_path):
 def test_the_report_says_how_figures_go_with_the_articles():
     rows = [
         ModelMeasures(
-            1, n, consistency=n, sparsity=-n, one_hotness=1 / n, interpretable=n
+            *(1, n),
+            consistency=n,
+            background=n,
+            sparsity=-n,
+            one_hotness=1 / n,
+            interpretable=n,
         )
         for n in (100, 300, 1000)
     ]
     text = report(rows)
+    assert "missing" in text  # the parts of the score that need states
     assert "- consistency: 1.00" in text and "- sparsity: -1.00" in text
 
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from lucid_rl.errors import InputError
-from lucid_rl.interpret.measures import matched_cosines, one_hotness, top_share
+from lucid_rl.interpret.measures import (
+    changed_share,
+    matched_cosines,
+    one_hotness,
+    top_share,
+    with_other_backgrounds,
+)
 
 
 def test_top_share_by_hand():
@@ -49,3 +55,35 @@ def test_bad_input_is_refused():
         top_share(np.ones((2, 2)))
     with pytest.raises(InputError, match="same"):
         matched_cosines(np.ones((2, 3)), np.ones((3, 3)))
+
+
+def test_other_backgrounds_change_coarse_colours_and_keep_fine_ones():
+    # Two backgrounds of one colour each, before which the same small object stands.
+    observations = np.zeros((2, 64, 64, 3), np.uint8)
+    observations[0], observations[1] = (60, 60, 60), (160, 120, 90)
+    observations[:, 30:34, 30:34] += 60
+    changed = with_other_backgrounds(observations, np.random.default_rng(0), radius=8)
+    # Far from the object each has the other's colour, and the object stands out alike.
+    np.testing.assert_array_equal(changed[0, 0, 0], observations[1, 0, 0])
+    np.testing.assert_array_equal(changed[1, 0, 0], observations[0, 0, 0])
+    contrast = changed[:, 32, 32].astype(int) - changed[:, 32, 20]
+    assert np.abs(contrast - 60).max() <= 8
+    with pytest.raises(InputError, match="at least 2"):
+        with_other_backgrounds(observations[:1], np.random.default_rng(0))
+
+
+def test_an_observation_never_keeps_its_own_colours():
+    levels = np.arange(0, 200, 20, dtype=np.uint8)[:, None, None, None]
+    observations = np.broadcast_to(levels, (10, 16, 16, 3))
+    changed = with_other_backgrounds(observations, np.random.default_rng(0))
+    assert sorted(changed[:, 0, 0, 0]) == sorted(levels.ravel())
+    assert (changed[:, 0, 0, 0] != levels.ravel()).all()
+
+
+def test_the_changed_share_of_responses():
+    first = np.zeros((1, 2, 2, 3))
+    second = np.zeros((1, 2, 2, 3))
+    first[..., 0], second[..., 0] = 1, 1  # nothing changes
+    first[0, 0, 0, 1], second[0, 1, 1, 1] = 2, 2  # everything does
+    found = changed_share(first, second)
+    assert found[:2].tolist() == [0, 1] and np.isnan(found[2])
