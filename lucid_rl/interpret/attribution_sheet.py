@@ -1,4 +1,4 @@
-"""Attribution over the observations that it explains, as in the article's figures.
+"""Sheets of attribution drawn over observations, as in the article's figures.
 
 Each observation stands beside its positive attribution (good news) and its negative
 one (bad news), coloured by feature (section "Dimensionality reduction for
@@ -22,6 +22,7 @@ from lucid_rl.interpret.colour import (
 )
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.interpret.smoothing import smooth
+from lucid_rl.sampling.observations import pictures_of
 
 # The observation below attributions: grey, and this much of it, around a middle tone.
 _CONTRAST = 0.5
@@ -32,7 +33,7 @@ _WIDTH = 160
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AttributionSheet:
-    """Observations with what speaks for them and against them.
+    """Observations with positive and negative attribution.
 
     Attributes:
         observations: uint8 or floats in [0, 1], [N, H, W, 3].
@@ -94,7 +95,8 @@ def attribution_sheet(
     """Draws attributions over observations, all at one scale.
 
     Args:
-        observations: uint8 or floats in [0, 1], [N, H, W, 3].
+        observations: uint8 or floats in [0, 1], [N, H, W, C]; of a stack the newest
+            frame is drawn.
         attribution: of one target, at a layer with positions, for these observations.
         features: features of that layer; without them all attribution has one
             colour.
@@ -106,7 +108,8 @@ def attribution_sheet(
     Raises:
         InputError: what is given does not belong together.
     """
-    observations, values = np.asarray(observations), attribution.values
+    observations = pictures_of(np.asarray(observations))
+    values = attribution.values
     if values.ndim != 4 or len(values) != len(observations):
         raise InputError(
             f"attribution of shape {values.shape} for observations of shape "

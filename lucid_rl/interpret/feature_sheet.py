@@ -1,4 +1,4 @@
-"""Features of a layer with the observations that they respond to most.
+"""Sheets of features with the observations that they respond to most.
 
 Article, sections "Dataset example-based feature visualization" and "Spatially-aware
 feature visualization".
@@ -16,13 +16,14 @@ from lucid_rl.interpret.dataset_examples import diverse_examples, spatial_exampl
 from lucid_rl.interpret.feature_set import FeatureSet, feature_responses
 from lucid_rl.interpret.patches import render_examples, rescale_opacity
 from lucid_rl.model.model import Model
+from lucid_rl.sampling.observations import pictures_of
 
 _WIDTH = 160
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FeatureSheet:
-    """What each feature looks for, as pictures.
+    """Features with pictures of their dataset examples.
 
     Attributes:
         features: the features.
@@ -69,7 +70,8 @@ def feature_sheet(
 
     Args:
         model: the network.
-        observations: u8 [N, H, W, 3], sampled infrequently.
+        observations: u8 [N, H, W, C], sampled infrequently; of a stack the newest frame
+            is drawn.
         features: features of one of its layers.
         names: names of the features; by default their numbers.
         side: examples along each side of a picture, if there are observations enough.
@@ -91,14 +93,14 @@ def feature_sheet(
     side = min(side, int(len(observations) ** 0.5))
     # Patches of a map have half a cell for each position, and tile it.
     size = np.rint(pixels * (2 if spatial else patch_positions)).astype(int)
-    images = []
+    images, pictures = [], pictures_of(observations)
     for weights in np.moveaxis(responses, -1, 0):
         grid = (
             spatial_examples(weights, 0.5)
             if spatial
             else diverse_examples(weights, side)
         )
-        images.append(render_examples(grid, observations, tuple(np.maximum(size, 1))))
+        images.append(render_examples(grid, pictures, tuple(np.maximum(size, 1))))
     return FeatureSheet(features, rescale_opacity(np.stack(images)), responses, names)
 
 

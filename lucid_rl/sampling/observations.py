@@ -133,11 +133,18 @@ def newest_frames(observations: np.ndarray) -> np.ndarray:
     Returns:
         A view, [..., H, W, 3] or [..., H, W, 1].
     """
-    return (
-        observations[..., -3:]
-        if observations.shape[-1] % 3 == 0
-        else (observations[..., -1:])
-    )
+    return observations[..., -frame_channels(observations.shape[-1]) :]
+
+
+def frame_channels(n_channels: int) -> int:
+    """Channels of one frame of a stack: 3 where they are divisible by it, else 1."""
+    return 3 if n_channels % 3 == 0 else 1
+
+
+def pictures_of(observations: np.ndarray) -> np.ndarray:
+    """`newest_frames` in colour, [..., H, W, 3]: grey has three equal channels."""
+    frames = newest_frames(observations)
+    return np.broadcast_to(frames, (*frames.shape[:-1], 3))
 
 
 def write_observations(observations: Observations, path: PathLike) -> None:

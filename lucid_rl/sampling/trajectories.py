@@ -13,7 +13,7 @@ from lucid_rl.notebook import Film
 from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
 from lucid_rl.sampling.array_files import read_arrays, write_arrays
-from lucid_rl.sampling.observations import check_n_envs, newest_frames
+from lucid_rl.sampling.observations import check_n_envs, pictures_of
 from lucid_rl.validation import at_least, check_fields, one_of
 
 # Arrays of a file and their types; the second three are this package's own.
@@ -61,7 +61,7 @@ class TrajectorySettings:
 
 @dataclasses.dataclass(frozen=True)
 class Trajectories:
-    """n trajectories of T steps. An episode ends where the next one's first is.
+    """Trajectories: n environments, T steps each.
 
     Attributes:
         observations: u8 [n, T, height, width, channels].
@@ -93,7 +93,7 @@ class Trajectories:
         """Makes a film of one trajectory, for a notebook."""
         seen = self.observations if self.frames is None else self.frames
         title = f"trajectory {trajectory}, from step {start}"
-        return Film(_as_colour(seen[trajectory, start:stop]), title=title)
+        return Film(pictures_of(seen[trajectory, start:stop]), title=title)
 
     def __repr__(self) -> str:
         return notebook.summary(self)
@@ -103,7 +103,7 @@ class Trajectories:
         steps = np.linspace(0, n_steps - 1, min(_N_FRAMES, n_steps)).round().astype(int)
         rows = []
         for i in range(min(n, _N_SHOWN)):
-            strip = np.concatenate(list(_as_colour(self.observations[i, steps])), 1)
+            strip = np.concatenate(list(pictures_of(self.observations[i, steps])), 1)
             ended = int(self.firsts[i, 1:].sum())
             if self.last_firsts is not None:
                 ended += int(self.last_firsts[i])
@@ -234,11 +234,6 @@ def read_trajectories(path: PathLike) -> Trajectories:
         last_firsts=arrays.get("last_firsts"),
         frames=arrays.get("observations_full"),
     )
-
-
-def _as_colour(observations: np.ndarray) -> np.ndarray:
-    frames = newest_frames(observations)
-    return np.broadcast_to(frames, (*frames.shape[:-1], 3))
 
 
 def _reduced(frame: np.ndarray, size: int) -> np.ndarray:

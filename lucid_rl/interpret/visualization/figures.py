@@ -36,10 +36,11 @@ from lucid_rl.interpret.visualization.visualize import (
     visualize,
 )
 from lucid_rl.model.model import Model
+from lucid_rl.sampling.observations import newest_frames, pictures_of
 
 _LOSS_POINTS = 48  # of a loss curve that is kept
 _BATCH = 32  # images optimized at once
-_FEW_OBSERVATIONS = 32  # that tell two models apart
+_FEW_OBSERVATIONS = 32  # on which two models are compared
 _ARTICLE_LAYER = "2b"
 _OF_TWO_MODELS = ("difference", "layer_difference")
 
@@ -67,7 +68,7 @@ class Subject:
 
     Attributes:
         model: the network.
-        observations: u8 [N, H, W, 3], sampled from the game it plays.
+        observations: u8 [N, H, W, C], sampled from the game it plays.
         layer: the intermediate layer; by default the article's 2b, or the middle one.
         first_layer: by default the first one.
         features_of: what NMF directions are fitted to.
@@ -116,7 +117,7 @@ class Subject:
     @functools.cached_property
     def statistics(self) -> ImageStatistics:
         """Colours and spectrum of the observations."""
-        return measure_statistics(self.observations)
+        return measure_statistics(newest_frames(self.observations))
 
     @functools.cached_property
     def different_layer(self) -> str:
@@ -186,7 +187,7 @@ def make_row(row: Row, subject: Subject) -> FigureRow | None:
     """
     if isinstance(row, ObservationRow):
         chosen = _targets(row, subject)
-        images = _floats(subject.observations[chosen])
+        images = pictures_of(_floats(subject.observations[chosen]))
         labels = tuple(f"observation {i}" for i in chosen)
         return FigureRow(row.title, labels, images, {}, _measures(images))
     if isinstance(row, DatasetRow):
@@ -235,7 +236,7 @@ def _is_possible(row: GradientRow, subject: Subject) -> bool:
 
 def observation_numbers(observations: np.ndarray) -> dict[str, float]:
     """Measurements of the observations as a whole, to compare pictures with."""
-    found = _measures(observations)
+    found = _measures(pictures_of(observations))
     return {name: float(np.nanmean(values)) for name, values in found.items()}
 
 
@@ -286,7 +287,7 @@ def _visualized(
         description=row.title,
     )
     numbers = _numbers(subject.model, objective, found)
-    return labels, found.images, numbers, _thinned(found.losses)
+    return labels, pictures_of(found.images), numbers, _thinned(found.losses)
 
 
 def _objective(
@@ -325,7 +326,8 @@ def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
             if row.spatial
             else diverse_examples(weights, row.side, row.max_per_position)
         )
-        images.append(render_examples(grid, subject.observations, (height, width)))
+        pictures = pictures_of(subject.observations)
+        images.append(render_examples(grid, pictures, (height, width)))
     settings = {
         "layer": layer,
         "features": f"{subject.nmf.n_features}, NMF of {subject.features_of}s",
@@ -391,12 +393,13 @@ def _numbers(
     model: Any, objective: objectives.Objective, found: Visualization
 ) -> dict[str, np.ndarray]:
     """Measurements of optimized images and of how far they got."""
-    numbers = _measures(found.images) | {"reached": found.activations}
-    height, width = found.images.shape[1:3]
+    images = pictures_of(found.images)
+    numbers = _measures(images) | {"reached": found.activations}
+    height, width = images.shape[1:3]
     window = objective_window(model, objective, (height, width))
     if window is not None:
         # What lies around it has little reason to change.
-        numbers["extremal share"] = extremal_share(window.crop(found.images))
+        numbers["extremal share"] = extremal_share(window.crop(images))
     if found.dataset_maxima is not None:
         numbers["dataset maximum"] = found.dataset_maxima
     return numbers

@@ -1,4 +1,4 @@
-"""Statistics of images: what natural ones and game observations have in common.
+"""Colour and frequency statistics of images.
 
 The colours' covariance and the amplitudes of the frequencies shape the space in which
 images are optimized; the share of extremal colours and the spectrum's slope say in
@@ -50,19 +50,20 @@ def measure_statistics(images: np.ndarray) -> ImageStatistics:
     """Measures images such as a game's observations.
 
     Args:
-        images: uint8 or floats in [0, 1], [N, H, W, 3].
+        images: uint8 or floats in [0, 1], [N, H, W, 3], or [N, H, W, 1] of grey.
 
     Returns:
         Their statistics.
 
     Raises:
-        InputError: images of another shape, or of fewer than three independent
-            colours.
+        InputError: images of another shape, or colours of fewer than three
+            independent ones.
     """
-    _check(images)
-    total, products, n_pixels = np.zeros(3), np.zeros((3, 3)), 0
+    _check(images, (1, 3))
+    n = images.shape[-1]
+    total, products, n_pixels = np.zeros(n), np.zeros((n, n)), 0
     for chunk in _chunks(images):
-        pixels = chunk.reshape(-1, 3)
+        pixels = chunk.reshape(-1, n)
         total += pixels.sum(axis=0)
         products += pixels.T @ pixels
         n_pixels += len(pixels)
@@ -78,7 +79,7 @@ def measure_statistics(images: np.ndarray) -> ImageStatistics:
     matrix = matrix * np.where(matrix.sum(axis=0) < 0, -1, 1)
     inverse = np.linalg.inv(matrix).T
     height, width = images.shape[1:3]
-    amplitudes = np.zeros((3, height, width // 2 + 1))
+    amplitudes = np.zeros((n, height, width // 2 + 1))
     for chunk in _chunks(images):
         spectra = np.fft.rfft2((chunk - mean) @ inverse, axes=(1, 2))
         amplitudes += np.moveaxis(np.abs(spectra).sum(axis=0), -1, 0)
@@ -92,22 +93,27 @@ def measure_statistics(images: np.ndarray) -> ImageStatistics:
     )
 
 
-def natural_statistics(height: int, width: int) -> ImageStatistics:
+def natural_statistics(height: int, width: int, channels: int = 3) -> ImageStatistics:
     """ImageNet's colours with amplitudes that fall as 1 / frequency.
 
     Args:
         height: of the images.
         width: of the images.
+        channels: 3, or 1 for grey images, of ImageNet's mean and spread of brightness.
     """
     frequencies = spatial_frequencies(height, width)
     amplitudes = np.zeros_like(frequencies)
     np.divide(1, frequencies, out=amplitudes, where=frequencies > 0)
     # Parseval: variance 1 in each component.
     amplitudes *= height * width / np.sqrt((_whole(amplitudes, width) ** 2).sum())
+    mean, matrix = IMAGENET_COLOUR_MEAN, IMAGENET_COLOUR_MATRIX
+    if channels == 1:
+        brightness = np.linalg.norm(matrix.mean(axis=0))
+        mean, matrix = mean.mean(keepdims=True), np.full((1, 1), brightness)
     return ImageStatistics(
-        IMAGENET_COLOUR_MEAN,
-        IMAGENET_COLOUR_MATRIX,
-        np.broadcast_to(amplitudes, (3, *amplitudes.shape)).astype(np.float32),
+        mean,
+        matrix,
+        np.broadcast_to(amplitudes, (channels, *amplitudes.shape)).astype(np.float32),
         (height, width),
     )
 
@@ -118,7 +124,7 @@ def spatial_frequencies(height: int, width: int) -> np.ndarray:
 
 
 def extremal_share(images: np.ndarray, distance: float = 0.25) -> np.ndarray:
-    """Share of each image's pixels whose colour is near an extremal one.
+    """Fraction of each image's pixels whose colour is near an extremal one.
 
     Args:
         images: uint8 or floats in [0, 1], [N, H, W, 3].
@@ -138,7 +144,7 @@ def extremal_share(images: np.ndarray, distance: float = 0.25) -> np.ndarray:
 
 
 def spectrum_slope(images: np.ndarray) -> np.ndarray:
-    """How each image's power falls with frequency: the exponent.
+    """Exponent with which each image's power falls with frequency.
 
     A line is fitted to the logarithm of the mean power of rings of frequencies, from
     one cycle per image to half a cycle per pixel.
@@ -181,9 +187,12 @@ def _whole(half: np.ndarray, width: int) -> np.ndarray:
     return np.concatenate([half, mirrored], axis=1)
 
 
-def _check(images: np.ndarray) -> None:
-    if np.ndim(images) != 4 or np.shape(images)[-1] != 3 or 0 in np.shape(images):
-        raise InputError(f"expected images [N, H, W, 3], got shape {np.shape(images)}")
+def _check(images: np.ndarray, channels: tuple[int, ...] = (3,)) -> None:
+    shape = np.shape(images)
+    if len(shape) != 4 or shape[-1] not in channels or 0 in shape:
+        raise InputError(
+            f"expected images [N, H, W, {channels[-1]}], got shape {shape}"
+        )
 
 
 def _chunks(images: np.ndarray):

@@ -1,4 +1,4 @@
-"""How images depend on the numbers that are optimized.
+"""Parametrizations of images.
 
 In each, one step of the optimizer means something else, so the same objective finds
 other images. All are a `param_f` of Lucid's: functions that make, in the current
@@ -21,6 +21,7 @@ from lucid_rl.interpret.visualization.image_statistics import (
     spatial_frequencies,
 )
 from lucid_rl.lazy_tensorflow import tf
+from lucid_rl.sampling.observations import frame_channels
 from lucid_rl.validation import above, check_fields, one_of
 
 Kind = Literal["pixel", "fourier", "maco"]
@@ -50,55 +51,65 @@ class Parametrization:
     def __post_init__(self) -> None:
         check_fields(self, kind=one_of(KINDS), std=above(0))
 
-    def param_f(self, n_images: int, size: tuple[int, int], seed: int = 0) -> Callable:
-        """A function of no arguments that makes images, f32 [N, H, W, 3].
+    def param_f(
+        self, n_images: int, size: tuple[int, int], seed: int = 0, channels: int = 3
+    ) -> Callable:
+        """A function of no arguments that makes images, f32 [N, H, W, C].
 
         Args:
             n_images: N.
             size: (H, W).
             seed: of the noise at the beginning.
+            channels: C, of a stack of frames, in colour where divisible by 3 and
+                otherwise grey; each frame is a picture of its own.
 
         Raises:
-            SettingsError: statistics of images of another size.
+            SettingsError: statistics of images of another size, or of colours for
+                frames without.
         """
+        depth = frame_channels(channels)
         statistics = self.statistics
         if statistics is not None and statistics.size != tuple(size):
             raise SettingsError(
                 f"statistics of images of {statistics.size} pixels for images of "
                 f"{tuple(size)}; measure them on images of the same size"
             )
+        if statistics is not None and len(statistics.colour_mean) != depth:
+            raise SettingsError(
+                f"statistics of images of {len(statistics.colour_mean)} channels for "
+                f"frames of {depth}; measure them on such frames"
+            )
 
         def images() -> Any:
             rng = np.random.default_rng(seed)
             if self.kind == "maco":
-                return magnitude_constrained(
-                    n_images, statistics or natural_statistics(*size), rng
-                )
+                found = statistics or natural_statistics(*size, depth)
+                return magnitude_constrained(n_images, found, rng, channels)
             if self.kind == "pixel":
-                noise = rng.normal(0, self.std, (*size, 3))
+                noise = rng.normal(0, self.std, (*size, channels))
                 components = _variable(noise, n_images)
             else:
                 components = fourier_components(
-                    n_images, size, self.std, rng, statistics
+                    n_images, size, self.std, rng, statistics, channels
                 )
-            return self._colours(components)
+            return self._colours(components, depth)
 
         return images
 
-    def _colours(self, components: Any) -> Any:
-        """Images in [0, 1] of unbounded components."""
+    def _colours(self, components: Any, depth: int) -> Any:
+        """Images in [0, 1] of unbounded components, frames of so many channels."""
         if not self.decorrelated:
             return tf.sigmoid(components)
-        matrix = IMAGENET_COLOUR_MATRIX
+        matrix = IMAGENET_COLOUR_MATRIX if depth == 3 else np.ones((1, 1))
         if self.statistics is not None:
             matrix = self.statistics.colour_matrix
         # As Lucid does: the largest column has length 1.
         matrix = matrix / np.linalg.norm(matrix, axis=0).max()
-        logits = _mix(components, matrix)
+        shift = np.zeros(depth)
         if self.statistics is not None:
             mean = np.clip(self.statistics.colour_mean, 0.01, 0.99)
-            logits += np.log(mean / (1 - mean))
-        return tf.sigmoid(logits)
+            shift = np.log(mean / (1 - mean))
+        return tf.sigmoid(_mix(components, matrix, shift))
 
 
 def fourier_components(
@@ -107,8 +118,9 @@ def fourier_components(
     std: float,
     rng: np.random.Generator,
     statistics: ImageStatistics | None = None,
+    channels: int = 3,
 ) -> Any:
-    """Images [N, H, W, 3] by their Fourier coefficients, scaled by a spectrum.
+    """Images [N, H, W, C] by their Fourier coefficients, scaled by a spectrum.
 
     Args:
         n_images: N.
@@ -117,14 +129,16 @@ def fourier_components(
         rng: source of the noise.
         statistics: whose amplitudes scale the coefficients, with the mean square of
             the default; by default 1 / frequency, as in Lucid.
+        channels: C.
     """
     height, width = size
     scale = 1 / np.maximum(spatial_frequencies(height, width), 1 / max(size))
-    scale = np.broadcast_to(scale, (3, *scale.shape))
+    scale = np.broadcast_to(scale, (channels, *scale.shape))
     if statistics is not None:
         amplitudes = statistics.amplitudes.astype(np.float64).copy()
         # Brightness as a whole is free to change, as the slowest wave is.
         amplitudes[:, 0, 0] = amplitudes[:, 0, 1]
+        amplitudes = np.tile(amplitudes, (channels // len(amplitudes), 1, 1))
         scale = amplitudes * np.sqrt((scale**2).mean() / (amplitudes**2).mean())
     # The transform is unitary, and divided by 4 as in Lucid.
     scale = scale * np.sqrt(height * width) / 4
@@ -136,9 +150,12 @@ def fourier_components(
 
 
 def magnitude_constrained(
-    n_images: int, statistics: ImageStatistics, rng: np.random.Generator
+    n_images: int,
+    statistics: ImageStatistics,
+    rng: np.random.Generator,
+    channels: int = 3,
 ) -> Any:
-    """Images [N, H, W, 3] in [0, 1] of which only the phases are optimized (MaCo).
+    """Images [N, H, W, C] in [0, 1] of which only the phases are optimized (MaCo).
 
     The decorrelated components have the statistics' amplitudes exactly, whatever the
     phases; their colours are brought into [0, 1] by a sigmoid of slope 1 around grey.
@@ -147,14 +164,16 @@ def magnitude_constrained(
         n_images: N.
         statistics: amplitudes and colours, and the images' size.
         rng: source of the phases.
+        channels: C.
     """
-    amplitudes = statistics.amplitudes
+    n_frames = channels // len(statistics.colour_mean)
+    amplitudes = np.tile(statistics.amplitudes, (n_frames, 1, 1))
     noise = rng.uniform(-np.pi, np.pi, amplitudes.shape)
     phases = odd_phases(_variable(noise, n_images), statistics.size[1])
     spectrum = tf.complex(amplitudes * tf.cos(phases), amplitudes * tf.sin(phases))
     waves = tf.signal.irfft2d(spectrum, statistics.size)
     components = tf.transpose(waves, (0, 2, 3, 1))
-    colours = _mix(components, statistics.colour_matrix) + statistics.colour_mean
+    colours = _mix(components, statistics.colour_matrix, statistics.colour_mean)
     return tf.sigmoid(4 * (colours - 0.5))
 
 
@@ -182,6 +201,8 @@ def _variable(noise: np.ndarray, n_images: int) -> Any:
     )
 
 
-def _mix(components: Any, matrix: np.ndarray) -> Any:
-    """Pixels matrix @ components, [N, H, W, 3]."""
-    return tf.tensordot(components, matrix.T.astype(np.float32), 1)
+def _mix(components: Any, matrix: np.ndarray, shift: np.ndarray) -> Any:
+    """Pixels matrix @ components + shift of each frame, [N, H, W, C]."""
+    frames = tf.reshape(components, (*components.shape[:3], -1, len(matrix)))
+    mixed = tf.tensordot(frames, matrix.T.astype(np.float32), 1)
+    return tf.reshape(mixed + shift.astype(np.float32), components.shape)

@@ -21,7 +21,7 @@ def score_images(
     Args:
         model: a Model, a Lucid model, or the path of either.
         objective: an objective of as many targets as images, or of one.
-        images: floats in [0, 1], [N, H, W, 3].
+        images: floats in [0, 1], [N, H, W, C].
         compare_to: a second model, for objectives that compare two.
     """
     images = np.asarray(images, np.float32)
@@ -42,7 +42,7 @@ def dataset_scores(
     Args:
         model: a Model, a Lucid model, or the path of either.
         objective: an objective of this package.
-        observations: uint8 or floats in [0, 1], [N, H, W, 3].
+        observations: uint8 or floats in [0, 1], [N, H, W, C].
         compare_to: a second model, for objectives that compare two.
 
     Raises:
@@ -51,7 +51,7 @@ def dataset_scores(
     observations = np.asarray(observations)
     if observations.ndim != 4 or not len(observations):
         raise InputError(
-            f"expected observations [N, H, W, 3], got shape {observations.shape}"
+            f"expected observations [N, H, W, C], got shape {observations.shape}"
         )
     with tf.Graph().as_default(), tf.Session() as session:
         batch = tf.placeholder(tf.float32, (None, *observations.shape[1:]))

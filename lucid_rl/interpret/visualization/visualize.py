@@ -30,6 +30,7 @@ from lucid_rl.model import lucid_bridge
 from lucid_rl.model.lucid_network import gradient_override_map, lucid_model
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
+from lucid_rl.sampling.observations import pictures_of
 from lucid_rl.validation import above, at_least, check_fields
 
 # Lucid redirects gradients up to and including this value of its step counter.
@@ -89,7 +90,7 @@ class Visualization:
     """Optimized images and how far they got; `np.asarray` gives the images.
 
     Attributes:
-        images: f32 [K, H, W, 3] in [0, 1], one for each target.
+        images: f32 [K, H, W, C] in [0, 1], one for each target.
         losses: f32 [steps, K], the negative objective with penalties, of the
             transformed images, before each step.
         activations: f32 [K], the objective that the images reach, without
@@ -113,7 +114,7 @@ class Visualization:
 
     def _repr_html_(self) -> str:
         figures = []
-        for k, image in enumerate(self.images):
+        for k, image in enumerate(pictures_of(self.images)):
             caption = f"reached {self.activations[k]:.3g}"
             if self.dataset_maxima is not None:
                 caption += f"\nobservations {self.dataset_maxima[k]:.3g}"
@@ -138,7 +139,7 @@ def visualize(
             direction or directions), or any of `objectives`. Lucid's own objectives
             make one image.
         settings: how; by default the article's for a first layer.
-        observations: uint8 or floats in [0, 1], [N, H, W, 3], whose largest scores
+        observations: uint8 or floats in [0, 1], [N, H, W, C], whose largest scores
             are given beside those of the images.
         compare_to: a second model, for objectives that compare two.
         description: for the progress line.
@@ -158,7 +159,7 @@ def visualize(
     compare_to = None if compare_to is None else opened(compare_to)
     settings = settings or VisualizationSettings()
     objective = as_objective(objective)
-    size = settings.size or _own_size(model)
+    size, channels = _image_size(model, settings)
     n_images = objective.n_targets
     maxima = None
     if observations is not None and objective.scores_every_pair:
@@ -167,7 +168,9 @@ def visualize(
     losses = np.empty((settings.steps, n_images), np.float32)
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(settings.seed)
-        images = settings.parametrization.param_f(n_images, size, settings.seed)()
+        images = settings.parametrization.param_f(
+            n_images, size, settings.seed, channels
+        )()
         loss, first_step, step = _train_steps(
             model, objective, settings, images, compare_to
         )
@@ -240,8 +243,13 @@ def _first_layer(model: Any) -> str:
     return model.layers[0]
 
 
-def _own_size(model: Any) -> tuple[int, int]:
-    height, width = list(lucid_model(model).image_shape)[:2]
+def _image_size(
+    model: Any, settings: VisualizationSettings
+) -> tuple[tuple[int, int], int]:
+    """Height and width of images, and their channels."""
+    height, width, channels = lucid_model(model).image_shape
+    if settings.size is not None:
+        height, width = settings.size
     if not height or not width:
         raise SettingsError("the model takes images of any size: set size=(H, W)")
-    return int(height), int(width)
+    return (int(height), int(width)), int(channels)
