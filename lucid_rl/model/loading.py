@@ -1,5 +1,6 @@
 """Making a `Model` of whatever a user has: a file, a name, a checkpoint."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
@@ -10,7 +11,6 @@ from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch
 from lucid_rl.checkpoints.jd_format import read_jd
 from lucid_rl.checkpoints.released import (
-    FILES,
     RELEASED_PREFIX,
     ReleasedModel,
     fetch_released,
@@ -30,6 +30,7 @@ from lucid_rl.model.model import Model
 from lucid_rl.model.onnx_graph import LOGITS_NAME, VALUE_NAME, read_onnx
 
 ONNX_SUFFIX = ".onnx"
+_SAMPLES = ("observations", "trajectories")
 TORCH_SUFFIXES = (".pt", ".pth", ".zip", ".ckpt")
 
 _OTHER_FORMATS = {
@@ -95,8 +96,10 @@ def load(
         if text.endswith(ending):
             raise FileFormatError(f"{text} cannot be loaded as it is. {advice}.")
     if text.startswith(RELEASED_PREFIX):
-        kinds = FILES if samples else ("checkpoint", "metadata")
-        files = fetch_released(text.removeprefix(RELEASED_PREFIX), kinds)
+        files = fetch_released(
+            text.removeprefix(RELEASED_PREFIX),
+            ("checkpoint", "metadata", *(_SAMPLES if samples else ())),
+        )
     elif text.endswith(".pb"):
         files = _files_beside_graph(pathlib.Path(text))
     else:
@@ -113,6 +116,11 @@ def load(
             checkpoint = load_checkpoint(files.checkpoint)
         except CheckpointError:
             # An unknown architecture may still come with its graph.
+            if text.startswith(RELEASED_PREFIX):
+                graph = fetch_released(
+                    text.removeprefix(RELEASED_PREFIX), ("model_pb",)
+                )
+                files = dataclasses.replace(files, model_pb=graph.model_pb)
             if files.model_pb is None:
                 raise
         else:
