@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid_rl.bounded import parse_json, read_npz
+from lucid_rl.bounded import check_schema, parse_json, read_npz
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike, atomic_open
 
@@ -16,6 +16,13 @@ FORMAT_VERSION = 1
 COMPLETED = "completed"
 # A failure that was not looked into.
 FAILED = "failed"
+# An episode of a game in which nothing is completed; its return says how it went.
+ENDED = "ended"
+
+_HEADER = {
+    "model?": {"name?": (str, None), "sha256?": (str, None)},
+    "settings?": {"game?": dict},
+}
 
 _KINDS = {
     "index": "i8",
@@ -33,11 +40,11 @@ class Episode:
 
     Attributes:
         index: the episode's number in its evaluation.
-        level_seed: the level, -1 where the game does not tell.
+        level_seed: the level, -1 where the game does not report it.
         actions: u8 [T], all actions up to the end.
         reward: sum of the rewards.
         outcome: `COMPLETED`, or what ended it: a cause of failure where that was
-            found out, `FAILED` where not.
+            found out, `FAILED` where not; `ENDED` where a game knows neither.
     """
 
     index: int
@@ -109,7 +116,8 @@ def read_episodes(path: PathLike) -> tuple[list[Episode], dict[str, Any]]:
         raise FileFormatError(
             f"cannot read {path} as a file of episodes: {error}"
         ) from error
-    _check(path, columns, len(names), header)
+    check_schema(header, _HEADER, f"{path}, its header")
+    _check(path, columns, len(names))
     ends = np.cumsum(columns["n_actions"])
     actions = np.split(columns["actions"], ends[:-1])
     return [
@@ -126,22 +134,25 @@ def read_episodes(path: PathLike) -> tuple[list[Episode], dict[str, Any]]:
 
 
 def _check(
-    path: PathLike, columns: Mapping[str, np.ndarray], n_names: int, header: Any
+    path: PathLike, columns: Mapping[str, np.ndarray], n_names: int
 ) -> None:
     index, outcome = columns["index"], columns["outcome"]
     lengths = {len(a) for name, a in columns.items() if name != "actions"}
     problem = None
-    if not isinstance(header, dict):
-        problem = "its header is no dictionary"
-    elif len(lengths) != 1:
+    if len(lengths) != 1:
         problem = f"its columns have lengths {sorted(lengths)}"
-    elif (columns["n_actions"] < 0).any() or columns["n_actions"].sum() != len(
-        columns["actions"]
-    ):
+    elif not _adds_up(columns["n_actions"], len(columns["actions"])):
         problem = "its actions do not add up"
+    elif not np.isfinite(columns["reward"]).all():
+        problem = "its rewards are not finite"
     elif len(index) and (index.min() < 0 or (np.diff(index) <= 0).any()):
         problem = "its episodes are not in order"
     elif len(index) and not 0 <= outcome.min() <= outcome.max() < n_names:
         problem = "it names an outcome that it does not list"
     if problem:
         raise FileFormatError(f"{path} is no file of episodes: {problem}")
+
+
+def _adds_up(counts: np.ndarray, n: int) -> bool:
+    # A sum of numbers that are too large would overflow.
+    return bool(((counts >= 0) & (counts <= n)).all()) and counts.sum() == n

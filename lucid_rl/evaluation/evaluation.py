@@ -171,14 +171,17 @@ class Evaluation:
         """Everything but the episodes, for a results file."""
         rewards = np.array([episode.reward for episode in self.episodes])
         lengths = np.array([len(episode.actions) for episode in self.episodes])
+        outcomes: dict[str, Any] = {}
+        if has_completion(self.settings.game):
+            outcomes["completed"] = self.completed.as_dict()
+            outcomes["failed"] = {
+                cause: {**share.as_dict(), "examples": self.examples_of(cause)}
+                for cause, share in self.failures().items()
+            }
         return {
             **self.header,
             "n_episodes": len(self.episodes),
-            "completed": self.completed.as_dict(),
-            "failed": {
-                cause: {**share.as_dict(), "examples": self.examples_of(cause)}
-                for cause, share in self.failures().items()
-            },
+            **outcomes,
             "reward": _moments(rewards),
             "n_steps": _moments(lengths),
         }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.episodes import Episode
+from lucid_rl.evaluation.episodes import COMPLETED, ENDED, Episode
 from lucid_rl.sampling.advantages import generalized_advantages
 from lucid_rl.validation import above, at_least, between, check_fields
 
@@ -180,7 +180,7 @@ def _moments_of(
     """The best of each kind in one episode."""
     episode, values = curve.episode, curve.values
     last = len(values) - 1
-    if not episode.completed:
+    if episode.outcome not in (COMPLETED, ENDED):
         score = float(values[last])
         text = f"{episode.outcome.replace('_', ' ')}, value {score:.2f}"
         if episode.outcome != "failed":

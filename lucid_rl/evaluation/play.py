@@ -20,7 +20,12 @@ from typing import Protocol
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.episodes import COMPLETED, FAILED, Episode
+from lucid_rl.evaluation.episodes import (
+    COMPLETED,
+    ENDED,
+    FAILED,
+    Episode,
+)
 from lucid_rl.games.registry import check_fits
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.sampling.actions import Policy, sample_at
@@ -38,7 +43,7 @@ class Plan(Protocol):
     def next_episode(self, environment: int) -> tuple[int, int | None] | None:
         """Index and level seed of the next episode of an environment that is free.
 
-        The seed is None where the game goes on to a level of its own; instead of
+        The seed is None where the game continues with a level of its own; instead of
         both, None says that nothing is left for this environment.
         """
         ...
@@ -135,6 +140,7 @@ class _Lanes:
     def __init__(self, game: VectorGame, plan: Plan, seed: int) -> None:
         n = game.n_envs
         self._game, self._plan, self._seed = game, plan, seed
+        self._failed = FAILED if game.has_completion else ENDED
         self._rngs = [np.random.default_rng(0)] * n
         self._blocks = np.zeros((n, _BLOCK))
         self._actions = np.zeros((n, 1024), np.uint8)
@@ -187,7 +193,7 @@ class _Lanes:
             level_seed=int(self._level_seed[environment]),
             actions=self._actions[environment, : self.time[environment]].copy(),
             reward=float(self.reward[environment]),
-            outcome=COMPLETED if complete else FAILED,
+            outcome=COMPLETED if complete else self._failed,
         )
 
 

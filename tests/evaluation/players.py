@@ -30,6 +30,7 @@ class KnownGame:
     """
 
     n_actions = 2
+    has_completion = True
 
     def __init__(self, settings, chooses_levels=True):
         self.settings, self.n_envs = settings, settings.n_envs

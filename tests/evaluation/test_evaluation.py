@@ -46,6 +46,25 @@ def test_everything_adds_up(whole):
     ) == (TINY)
 
 
+def test_an_atari_games_results_are_returns():
+    pytest.importorskip("ale_py")
+    pytest.importorskip("cv2")
+
+    def fire(observations):
+        logits = np.zeros((len(observations), 4), np.float32)
+        return logits, logits[:, 0]
+
+    game = GameSettings("gymnasium:ALE/Breakout-v5", wrappers="atari", n_envs=2)
+    found = evaluate(fire, settings=EvaluationSettings(3, game=game), n_workers=1)
+    assert {episode.outcome for episode in found.episodes} == {"ended"}
+    results = found.as_dict()
+    assert not {"completed", "failed"} & set(results)
+    returns = [episode.reward for episode in found.episodes]
+    assert results["reward"]["mean"] == pytest.approx(np.mean(returns))
+    table = found.table()
+    assert "mean return" in table and "failed" not in table
+
+
 def test_same_seed_same_result(whole):
     again = evaluate(eager_policy, settings=TINY)
     assert_same(whole.episodes, again.episodes)
