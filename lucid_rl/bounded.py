@@ -234,16 +234,92 @@ def parse_json(text: str | bytes, where: Any) -> Any:
         ) from error
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike, schema: Any = object) -> Any:
     """The value of a JSON file.
 
+    Args:
+        path: the file.
+        schema: what it has to be, as `check_schema` takes it; anything by default.
+
     Raises:
-        FileFormatError: it is missing, damaged, or nested too deep.
+        FileFormatError: it is missing, damaged, nested too deep, or something else.
     """
     try:
         with open(path, "rb") as stream:
-            return parse_json(stream.read(), path)
+            value = parse_json(stream.read(), path)
+        check_schema(value, schema, str(path))
+        return value
     except OSError as error:
         raise FileFormatError(
             f"cannot read {path}: {error.strerror or error}"
         ) from error
+
+
+def check_schema(value: Any, schema: Any, where: str) -> None:
+    """Checks that plain values are made as a schema says.
+
+    Args:
+        value: dictionaries, lists, text, numbers, truth values and None.
+        schema: a type; a tuple of schemas, one of which must fit; a list of one schema,
+            that of all items of a list; or a dictionary of schemas by key, the keys
+            that must be there ("name") or may ("name?"); {str: schema} is that of
+            all items of a dictionary. `float` is any finite number, `int` a whole
+            one of 64 bits, `object` anything.
+        where: what to call the value in an error.
+
+    Raises:
+        FileFormatError: it is not.
+
+    Example:
+        check_schema(found, {"names": [str], "url?": (str, None)}, path)
+    """
+    if not _fits(value, schema, where):
+        found = f"{value!r:.60}" if not isinstance(value, dict | list) else ""
+        raise FileFormatError(
+            f"{where}: expected {_words(schema)}, found {type(value).__name__} {found}"
+        )
+
+
+def _fits(value: Any, schema: Any, where: str) -> bool:
+    if schema is float:
+        return type(value) in (int, float) and abs(value) < math.inf
+    if schema is int:
+        return type(value) is int and abs(value) < 2**63
+    if schema is None or isinstance(schema, type):
+        return value is None if schema is None else isinstance(value, schema)
+    if isinstance(schema, tuple):
+        return any(_is(value, choice, where) for choice in schema)
+    if not isinstance(value, type(schema)):
+        return False
+    if isinstance(schema, list):
+        for i, item in enumerate(value):
+            check_schema(item, schema[0], f"{where}, number {i}")
+        return True
+    for key, inner in schema.items():
+        if key is str:
+            for name, item in value.items():
+                check_schema(item, inner, f"{where}, {name!r:.60}")
+            continue
+        name = key.removesuffix("?")
+        if name in value:
+            check_schema(value[name], inner, f"{where}, {name!r}")
+        elif name == key:
+            raise FileFormatError(f"{where}: {name!r} is missing")
+    return True
+
+
+def _is(value: Any, schema: Any, where: str) -> bool:
+    try:
+        check_schema(value, schema, where)
+    except FileFormatError:
+        return False
+    return True
+
+
+def _words(schema: Any) -> str:
+    if isinstance(schema, tuple):
+        return " or ".join(map(_words, schema))
+    names = {float: "a number", int: "a whole number", str: "text", None: "nothing"}
+    names |= {dict: "a dictionary", list: "a list", bool: "true or false"}
+    kind = type(schema) if isinstance(schema, dict | list) else schema
+    return names.get(kind, getattr(kind, "__name__", "something"))

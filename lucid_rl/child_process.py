@@ -27,7 +27,7 @@ _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from lucid_rl.child_process import _run; _run(int(sys.argv[1]))"
 )
-# How long a child may go on when its parent has gone, in seconds.
+# How long a child may run after its parent has ended, in seconds.
 _GRACE_S = 5.0
 
 
@@ -151,7 +151,7 @@ def _run(file: int) -> None:
             function, arguments = connection.recv()
             function(connection, *arguments)
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            # The parent has gone, or wants no more.
+            # The parent has ended, or closed the connection.
             return
         except Exception as error:
             connection.send(as_message(error, "child"))

@@ -27,7 +27,7 @@ class FileFormatError(LucidRLError):
 
 
 class CheckpointError(FileFormatError):
-    """A checkpoint's parameters do not make a model that the package knows."""
+    """A checkpoint's parameters do not make a supported model."""
 
 
 class DownloadError(LucidRLError):

@@ -2,7 +2,7 @@
 
 While it is imported, TensorFlow's C++ part announces oneDNN, missing GPU drivers and
 the like before it reads any log level. Programs call `hide_notices` first; nothing
-else in the package does, so that who imports lucid_rl keeps TensorFlow's log as it is.
+else in the package does, so that importing lucid_rl alone keeps TensorFlow's log.
 """
 
 import contextlib

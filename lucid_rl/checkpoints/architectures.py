@@ -160,7 +160,7 @@ def sizes_of(
     Args:
         architecture: one of `ARCHITECTURES`.
         params: arrays by full tensor name.
-        image_size: height and width of observations; None to tell them from the first
+        image_size: height and width of observations; None to infer them from the first
             dense layer, as a square.
         has_value: whether it has a head of the value function.
     """
@@ -199,7 +199,7 @@ def sizes_of(
 def square_image_size(architecture: str, n_positions: int) -> tuple[int, int]:
     """The most usual height and width that leave so many positions of the last map.
 
-    64 by 64 where no square does: then shapes do not fit, which their check tells.
+    64 by 64 where no square does: then shapes do not fit, which their check reports.
     """
     side = math.isqrt(n_positions)
     fitting = [s for s in range(8, 1025) if _last_side(architecture, s) == side]

@@ -1,4 +1,4 @@
-"""Reading a file that may lie about how long its parts are."""
+"""Bounded reading of files whose stated lengths may be false."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ OTHER_FORMATS = {
 
 
 class ByteReader:
-    """A binary stream that knows how much is left and never reads past its end.
+    """A binary stream of known length that never reads past its end.
 
     Args:
         stream: what to read.
@@ -80,7 +80,7 @@ class ByteReader:
 
 
 def refuse_other_formats(start: bytes) -> None:
-    """Raises UnpicklingError where a file's first bytes tell another format."""
+    """Raises UnpicklingError where a file's first bytes are of another format."""
     for magic, description in OTHER_FORMATS.items():
         if start.startswith(magic):
             raise UnpicklingError(f"it is {description}")

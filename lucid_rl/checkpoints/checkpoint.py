@@ -81,7 +81,7 @@ class Checkpoint:
     """The file it was read from."""
 
     sizes: Sizes = dataclasses.field(init=False, repr=False)
-    """Of the network, told from its parameters."""
+    """Of the network, inferred from its parameters."""
 
     def __post_init__(self) -> None:
         where = self.path or "the checkpoint"

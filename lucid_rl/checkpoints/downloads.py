@@ -73,7 +73,7 @@ def fetch_file(
         if known is not None and _digest(arrived) != known:
             raise DownloadError(
                 f"{url} is not the file whose checksum {record} holds. If it was "
-                "released anew, delete that record; if not, somebody changed it."
+                "released anew, delete that record; if not, the file was changed."
             )
         try:
             if check is not None:

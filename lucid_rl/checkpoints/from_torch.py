@@ -1,6 +1,6 @@
 """Agents trained in PyTorch, as checkpoints.
 
-Programs name their layers as they like; which layer is which is told by the order and
+Programs name their layers as they like; which layer is which follows from the order and
 the shapes of the tensors: 15 convolutions of 3 by 3 make IMPALA's residual network
 (CleanRL's and train-procgen-pytorch's for Procgen), 3 of 8, 4 and 3 make Mnih's
 (Stable-Baselines3's `CnnPolicy`, CleanRL's for Atari), each with dense layers and heads
@@ -73,13 +73,13 @@ def import_torch(
         image_size: height and width of observations, where they are not the most usual
             square that fits the first dense layer.
         activation: "relu" or "tanh", of dense layers that policy or value function
-            have for themselves, where the file does not tell it.
+            have for themselves, where the file does not state it.
         args: settings to put into the checkpoint: `env_name`, `distribution_mode`,
             `paint_vel_info`, `gamma`, `reward_scale`, ….
 
     Returns:
         A checkpoint of the architecture "impala_torch" or "nature". Its `extra` has,
-        under "assumed", sentences on what the file does not tell.
+        under "assumed", sentences on what the file does not state.
 
     Raises:
         FileFormatError: the file cannot be read.

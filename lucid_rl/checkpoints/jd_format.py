@@ -107,7 +107,7 @@ def _make_pickler(stream: Any) -> Any:
         def _create_array_wrapper(self, array: np.ndarray) -> Any:
             wrapper = super()._create_array_wrapper(array)
             wrapper.subclass = np.ndarray
-            # joblib before 1.2 knows no alignment and would read the padding as
+            # joblib before 1.2 has no alignment and would read the padding as
             # numbers; later ones take its absence for none.
             wrapper.numpy_array_alignment_bytes = None
             return wrapper

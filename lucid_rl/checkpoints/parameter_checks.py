@@ -94,7 +94,7 @@ def check_params(
         params: anything, by tensor name.
         architecture: one of `ARCHITECTURES`.
         where: what to call the checkpoint in an error.
-        image_size: height and width of observations, told from the parameters by
+        image_size: height and width of observations, inferred from the parameters by
             default.
         has_value: whether there is a head of the value function.
 

@@ -114,7 +114,7 @@ def fetch_released(
 
 
 def files_beside(checkpoint_path: str | os.PathLike) -> ReleasedModel:
-    """The files that lie beside a checkpoint of one's own, in the article's layout.
+    """Finds the files beside a user's checkpoint, in the article's layout.
 
     The article's code puts them into a folder "rl-clarity" beside the checkpoint.
 
@@ -130,7 +130,7 @@ def files_beside(checkpoint_path: str | os.PathLike) -> ReleasedModel:
 
 
 def resolve_model(spec: str | os.PathLike) -> str:
-    """Path of the checkpoint that a user means, fetching it if need be.
+    """Path of a named checkpoint, fetched if necessary.
 
     Args:
         spec: "bundled", "bundled:100_levels", "released:<name>", or the path of a
@@ -155,7 +155,7 @@ def resolve_model(spec: str | os.PathLike) -> str:
 
 
 def fetch_with_observations(spec: str | os.PathLike) -> str:
-    """As `resolve_model`; a released model's observations are fetched, too."""
+    """Fetches as `resolve_model`, with a released model's observations."""
     text = os.fspath(spec)
     if text.startswith(RELEASED_PREFIX):
         name = text.removeprefix(RELEASED_PREFIX)

@@ -1,7 +1,7 @@
 """A pickle reader that runs nothing.
 
 Python's own unpickler imports whatever a file names and calls it. This one makes data
-of the names that it knows (see constructors.py) and inert placeholders of all others:
+of the known names (see constructors.py) and inert placeholders of all others:
 nothing is imported, and no object of the file is ever called. Memory and time are
 bounded by what the file holds.
 """

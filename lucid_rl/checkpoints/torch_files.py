@@ -103,7 +103,7 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
     """What an archive of Stable-Baselines3 says beside the parameters.
 
     Returns:
-        "gamma", "lambda", "image_size" and "activation", as far as they are told;
+        "gamma", "lambda", "image_size" and "activation", as far as the file has them;
         nothing for files of another kind.
 
     Raises:

@@ -20,7 +20,7 @@ _MAX_VISITS = 100_000
 _EPSILON = 1e-5  # of PyTorch's batch normalization
 # What PyTorch puts before all names of a module that runs in parallel or compiled.
 _WRAPPERS = re.compile(r"(module\.|_orig_mod\.)+")
-# What a module's classes tell: activations other than ReLU.
+# Activations other than ReLU, by a module's classes.
 _ACTIVATION = re.compile(
     r"torch\.nn\.modules\.activation\.(?!ReLU$|Softmax$|LogSoftmax$)(\w+)"
 )

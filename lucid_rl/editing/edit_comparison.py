@@ -19,7 +19,7 @@ from lucid_rl.model.kernels import reading_kernels
 from lucid_rl.model.loading import load
 from lucid_rl.model.projection import project_out
 
-# Singular values of the difference below this share of the largest are rounding.
+# Singular values of the difference below this fraction of the largest are rounding.
 _RANK_TOLERANCE = 1e-3
 
 
@@ -34,11 +34,11 @@ class FoundEdit:
         rank: directions of the layer that the kernel reads otherwise than before; 1
             for the article's edit.
         direction: f64 [C], the first of them, of length 1 and with a positive sum.
-        strength: share of the direction's part that was taken from the kernel; 1 if
+        strength: fraction of the direction's part that was taken from the kernel; 1 if
             the edited model no longer sees the direction at all.
-        relative_change: size of the difference as a share of the kernel's.
+        relative_change: size of the difference as a fraction of the kernel's.
         projection_error: what projecting the direction out of the original kernel
-            leaves of the difference, as a share of it; 0 if that was the edit.
+            leaves of the difference, as a fraction of it; 0 if that was the edit.
     """
 
     changed: tuple[str, ...]
@@ -80,7 +80,7 @@ class MatchedEdit:
     Attributes:
         feature: the feature whose direction is closest.
         cosines: f64 [K], of the direction removed with each feature's.
-        difference: how far apart the two edited kernels are, as a share of the found
+        difference: how far apart the two edited kernels are, as a fraction of the found
             edit's change; 0 for the same edit, about 2 ** 0.5 for unrelated ones.
     """
 

@@ -169,7 +169,7 @@ def rank_directions(
     Args:
         model: the network.
         pairs: observations with and without objects.
-        object_class: the object whose directions are wanted.
+        object_class: the object.
         layer: the layer.
         ridge: in units of the mean energy of a channel.
 

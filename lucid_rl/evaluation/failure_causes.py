@@ -32,7 +32,7 @@ class FailureCause:
     Attributes:
         cause: one of `CAUSES`.
         preventing: the dangers of which each, made harmless alone, would have let
-            the episode go on after its last action; one for a single cause, none
+            the episode continue after its last action; one for a single cause, none
             for several.
         touching: the dangers present at the end by position and clock alone; the
             cause by this second rule is its only member, or "multiple".
@@ -125,7 +125,7 @@ class FailureClassifier:
             safe = without(safe, danger)
         if _goes_on(self._replayer, [before], action)[0]:
             raise GameError(
-                f"level {before.level_seed} goes on after {before.time + 1} actions: "
+                f"level {before.level_seed} continues after {before.time + 1} actions: "
                 "it has not failed"
             )
         if not _goes_on(self._replayer, [safe], action)[0]:
@@ -134,7 +134,7 @@ class FailureClassifier:
                 "with every known danger made harmless: the coin was taken"
             )
         after = parse_state(self._replayer.get_states()[0])
-        # Which way an enemy moves is told by its speed after the step.
+        # An enemy's direction is the sign of its speed after the step.
         moves_left = after.entities_of_type(ENEMY)["vx"] < 0
         variants = [without(before, danger, moves_left) for danger in DANGERS]
         goes_on = _goes_on(self._judge, variants, action)
@@ -179,7 +179,7 @@ class FailureClassifier:
                     f"level {level_seed} does not fail with the last of its "
                     f"{len(actions)} actions when played again: at action {step + 1} "
                     f"({action}) the reward is {reward[0]} and the episode "
-                    f"{'ends' if first[0] else 'goes on'}. Give the settings that it "
+                    f"{'ends' if first[0] else 'continues'}. Give the settings that it "
                     "was played with"
                 )
         return parse_state(before)
@@ -192,7 +192,7 @@ def _single(dangers: tuple[str, ...]) -> str:
 def _goes_on(
     game: VectorGame, states: Sequence[CoinRunState], action: int
 ) -> np.ndarray:
-    """Takes an action in each state; bool [n], whether the episode goes on."""
+    """Takes an action in each state; bool [n], whether the episode continues."""
     game.set_states([state.to_bytes() for state in states])
     game.act(np.full(game.n_envs, action, np.int32))
     return ~game.observe().firsts

@@ -44,7 +44,7 @@ class HallucinationSettings:
     Attributes:
         precision: how often, where a detector fires that strongly, its object is there.
         least_value_change: least change of the value function, as a fraction of its
-            largest absolute value in the sample; the article's two were worth 0.03
+            largest absolute value in the sample; the article's two are 0.03
             and 0.09.
     """
 
@@ -64,11 +64,11 @@ class Hallucination:
         observation: which.
         feature: the detector.
         object_class: what it detects.
-        row: of the place, as a share of the picture's height, in [0, 1].
+        row: of the place, as a fraction of the picture's height, in [0, 1].
         column: the same of its width.
         response: of the feature there, in units of the one that means an object.
         value_change: by how much the value function is higher for it.
-        action_change: share of the actions' probability that is elsewhere for it, in
+        action_change: fraction of the actions' probability that is elsewhere for it, in
             [0, 1].
     """
 
@@ -112,7 +112,7 @@ def find_hallucinations(
         settings: what counts.
 
     Returns:
-        The hallucinations, those first that are worth most to the value function, of
+        The hallucinations, ordered by their effect on the value function, of
         either sign.
 
     Raises:
@@ -171,7 +171,7 @@ def response_that_means(
         usual: features and objects of observations as they usually are.
         feature: the detector, by number.
         object_class: what it detects.
-        precision: share of the cells with at least that response whose object is in
+        precision: fraction of the cells with at least that response whose object is in
             that cell or one beside it.
 
     Returns:
@@ -255,7 +255,7 @@ def _worth(
     grid: tuple[int, ...],
     places: list[tuple[int, int, tuple[int, int], float]],
 ) -> list[tuple[float, float]]:
-    """Value, and share of the actions' probability, that each place accounts for.
+    """Value, and fraction of the actions' probability, that each place accounts for.
 
     The feature's direction is projected out of the activations of the place's cell and
     those beside it.

@@ -26,7 +26,7 @@ def evaluate_into(
     Args:
         model: see `evaluate`.
         settings: see `evaluate`.
-        folder: where the files go; an evaluation begun there goes on.
+        folder: where the files go; an evaluation begun there is resumed.
         n_workers: see `evaluate`.
 
     Returns:

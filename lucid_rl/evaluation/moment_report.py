@@ -212,7 +212,7 @@ class _Spread:
         self._taken: list[np.ndarray] = []
 
     def add(self, observations: np.ndarray) -> None:
-        """Takes what is wanted of the next episode's observations."""
+        """Takes its part of the next episode's observations."""
         places = self._places - self._start
         inside = (places >= 0) & (places < len(observations))
         self._taken.append(observations[places[inside]])

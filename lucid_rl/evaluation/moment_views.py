@@ -65,7 +65,7 @@ def clips_of(
         _row(replay.episode.actions[start:].astype(np.int64) for replay, start in cut),
         _row(replay.rewards[start:] for replay, start in cut),
         _row(np.eye(1, entry["length"], dtype=bool)[0] for entry in entries),
-        # Each clip goes on to its episode's end: what follows counts for nothing.
+        # Each clip ends with its episode: what follows has no effect.
         last_observations=observations[:1],
         last_firsts=np.ones(1, bool),
     )

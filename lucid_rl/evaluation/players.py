@@ -24,7 +24,7 @@ Player: TypeAlias = Model | Policy
 # Episodes for each environment in a round. A process plays whole rounds; a game
 # that cannot choose its levels is made anew for each.
 _PER_ENV = 4
-# A player that is no longer wanted has nothing to put in order.
+# A worker that is no longer needed has nothing to clean up.
 _PATIENCE_S = 0.5
 
 
@@ -126,7 +126,7 @@ def _play_part(
 def cause_finder(
     settings: EvaluationSettings, stack: contextlib.ExitStack
 ) -> Callable[[Iterable[Episode]], Iterator[Episode]]:
-    """A function that adds causes to failed episodes, where these are wanted.
+    """Makes a function that adds causes to failed episodes, where requested.
 
     Args:
         settings: of the evaluation.

@@ -12,7 +12,7 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.validation import at_least, check_fields, whole
 
 NOT_KNOWN = "not known on this engine"
-"""Stands in tables for the cause of a failure where the game cannot tell."""
+"""Shown in tables where causes of failure are not known."""
 
 # Level seeds up to this many are dealt like cards rather than drawn like dice.
 _MOST_DEALT = 2**20

@@ -10,7 +10,7 @@ from lucid_rl.errors import InputError
 
 CONFIDENCE = 0.95
 
-_LEAST_P = 1e-9  # less than this is not worth telling apart
+_LEAST_P = 1e-9  # smaller p-values are shown as below it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Proportion:
 
     @property
     def fraction(self) -> float:
-        """count / n."""
+        """The fraction, count / n."""
         return self.count / self.n
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -100,7 +100,7 @@ class ComparisonSettings:
         ]
         if unnamed and not saves_states(self.game):
             raise SettingsError(
-                f"{self.game.name} does not tell where objects are, so that the "
+                f"{self.game.name} has no readable states, so that the "
                 f"features to remove for {' and '.join(unnamed)} must be named: fit "
                 "and draw them with --features_only, look at features_<layer>.html in "
                 f"the output folder, and give --remove={unnamed[0]}=<layer>/<feature>, "

@@ -1,8 +1,8 @@
 """Choice of what each edit removes, and sparsity and one-hotness of features.
 
-Found from sampled observations, and kept: a comparison that goes on must play the very
-models that it began with. What an edit removes may also be given, by whoever looked at
-the features found.
+Found from sampled observations, and kept: a resumed comparison must play the models
+that it started with. What an edit removes may also be given by a person who has seen
+the features.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, sample_observations
 
 N_TOP = 10
-"""Position-channel pairs whose share of the attribution is measured."""
+"""Position-channel pairs whose fraction of the attribution is measured."""
 
 _N_SPARSITY = 256  # observations on which sparsity is measured
 
@@ -95,7 +95,7 @@ class FeatureSearch:
     Attributes:
         removed: what each edit removes, by row.
         layer: where attribution was measured.
-        top_shares: float64 [n], share of an observation's total absolute attribution
+        top_shares: float64 [n], fraction of an observation's total absolute attribution
             that its top 10 position-channel pairs hold.
         one_hotness: float64 [K], cosine of each feature's direction with its nearest
             channel.

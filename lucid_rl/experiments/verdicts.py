@@ -1,7 +1,7 @@
 """Verdicts on edits: effect by cause of failure, side effects, and blindness.
 
 The verdict follows a rule stated beforehand. Where many levels are failed it errs on
-the strict side: who dies of a buzzsaw cannot die of an enemy further on, so that other
+the strict side: a level failed at a buzzsaw cannot fail at a later enemy, so that other
 causes fall where the target rises. Levels without the hazard are free of that.
 """
 
@@ -118,7 +118,7 @@ class Verdict:
 
     Attributes:
         row: its name.
-        effects: on each cause; where the game does not tell causes, on failures of any
+        effects: on each cause; where causes are not known, on failures of any
             cause alone.
         spared: failures of any kind in levels without the hazard; None if it is not
             known which these are, or there are none.
@@ -172,7 +172,7 @@ class Verdict:
         return {
             "text": str(self),
             "target": self.target,
-            # JSON knows no infinity.
+            # JSON has no infinity.
             "ratio": ratio if np.isfinite(ratio) else None,
             "success": self.success if judged else None,
             "side_effects": [e.cause for e in self.side_effects],
@@ -206,7 +206,7 @@ class Verdict:
             parts.append(f"of {self.spared.before.n:,} {self.spared}")
         if self.blindness is not None and ROWS[self.row].is_edit:
             parts.append(
-                "blindness by the article's measure, as a share of what invisible "
+                "blindness by the article's measure, as a fraction of what invisible "
                 f"objects do: {self.blindness}"
             )
         text = "; ".join(parts)
@@ -229,7 +229,7 @@ def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
     Lava, time-outs and several causes at once are the article's "multiple or other".
 
     Returns:
-        A share for each of `COLUMNS`; where the game does not tell causes, the share
+        A fraction for each of `COLUMNS`; where causes are not known, the fraction
         of all failures under `FAILED`.
 
     Raises:
@@ -264,7 +264,7 @@ def judge(
         before: the original's evaluation.
         after: the row's, on the same levels.
         invisible: the original's where the object is not drawn, on the same levels.
-        hazards: which levels hold which, as `levels_with` tells, in the episodes'
+        hazards: which levels hold which, as `levels_with` gives, in the episodes'
             order.
 
     Raises:

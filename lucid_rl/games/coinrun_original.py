@@ -3,7 +3,7 @@
 The engine's own ways are put right here, so that everything else can treat it as it
 treats Procgen:
 
-- It tells of an episode's end one step late, with the next episode's first
+- It reports an episode's end one step late, with the next episode's first
   observation. An end that pays, or that the clock brings, is known at once: the
   environment makes the late step at once, so that reward, end and next observation
   come together, as in the article's recordings. Only of a death the step in between
@@ -11,7 +11,7 @@ treats Procgen:
   after every end, and holds the reward back until it is over.
 - It shows nothing before the first step: the first picture of a new game, or of a
   level that was asked for, is that of its second moment.
-- It does not tell which level it plays; `LevelSeeds` knows.
+- It does not report which level it plays; `LevelSeeds` reconstructs that.
 - It has 7 actions, where the article's model has 9 logits: "A" and "B" do nothing.
 
 What killed the agent is not known on this engine, and states cannot be saved. A given

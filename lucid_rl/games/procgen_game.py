@@ -37,7 +37,7 @@ _STATE_END = struct.pack("<I", 0xCAFECAFE)
 _MAX_STATE_BYTES = 2**20
 
 
-# Options of which only other values than these are worth a word.
+# Options that `describe` names only where they differ from these.
 _USUAL = {
     "center_agent": True,
     "use_backgrounds": True,
@@ -94,7 +94,7 @@ class ProcgenGame:
         """Returns the current step; see `VectorGame`."""
         self._open_engine().observe()
         if self._just_started:
-            # Ending an episode by force can give a reward that nobody earned.
+            # Ending an episode by force can give a reward that was not earned.
             self._reward_buffer[self._starting] = 0.0
             self._starting[:] = False
             self._just_started = False

@@ -208,7 +208,7 @@ def parse_state(data: bytes) -> CoinRunState:
 
     Raises:
         FileFormatError: the bytes are no CoinRun state of the known version, are cut
-            short, or go on after the end.
+            short, or continue after the end.
     """
     reader = StateReader(data)
     version = reader.integer("version")

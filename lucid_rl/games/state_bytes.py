@@ -91,7 +91,7 @@ class StateReader:
             )
         if self._position != len(self._data):
             raise FileFormatError(
-                f"game state goes on for {len(self._data) - self._position} bytes "
+                f"game state continues for {len(self._data) - self._position} bytes "
                 "after its end marker"
             )
 

@@ -2,7 +2,7 @@
 
 A `VectorGame` runs several environments in lockstep, in the manner of gym3:
 `observe()` reads the present state, `act()` starts the next step, and the step
-may go on in the background until the next `observe()`. An environment whose
+may run in the background until the next `observe()`. An environment whose
 episode ends starts the next one by itself: the reward of the last action and
 `firsts` come together, with the next episode's first observation.
 """

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.interface.legend import legend_arrays
+from lucid_rl.interface.objects import ObjectMaps
 from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.interface.quantization import LEVELS, frame_scales, quantize
 from lucid_rl.interface.settings import INPUT_LAYER, ExampleSettings
@@ -38,7 +39,7 @@ def layer_part(
     factorization: NMF | None,
     error: float | None = None,
     n_actions: int | None = None,
-    examples: tuple[np.ndarray, ExampleSettings] | None = None,
+    examples: tuple[np.ndarray, ExampleSettings, ObjectMaps | None] | None = None,
     code_levels: int = LEVELS,
     max_side: int | None = None,
 ) -> Part:
@@ -54,7 +55,8 @@ def layer_part(
         factorization: the features; None for gradients by channel.
         error: of features' totals, if it is known; see `interpret.accuracy`.
         n_actions: attribute each action's logit instead of the value function.
-        examples: observations u8 [N, H, W, 3] and settings, to add a legend.
+        examples: observations u8 [N, H, W, 3], settings, and where objects are in the
+            observations, to add a legend.
         code_levels: of the attributions' codes; see `quantization.quantize`.
         max_side: positions stored along each axis at most; by default the layer's.
 

@@ -1,9 +1,11 @@
 """The legend's dataset examples, as numbers that the page draws patches from."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
+from lucid_rl.interface.objects import ObjectMaps, detected_objects
 from lucid_rl.interface.settings import ExampleSettings
 from lucid_rl.interpret.dataset_examples import (
     ExampleGrid,
@@ -23,6 +25,7 @@ def legend_arrays(
     factorization: NMF,
     observations: np.ndarray,
     settings: ExampleSettings,
+    objects: ObjectMaps | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Chooses examples for every feature of a layer.
 
@@ -32,6 +35,7 @@ def legend_arrays(
         factorization: the layer's features.
         observations: u8 [N, H, W, 3] to choose from.
         settings: how many.
+        objects: where the game's objects are in the observations, if that is known.
 
     Returns:
         Meta and arrays for the layer's part (docs/bundle_format.md).
@@ -40,9 +44,12 @@ def legend_arrays(
     n = min(len(observations), -(-settings.positions // (height * width)))
     chosen = np.linspace(0, len(observations) - 1, n).round().astype(np.int32)
     observations = observations[chosen]
-    responses = np.moveaxis(
-        feature_responses(model, observations, factorization), -1, 0
-    )
+    found = feature_responses(model, observations, factorization)
+    detected: list[list[dict[str, Any]]] = []
+    if objects is not None:
+        shown = dataclasses.replace(objects, maps=objects.maps[chosen])
+        detected = detected_objects(found, shown)
+    responses = np.moveaxis(found, -1, 0)
     side = min(settings.thumbnail_side, int(np.sqrt(len(observations))))
     sizes = {
         multiple: tuple(int(n * multiple + 0.5) for n in responses.shape[2:])
@@ -82,6 +89,7 @@ def legend_arrays(
             {"multiple": m, "rows": sizes[m][0], "columns": sizes[m][1]}
             for m in multiples
         ],
+        "objects": detected,
     }
     return meta, arrays
 

@@ -1,8 +1,6 @@
 """Names that a person gave to features."""
 
-import json
-import pathlib
-
+from lucid_rl.bounded import check_schema, read_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
 
@@ -23,36 +21,27 @@ def read_names(path: PathLike) -> Names:
     Raises:
         FileFormatError: the file is missing or something else.
     """
+    content = read_json(path, dict)
+    if _VERSION_KEY in content:
+        if content[_VERSION_KEY] != 1:
+            version = f"{content[_VERSION_KEY]!r:.60}"
+            raise FileFormatError(f"{path} is of version {version}: expected 1.")
+        check_schema(content, {"names": dict}, str(path))
+        content = content["names"]
     try:
-        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(f"{path} is not JSON: {error}") from None
-    try:
-        if _VERSION_KEY in content:
-            if content[_VERSION_KEY] != 1:
-                raise ValueError(f"version {content[_VERSION_KEY]!r}, not 1")
-            content = content["names"]
+        check_schema(content, {str: {str: str}}, str(path))
         return {
-            str(layer): {_index(key): _text(name) for key, name in names.items()}
+            layer: {_index(key, path): name for key, name in names.items()}
             for layer, names in content.items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except FileFormatError as error:
         raise FileFormatError(
-            f'{path} holds no names of features ({error}); expected {{"2b": {{"0": '
-            '"buzzsaw"}}, as the page exports them'
+            f'{error}. Names of features are {{"2b": {{"0": "buzzsaw"}}}}, as the page '
+            "exports them."
         ) from None
 
 
-def _index(key: str) -> int:
-    index = int(key)
-    if index < 0:
-        raise ValueError(f"feature {key}")
-    return index
-
-
-def _text(name: object) -> str:
-    if not isinstance(name, str):
-        raise TypeError(f"name {name!r}")
-    return name
+def _index(key: str, path: PathLike) -> int:
+    if not key.isdecimal() or len(key) > 9:
+        raise FileFormatError(f"{path}: feature {key!r:.60} is no number")
+    return int(key)

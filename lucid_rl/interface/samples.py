@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.registry import (
     check_fits,
     describe,
@@ -17,6 +18,7 @@ from lucid_rl.games.registry import (
 )
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import encoding
+from lucid_rl.interface.objects import ObjectMaps
 from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.interface.settings import InterfaceSettings
 from lucid_rl.interface.stages import StageCache, digest
@@ -29,6 +31,7 @@ from lucid_rl.sampling.trajectories import (
     sample_trajectories,
 )
 
+_TELLS_OBJECTS = "coinrun"  # the game whose states say where objects are
 # Pictures in one sheet: few enough that sheets stay within what browsers draw.
 _PER_SHEET = 1024
 # Full-resolution pictures in one sheet, which the page decodes as a whole.
@@ -63,6 +66,7 @@ class Samples:
         notes: where the samples come from, in sentences.
         clips: if `trajectories` is one row of clips, one after the other: what they
             are.
+        objects: where the game's objects are in the observations, if it tells.
     """
 
     observations: np.ndarray
@@ -72,6 +76,7 @@ class Samples:
     action_combos: list[list[str]] | None
     notes: tuple[str, ...]
     clips: Clips | None = None
+    objects: ObjectMaps | None = None
 
     @functools.cached_property
     def observations_digest(self) -> str:
@@ -122,6 +127,7 @@ def get_samples(
             notes.append("Its files hold no full-resolution frames.")
         trajectories = dataclasses.replace(trajectories, frames=None)
     game: GameSettings | None = None
+    objects: ObjectMaps | None = None
     combos: list[list[str]] | None = None
     if observations is None or trajectories is None:
         game = _game_settings(source, settings)
@@ -130,6 +136,8 @@ def get_samples(
         assert game is not None
         part = _sampled_observations(source, settings, game, cache)
         observations, combos = part.array("observations"), part.meta["action_combos"]
+        if "objects" in part.names:
+            objects = ObjectMaps(tuple(part.meta["objects"]), part.array("objects"))
     if trajectories is None:
         assert game is not None
         part, frames = _sampled_trajectories(source, settings, game, cache)
@@ -140,7 +148,13 @@ def get_samples(
     if "action_combos" in source.metadata:
         combos = [[str(k) for k in keys] for keys in source.metadata["action_combos"]]
     return Samples(
-        observations, trajectories, frames, environment, combos, tuple(notes)
+        observations,
+        trajectories,
+        frames,
+        environment,
+        combos,
+        tuple(notes),
+        objects=objects,
     )
 
 
@@ -262,7 +276,8 @@ def _sampled_observations(
     game_settings: GameSettings,
     cache: StageCache,
 ) -> Part:
-    sampling = settings.observations
+    states = game_settings.name == _TELLS_OBJECTS
+    sampling = dataclasses.replace(settings.observations, states=states)
     game_settings = game_settings.replace(n_envs=sampling.n_envs)
 
     def make() -> Part:
@@ -271,12 +286,13 @@ def _sampled_observations(
             check_fits(game, source.n_actions, source.image_shape)
             found = sample_observations(game, source, sampling, rng)
             combos = [list(keys) for keys in game.action_combos]
-        return Part.encode(
-            "observations",
-            {"action_combos": combos},
-            {"observations": found.observations},
-            {"observations": _STAGE_LAYOUT},
-        )
+        meta: dict[str, Any] = {"action_combos": combos}
+        arrays = {"observations": found.observations}
+        if found.states is not None:
+            meta["objects"] = list(OBJECT_CLASSES)
+            arrays["objects"] = batch_object_maps(found.states)
+        layouts = {"observations": _STAGE_LAYOUT}
+        return Part.encode("observations", meta, arrays, layouts)
 
     inputs = {"model": source.digest, "game": game_settings, "sampling": sampling}
     return cache.get("observations", inputs, make)

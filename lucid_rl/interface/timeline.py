@@ -1,4 +1,4 @@
-"""Episodes of trajectories, and the moments in them worth looking at."""
+"""Episodes of trajectories, and their bookmarks."""
 
 from collections.abc import Sequence
 from typing import Any

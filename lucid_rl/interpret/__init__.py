@@ -1,1 +1,1 @@
-"""Attribution, NMF, dataset examples and feature visualization; knows no game."""
+"""Attribution, NMF, dataset examples and feature visualization; no games."""

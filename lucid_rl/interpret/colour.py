@@ -32,7 +32,7 @@ def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
     Args:
         degrees: any shape [...]; 360 degrees go around.
         warp: pulls hues away from red, green and blue, so that evenly spaced ones
-            are easier to tell apart.
+            are easier to distinguish.
 
     Returns:
         f64 [..., 3], each of Euclidean norm 1.
@@ -61,7 +61,7 @@ def feature_colours(n_features: int, palette: str = "hue") -> np.ndarray:
     Args:
         n_features: number of features.
         palette: "hue" (evenly spaced hues, the article's) or "colour_blind_safe"
-            (at most eight, told apart with any kind of colour vision, partly by
+            (at most eight, distinct for any kind of colour vision, partly by
             their lightness).
 
     Returns:

@@ -24,7 +24,7 @@ class ExampleGrid:
 
     Attributes:
         observations: int32 [h, w], index of the observation shown in each cell.
-        centres: f32 [h, w, 2], the patch's centre (row, column) as a share of the
+        centres: f32 [h, w, 2], the patch's centre (row, column) as a fraction of the
             observation's height and width, in [0, 1].
         weights: f32 [h, w] >= 0, how strongly the feature responds there.
     """
@@ -47,7 +47,7 @@ def spatial_examples(
         subdivision: cells per position along each axis: 2 makes a grid of 2H x 2W
             cells, 0.25 one of H/4 x W/4 (rounded); between positions the response
             is interpolated linearly.
-        top_share: share of the observations that must be enough to fill the grid.
+        top_share: fraction of the observations that must be enough to fill the grid.
 
     Returns:
         A grid of round(H * subdivision) x round(W * subdivision) cells.

@@ -44,7 +44,7 @@ def fit_features(
         attribution: how attributions are computed; by default in 4 steps.
         model_name: noted in the result.
         positions: use only as many observations, spread evenly, as hold this many
-            positions of the layer; NMF fits a sample of positions anyhow.
+            positions of the layer; NMF fits a sample of positions in any case.
 
     Returns:
         The features. Memory is bounded whatever the number of observations.

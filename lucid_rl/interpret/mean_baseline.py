@@ -19,8 +19,8 @@ def attribute_from_mean(
 
     With m the layer's mean activation over positions and observations, a value for each
     channel: (a - m) times the mean difference quotient over the segments of the line
-    from m to a. It tells what a channel does beside its mean, where the baseline 0
-    tells what it does beside being absent.
+    from m to a. It attributes a channel's deviation from its mean, where the baseline 0
+    attributes its presence.
 
     Args:
         model: the network.

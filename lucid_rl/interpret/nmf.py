@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lucid_rl.bounded import parse_json, read_npz
+from lucid_rl.bounded import check_schema, parse_json, read_npz
 from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import Attribution
@@ -350,33 +350,35 @@ class NMF:
         Raises:
             FileFormatError: the file is missing, damaged or something else.
         """
-        try:
-            arrays = read_npz(path)
-            metadata = parse_json(str(arrays["metadata"]), path)
-            directions, shares = arrays["directions"], arrays["feature_shares"]
-            if metadata["format"] != _FORMAT or metadata["version"] > _VERSION:
-                raise FileFormatError(
-                    f"{path} holds {metadata['format']} of version "
-                    f"{metadata['version']}; expected {_FORMAT} of version {_VERSION} "
-                    "or older"
-                )
-            loaded = cls.from_directions(
-                directions,
-                layer=str(metadata["layer"]),
-                model=str(metadata["model"]),
-            )
-            loaded.explained = float(metadata["explained"])
-            loaded.feature_shares = shares if len(shares) else None
-            loaded.fit_info = dict(metadata["fit"])
-            return loaded
-        except FileFormatError:
-            raise
-        # Whatever a damaged archive raises is the file's fault.
-        except Exception as error:
+        arrays = read_npz(path)
+        kinds = {name: array.dtype.kind for name, array in arrays.items()}
+        expected = {"directions": "f", "feature_shares": "f", "metadata": "U"}
+        if not kinds.items() >= expected.items():
+            raise FileFormatError(f"{path} is no factorization written by NMF.save.")
+        metadata = parse_json(str(arrays["metadata"]), path)
+        check_schema(metadata, _METADATA, f"{path}, its metadata")
+        if metadata["format"] != _FORMAT or metadata["version"] > _VERSION:
             raise FileFormatError(
-                f"{path} is no factorization written by NMF.save, or damaged: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+                f"{path} holds {metadata['format']!r:.60} of version "
+                f"{metadata['version']}; expected {_FORMAT} of version {_VERSION} "
+                "or older"
+            )
+        try:
+            loaded = cls.from_directions(
+                arrays["directions"], layer=metadata["layer"], model=metadata["model"]
+            )
+        except LucidRLError as error:
+            raise FileFormatError(f"{path}: {error}") from error
+        shares = arrays["feature_shares"]
+        if shares.shape not in [(0,), (loaded.n_features,)]:
+            raise FileFormatError(
+                f"{path}: feature_shares of shape {shares.shape} for "
+                f"{loaded.n_features} features"
+            )
+        loaded.explained = float(metadata["explained"])
+        loaded.feature_shares = shares if len(shares) else None
+        loaded.fit_info = metadata["fit"]
+        return loaded
 
     def __repr__(self) -> str:
         if self._directions is None:

@@ -112,7 +112,7 @@ def rescale_opacity(
     Args:
         images: RGBA floats [..., H, W, 4].
         min_opacity: opacity of what had none.
-        opaque_frac: share of pixels made fully opaque.
+        opaque_frac: fraction of pixels made fully opaque.
         max_scale: opacities grow by this factor at most (relative to the largest).
         keep_zeros: whether pixels without opacity stay without.
 

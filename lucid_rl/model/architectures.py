@@ -73,7 +73,7 @@ def build_graph_def(
 
 
 def _for_any_version(graph_def: tf.GraphDef) -> tf.GraphDef:
-    """Drops what TensorFlow 1 does not know and readers of it would stumble over."""
+    """Drops attributes that TensorFlow 1 does not have and its readers refuse."""
     for node in graph_def.node:
         for attribute in ("grad_a", "grad_b"):
             if node.op == "MatMul" and attribute in node.attr:

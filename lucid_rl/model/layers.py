@@ -24,7 +24,7 @@ RESERVED = ("input", "logits", "value")
 
 
 class GraphIndex:
-    """Who feeds whom in a GraphDef.
+    """Producers and consumers of the nodes of a GraphDef.
 
     Attributes:
         nodes: node by name, in the graph's order.
@@ -116,7 +116,7 @@ def find_layers(index: GraphIndex) -> dict[str, str]:
 def bottlenecks(
     index: GraphIndex, layers: Mapping[str, str], start: str, goals: Iterable[str]
 ) -> tuple[str, ...]:
-    """Short names of the layers through which all that the outputs know must flow."""
+    """Short names of the layers through which every path to the outputs leads."""
     goals = tuple(goals)
     return tuple(
         short

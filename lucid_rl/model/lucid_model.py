@@ -27,7 +27,7 @@ METADATA_NAME = "lucid_metadata_json"
 
 
 class Metadata(NamedTuple):
-    """What Lucid knows of a network beside its graph."""
+    """Lucid's metadata of a network."""
 
     input_name: str
     image_shape: tuple[int, int, int]  # (height, width, channels)

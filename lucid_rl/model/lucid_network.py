@@ -1,6 +1,6 @@
 """Any model of Lucid's as one graph and one session, made once and reused.
 
-`Model` knows a policy and a value function; Lucid's own functions take any
+`Model` has a policy and a value function; Lucid's own functions take any
 network and any tensor's name. A `LucidNetwork` answers those: activations by name
 and gradients of a score with respect to a tensor that is fed, so that nothing before
 that tensor is recomputed.

@@ -52,7 +52,7 @@ class Model:
         files: paths of the files that came with the model.
         layers: short names of the spatial layers that everything flows through which
             the policy knows, or the value function, input first: ("1a", "2a", "2b",
-            "3a", "4a") for the article's architecture. `layers_of` tells those of one
+            "3a", "4a") for the article's architecture. `layers_of` gives those of one
             output, where policy and value function have networks of their own.
         image_shape: (height, width, channels) of one observation.
         n_actions: number of the policy's logits.

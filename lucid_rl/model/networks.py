@@ -20,7 +20,7 @@ Tensor = Any
 
 
 class Operations(Protocol):
-    """The operations of a network, over parameters that it knows by name.
+    """The operations of a network, over parameters by name.
 
     Activations are [N, H, W, C]; `name` is a layer's within "ppo2_model/pi/".
     """

@@ -32,7 +32,7 @@ INPUT_NAME = "observations"
 LOGITS_NAME = "policy_logits"
 VALUE_NAME = "value"
 
-_MAX_CHANNELS = 64  # of observations, to tell channels from height and width
+_MAX_CHANNELS = 64  # of observations, to distinguish channels from height and width
 _MAX_VALUES = 2**26  # of one tensor, for one observation
 
 
@@ -98,7 +98,7 @@ def read_onnx(
     Raises:
         FileFormatError: the file is damaged or holds operations that no feed-forward
             network needs.
-        ModelError: inputs or outputs cannot be told; names those that there are.
+        ModelError: inputs or outputs cannot be identified; names those that there are.
     """
     path = pathlib.Path(path)
     proto = _checked(path)

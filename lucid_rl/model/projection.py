@@ -10,7 +10,7 @@ import numpy as np
 
 from lucid_rl.errors import InputError
 
-# Below this share of the largest singular value, directions count as dependent.
+# Below this fraction of the largest singular value, directions count as dependent.
 _RANK_TOLERANCE = 1e-5
 
 

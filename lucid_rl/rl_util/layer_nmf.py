@@ -186,7 +186,7 @@ class LayerNMF:
             feature: counted from 0.
             subdiv_mult: patches per position along each axis.
             expand_mult: size of patches in positions.
-            top_frac: share of observations that must be enough.
+            top_frac: fraction of observations that must be enough.
 
         Returns:
             RGBA image, and the observation's index of each patch as nested lists.

@@ -7,7 +7,7 @@ import numpy as np
 from lucid_rl.errors import InputError
 from lucid_rl.lazy_tensorflow import tf
 
-_MARK = "lucid_is_edited"  # a constant by which others know an edited graph
+_MARK = "lucid_is_edited"  # a constant that marks an edited graph
 
 
 class ParameterEditor:

@@ -1,6 +1,6 @@
 """A folder of figures: PNG files, results.json, and one HTML page.
 
-Rows are written as they are done, so that an interrupted run goes on where it stopped.
+Rows are written as they are done, so that an interrupted run resumes.
 """
 
 import base64

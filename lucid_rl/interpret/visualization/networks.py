@@ -87,7 +87,7 @@ def connect(
         same_size: whether `seen` has the size that the network was made for.
 
     Returns:
-        Its tensors, by the names that the model knows.
+        Its tensors, by the model's names.
     """
     window = None
     if seen.shape[1:3].is_fully_defined():

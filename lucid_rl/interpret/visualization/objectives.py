@@ -3,7 +3,7 @@
 An objective takes `T`, which gives the tensors of a network by name as Lucid's does
 (`T("input")` is the image before its transformations), so that objectives work in
 `visualize` and in Lucid's `render.render_vis` alike, and add up with Lucid's own.
-There, name a layer by its tensor ("ppo2_model/pi/2b/Relu"); `visualize` also knows
+There, name a layer by its tensor ("ppo2_model/pi/2b/Relu"); `visualize` also takes
 the short names of a `Model` ("2b").
 
 Every objective has one target or one for each image of the batch: image i is scored
@@ -55,7 +55,7 @@ class Objective:
             n_targets: number of targets.
             name: a few words.
             places: as in the attributes.
-            scores_every_pair: whether `score` knows the second form.
+            scores_every_pair: whether `score` has the second form.
         """
         self._score = score
         self.n_targets = n_targets

@@ -82,7 +82,7 @@ class DatasetRow:
         side: patches along each side of the picture, if not spatial.
         max_per_position: patches from one position, if not spatial; by default `side`.
         subdivision: cells per position along each axis of a map.
-        top_share: share of the observations that must be enough to fill a map; it
+        top_share: fraction of the observations that must be enough to fill a map; it
             limits how often one is used (`dataset_examples.spatial_examples`).
         patch_positions: side of a patch, in positions of the layer; a map's patches
             are as large as its cells.

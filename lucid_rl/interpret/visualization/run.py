@@ -133,7 +133,7 @@ def check_presets(presets: Mapping[str, Preset], subject: Subject) -> None:
     Args:
         presets: figures by name.
         subject: the model and its observations, whose number matters, and, where two
-            models are compared, that they tell these apart.
+            models are compared, that these differ on them.
 
     Raises:
         InputError: channels, features or observations that there are not.
@@ -157,7 +157,7 @@ def run_presets(
         subject: the model and its observations.
         folder: where the pictures, numbers and the page go.
         about: what the page says of the whole, such as the model's name; part of what
-            tells one run from another.
+            distinguishes one run from another.
 
     Returns:
         The sheet, and the path of its page.
