@@ -70,6 +70,10 @@ def _solve_one_by_one(gram: np.ndarray, targets: np.ndarray) -> np.ndarray:
     kept = eigenvalues > 1e-12 * eigenvalues[-1]
     roots = np.sqrt(eigenvalues[kept])
     # G = Aᵀ A, b = Aᵀ y.
-    matrix = roots[:, None] * eigenvectors[:, kept].T
+    matrix = roots[:, None] * eigenvectors[:, kept].T * (np.diagonal(gram) > 0)
     values = targets @ eigenvectors[:, kept] / roots
-    return np.stack([scipy.optimize.nnls(matrix, row)[0] for row in values])
+    # Its tolerance is of numbers about 1.
+    sizes = np.abs(values).max(axis=1, keepdims=True)
+    sizes[sizes == 0] = 1
+    found = [scipy.optimize.nnls(matrix, row)[0] for row in values / sizes]
+    return np.stack(found) * sizes
