@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import scipy.ndimage
-from sklearn.decomposition import PCA
 
 from lucid_rl.errors import InputError
 from lucid_rl.files import PathLike, atomic_open
@@ -436,6 +435,9 @@ def _control(control: str, model: Model, rng: np.random.Generator) -> tuple[Mode
         activations = model.activations(scene.observations, settings.layer)
         rows = activations.reshape(-1, activations.shape[-1])
         rows = rows[rng.choice(len(rows), min(len(rows), _MAX_ROWS), replace=False)]
+        # It takes a second to import.
+        from sklearn.decomposition import PCA
+
         found = PCA(settings.n_features, random_state=0).fit(rows).components_
         return _Directions(found * np.sign(found.sum(axis=1, keepdims=True)))
 
