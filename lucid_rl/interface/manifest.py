@@ -1,7 +1,7 @@
 """The bundle's first part: what there is, the timelines, and the moments in them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,6 @@ class LayerResults:
         shape: (H, W, C).
         part: attributions of the value function, and the legend.
         policy_part: attributions of actions, if they were asked for.
-        objects: by feature, the objects that it detects, as plain values: {"object":
-            name, "ratio": its response at the object over its mean response,
-            "average_precision": of its response as a detector}; none if unknown.
         without_part: the outputs without each feature (`without.without_part`).
         directions: of its features, f32 [K, C]; None where it has none.
     """
@@ -37,7 +34,6 @@ class LayerResults:
     shape: tuple[int, ...]
     part: Part
     policy_part: Part | None
-    objects: Sequence[Sequence[Mapping[str, Any]]] = ()
     without_part: Part | None = None
     directions: np.ndarray | None = None
 
@@ -203,6 +199,5 @@ def _layer_entry(entry: LayerResults, names: Names) -> dict[str, Any]:
 
 
 def _objects_of(entry: LayerResults, feature: int) -> dict[str, Any]:
-    if feature >= len(entry.objects):
-        return {}
-    return {"objects": [dict(found) for found in entry.objects[feature]]}
+    listed = entry.part.meta.get("objects", [])
+    return {"objects": listed[feature]} if feature < len(listed) else {}

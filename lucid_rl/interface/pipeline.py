@@ -334,9 +334,11 @@ class _Job:
             "code_levels": settings.code_levels,
             "max_side": settings.max_side,
         }
+        objects = self.samples.objects
         with_legend = inputs | {
             "observations": self.samples.observations_digest,
             "examples": settings.examples,
+            "objects": objects and list(objects.classes),
         }
         name = f"{key}/{layer}"
         part = self.cache.get(
@@ -351,7 +353,11 @@ class _Job:
                 attribution,
                 factorization=factorization,
                 error=error,
-                examples=(self.samples.observations, settings.examples),
+                examples=(
+                    self.samples.observations,
+                    settings.examples,
+                    self.samples.objects,
+                ),
                 code_levels=settings.code_levels,
                 max_side=settings.max_side,
             ),

@@ -38,6 +38,7 @@ def small_settings(own_samples, tmp_path_factory):
         output_dir=tmp_path_factory.mktemp("interface") / "page",
         layers=("2b", "4a"),
         policy_layers=("4a",),
+        code_levels=255,
         attribution=AttributionSettings(n_steps=2),
         error_tolerance=0,
         nmf=NMFSettings(n_features=3, order="share"),
