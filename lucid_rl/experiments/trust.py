@@ -58,6 +58,8 @@ class TrustSettings:
     """Resamples of levels for the intervals."""
     seed: int = 0
     """Seed of levels, actions, orders, paths and resamples."""
+    bfloat16: bool = False
+    """Play with convolutions in bfloat16; attributions are computed without."""
 
     def __post_init__(self) -> None:
         check_fields(
@@ -132,7 +134,10 @@ def compare_attributions(
     model = load(model)
     with ResultsFolder(folder, NAME).locked() as results:
         play = functools.partial(_play, settings=settings, folder=results.episodes)
-        original = play(model, "original")
+        player = model
+        if settings.bfloat16 and model.checkpoint is not None:
+            player = load(model.checkpoint, bfloat16=True)
+        original = play(player, "original")
         completed = [e for e in original.episodes if e.completed]
         if not completed:
             raise InputError(f"{model.name} completes none of the levels")
@@ -145,7 +150,7 @@ def compare_attributions(
         )
         digest = nmf.directions.round(4).tobytes().hex()[:16]
         edited = [
-            play(model.without(direction, settings.layer), f"without_{k}_{digest}")
+            play(player.without(direction, settings.layer), f"without_{k}_{digest}")
             for k, direction in enumerate(nmf.directions)
         ]
         outcomes = _outcomes(original, edited, nmf)
