@@ -145,7 +145,7 @@ def read_key(folder: PathLike) -> dict[str, Any]:
                 raise ValueError(f"an unknown model {entry['model']!r}")
             FeatureScore(**entry["objective"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileFormatError(f"{path} is no key of blind scoring: {error}") from error
+        raise FileFormatError(f"{path} is not a key of raters: {error}") from error
     return key
 
 

@@ -133,7 +133,7 @@ def test_files_of_other_forms_are_refused(made, tmp_path):
         with pytest.raises(FileFormatError, match=words):
             read_grades(path, key)
     (tmp_path / KEY_FILE).write_text(json.dumps(good))
-    with pytest.raises(FileFormatError, match="no key"):
+    with pytest.raises(FileFormatError, match="not a key"):
         read_key(tmp_path)
 
 
