@@ -114,7 +114,7 @@ class ZipReader:
         left: bytes of output that may still be read.
 
     Raises:
-        FileFormatError: it is no zip archive.
+        FileFormatError: it is not a zip archive.
     """
 
     def __init__(self, stream: IO[bytes], limit: int | None = None) -> None:
@@ -186,14 +186,14 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
             f"cannot read {path}: {error.strerror or error}"
         ) from error
     except FileFormatError as error:
-        raise FileFormatError(f"{path} is no sound .npz file: {error}.") from error
+        raise FileFormatError(f"{path} is not a valid .npz file: {error}.") from error
 
 
 def _npy(data: bytes, name: str) -> np.ndarray:
     """An array from the content of a `.npy` file."""
     start = {b"\x01\x00": 10, b"\x02\x00": 12}.get(data[6:8])
     if data[:6] != b"\x93NUMPY" or start is None:
-        raise FileFormatError(f"the member {name!r:.200} is no .npy file")
+        raise FileFormatError(f"the member {name!r:.200} is not a .npy file")
     end = start + int.from_bytes(data[8:start], "little")
     header = _NPY_HEADER.fullmatch(data[start : min(end, 10_000)].decode("latin1"))
     if header is None:
@@ -316,10 +316,19 @@ def _is(value: Any, schema: Any, where: str) -> bool:
     return True
 
 
+_TYPE_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    dict: "a dictionary",
+    float: "a number",
+    int: "a whole number",
+    list: "a list",
+    None: "nothing",
+    str: "text",
+}
+
+
 def _words(schema: Any) -> str:
     if isinstance(schema, tuple):
         return " or ".join(map(_words, schema))
-    names = {float: "a number", int: "a whole number", str: "text", None: "nothing"}
-    names |= {dict: "a dictionary", list: "a list", bool: "true or false"}
     kind = type(schema) if isinstance(schema, dict | list) else schema
-    return names.get(kind, getattr(kind, "__name__", "something"))
+    return _TYPE_WORDS.get(kind) or str(getattr(kind, "__name__", "something"))

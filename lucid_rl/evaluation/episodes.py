@@ -133,9 +133,7 @@ def read_episodes(path: PathLike) -> tuple[list[Episode], dict[str, Any]]:
     ], header
 
 
-def _check(
-    path: PathLike, columns: Mapping[str, np.ndarray], n_names: int
-) -> None:
+def _check(path: PathLike, columns: Mapping[str, np.ndarray], n_names: int) -> None:
     index, outcome = columns["index"], columns["outcome"]
     lengths = {len(a) for name, a in columns.items() if name != "actions"}
     problem = None
@@ -150,7 +148,7 @@ def _check(
     elif len(index) and not 0 <= outcome.min() <= outcome.max() < n_names:
         problem = "it names an outcome that it does not list"
     if problem:
-        raise FileFormatError(f"{path} is no file of episodes: {problem}")
+        raise FileFormatError(f"{path} is not a file of episodes: {problem}")
 
 
 def _adds_up(counts: np.ndarray, n: int) -> bool:

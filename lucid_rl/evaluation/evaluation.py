@@ -61,7 +61,7 @@ class Evaluation:
     @property
     def settings(self) -> EvaluationSettings:
         """The settings in the header."""
-        return EvaluationSettings.from_dict(self.header["settings"])
+        return EvaluationSettings.from_dict(self.header.get("settings", {}))
 
     @property
     def completed(self) -> Proportion:
@@ -286,7 +286,7 @@ def read_evaluation(path: PathLike) -> Evaluation:
     """Reads an evaluation that `evaluate` wrote, complete or not.
 
     Raises:
-        FileFormatError: the file is no file of episodes.
+        FileFormatError: the file holds no episodes.
     """
     episodes, header = read_episodes(path)
     return Evaluation(header, episodes)

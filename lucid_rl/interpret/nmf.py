@@ -7,13 +7,14 @@ are concatenated along the batch, and rows are explained by few directions.
 
 import dataclasses
 import json
+import numbers
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 
 from lucid_rl.bounded import check_schema, parse_json, read_npz
-from lucid_rl.errors import FileFormatError, InputError
+from lucid_rl.errors import FileFormatError, InputError, LucidRLError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.attribution import Attribution
 from lucid_rl.interpret.coordinate_descent import Descent, coordinate_descent, nndsvd
@@ -25,6 +26,14 @@ from lucid_rl.validation import at_least, between, check_fields, one_of
 
 _FORMAT = "lucid_rl factorization"
 _VERSION = 1
+_METADATA = {
+    "format": str,
+    "version": int,
+    "layer": str,
+    "model": str,
+    "explained": numbers.Real,
+    "fit": dict,
+}
 # Rows handled at once when values come in.
 _CHUNK_ROWS = 1 << 18
 # Values reduced at once, so that float64 copies stay small.
@@ -354,7 +363,7 @@ class NMF:
         kinds = {name: array.dtype.kind for name, array in arrays.items()}
         expected = {"directions": "f", "feature_shares": "f", "metadata": "U"}
         if not kinds.items() >= expected.items():
-            raise FileFormatError(f"{path} is no factorization written by NMF.save.")
+            raise FileFormatError(f"{path} is not a factorization written by NMF.save.")
         metadata = parse_json(str(arrays["metadata"]), path)
         check_schema(metadata, _METADATA, f"{path}, its metadata")
         if metadata["format"] != _FORMAT or metadata["version"] > _VERSION:

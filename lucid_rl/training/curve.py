@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lucid_rl.bounded import check_schema
 from lucid_rl.errors import InputError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.training.logs import LOG_NAME, read_log
@@ -22,6 +23,8 @@ COLUMNS = (
     "learning_rate",
     "steps_per_second",
 )
+
+_RECORD = {"steps": int, "episodes": int, "success_rate": (float, None)}
 
 
 def write_curve(
@@ -40,12 +43,15 @@ def write_curve(
 
     Raises:
         InputError: the folder holds no log.
+        FileFormatError: the log is damaged, or of another kind of run.
         SaveError: a file cannot be written.
     """
     path = pathlib.Path(run) / LOG_NAME
     records = read_log(path)
     if not records:
         raise InputError(f"{path} has no records: give the folder of a training run.")
+    for record in records:
+        check_schema(record, _RECORD, str(path))
     with atomic_open(table, "w") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()

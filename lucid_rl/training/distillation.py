@@ -22,6 +22,7 @@ from lucid_rl.training.rollout import Environments, log_softmax
 from lucid_rl.training.saves import (
     MODEL_NAME,
     check_same_run,
+    check_state,
     generator_state,
     read_save,
     restore_generator,
@@ -134,6 +135,7 @@ class Distillation:
         self._n_due = 0.0  # gradient steps that the frames played so far are worth
         if (save := read_save(config.folder, SAVE_NAME)) is not None:
             check_same_run(config, save["config"])
+            check_state(save, self._get_state(), "the save")
             self._set_state(save)
 
     @property

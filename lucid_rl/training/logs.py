@@ -14,7 +14,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from lucid_rl.errors import SaveError
+from lucid_rl.bounded import check_schema, parse_json
+from lucid_rl.errors import FileFormatError, SaveError
 from lucid_rl.files import atomic_open
 
 LOG_NAME = "log.jsonl"
@@ -40,7 +41,10 @@ class TrainingLog:
         self._counter = counter
         self._total = total
         self._start = time.monotonic(), done
-        kept = [r for r in read_log(self._path) if r[counter] <= done]
+        kept = read_log(self._path)
+        for record in kept:
+            check_schema(record, {counter: int}, str(self._path))
+        kept = [record for record in kept if record[counter] <= done]
         with atomic_open(self._path, "w") as file:
             file.writelines(json.dumps(record) + "\n" for record in kept)
         self._board = EventFileWriter(str(path.parent / BOARD_FOLDER))
@@ -111,15 +115,24 @@ def report(line: str) -> None:
 
 
 def read_log(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Reads a run's records; a last line cut short by a kill is left out."""
+    """Reads a run's records; a last line cut short by a kill is left out.
+
+    Raises:
+        FileFormatError: it cannot be read, or a line is no record of numbers.
+    """
     if not path.exists():
         return []
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
+    # A whole line has an end; what follows the last is empty.
     records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+    for i, line in enumerate(lines[:-1]):
+        where = f"{path}, line {i + 1}"
+        record = parse_json(line, where)
+        check_schema(record, {str: (float, None)}, where)
+        records.append(record)
     return records
 
 

@@ -24,6 +24,7 @@ from lucid_rl.training.rollout import (
 from lucid_rl.training.saves import (
     MODEL_NAME,
     check_same_run,
+    check_state,
     generator_state,
     read_save,
     restore_generator,
@@ -59,6 +60,7 @@ class Trainer:
         self.n_steps_done = 0
         self._prepare(parameters)
         if save is not None:
+            check_state(save, self._get_state(), "the save")
             self._set_state(save)
         self._boundary = self._get_state()
 

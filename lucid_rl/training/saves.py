@@ -1,18 +1,21 @@
 """A run's saves: everything that the rest of it depends on, written atomically."""
 
+import numbers
 import pathlib
 import zlib
 from typing import Any
 
 import numpy as np
 
+from lucid_rl.bounded import decompress
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
-from lucid_rl.errors import FileFormatError, SettingsError
+from lucid_rl.errors import FileFormatError, SettingsError, some_of
 from lucid_rl.training.config import TrainConfig
 
 SAVE_NAME = "save.jd"
 MODEL_NAME = "model.jd"
 _VERSION = 2
+_ADVICE = "Start again in another folder, or put a copy of the save there."
 # What a resumed run must share with the one that it resumes.
 _FIXED = ("game", "architecture", "n_groups", "seed", "noise", "optimizer", "teacher")
 
@@ -30,7 +33,9 @@ def write_save(
     Raises:
         SaveError: it cannot be written.
     """
-    write_jd({"version": _VERSION, "state": _pack(state)}, folder / name)
+    packed = _pack(state)
+    save = {"version": _VERSION, "state": packed, "checksum": _checksum(packed)}
+    write_jd(save, folder / name)
 
 
 def read_save(folder: pathlib.Path, name: str = SAVE_NAME) -> dict[str, Any] | None:
@@ -51,7 +56,59 @@ def read_save(folder: pathlib.Path, name: str = SAVE_NAME) -> dict[str, Any] | N
             f"{path} is no save of this version: start in another folder, or use the "
             "version that wrote it."
         )
-    return _unpack(save["state"])
+    state = save.get("state")
+    # Earlier saves have no checksum.
+    if "checksum" in save and save["checksum"] != _checksum(state):
+        raise FileFormatError(f"{path} is damaged: its checksum differs. {_ADVICE}")
+    try:
+        unpacked = _unpack(state)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}. {_ADVICE}") from error
+    if not isinstance(unpacked, dict) or not isinstance(unpacked.get("config"), dict):
+        raise FileFormatError(f"{path} holds no state of a run. {_ADVICE}")
+    return unpacked
+
+
+def check_state(saved: Any, fresh: Any, where: str) -> None:
+    """Raises if a save is not made as the state of a run is.
+
+    Args:
+        saved: what was read, or a part of it.
+        fresh: the same of a run that has just begun.
+        where: what to call it in an error.
+
+    Raises:
+        FileFormatError: a key is missing, or a value of another type, shape or
+            length.
+    """
+    wrong = None
+    if isinstance(fresh, dict):
+        if not isinstance(saved, dict) or not fresh.keys() <= saved.keys():
+            missing = [key for key in fresh if key not in (saved or ())]
+            wrong = f"lacks {some_of(missing)}" if missing else "is no dictionary"
+        else:
+            for key in fresh.keys() - {"config"}:
+                check_state(saved[key], fresh[key], f"{where}, {key}")
+    elif isinstance(fresh, list):
+        if not isinstance(saved, list) or len(saved) != len(fresh):
+            wrong = f"is no list of {len(fresh)}"
+        else:
+            for i, pair in enumerate(zip(saved, fresh, strict=True)):
+                check_state(*pair, f"{where} {i}")
+    elif isinstance(fresh, np.ndarray):
+        expected = f"{fresh.dtype} {list(fresh.shape)}"
+        if not isinstance(saved, np.ndarray):
+            wrong = f"is {type(saved).__name__}: expected {expected}"
+        elif (saved.shape, saved.dtype.kind) != (fresh.shape, fresh.dtype.kind):
+            wrong = f"is {saved.dtype} {list(saved.shape)}: expected {expected}"
+        elif saved.dtype.kind == "f" and not np.isfinite(saved).all():
+            wrong = "holds numbers that are not finite"
+    elif not isinstance(
+        saved, numbers.Real if isinstance(fresh, float) else type(fresh)
+    ):
+        wrong = f"is {type(saved).__name__}: expected {type(fresh).__name__}"
+    if wrong:
+        raise FileFormatError(f"{where} {wrong}. {_ADVICE}")
 
 
 def check_same_run(config: TrainConfig, saved: dict[str, Any]) -> None:
@@ -86,8 +143,17 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(rng: np.random.Generator, state: dict[str, Any]) -> None:
-    """Puts a random generator into a saved state."""
-    rng.bit_generator.state = state
+    """Puts a random generator into a saved state.
+
+    Raises:
+        FileFormatError: it is none.
+    """
+    try:
+        rng.bit_generator.state = state
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise FileFormatError(
+            f"the save holds no state of a random generator ({error}). {_ADVICE}"
+        ) from error
 
 
 def _pack(value):
@@ -110,10 +176,36 @@ def _pack(value):
 def _unpack(value):
     if isinstance(value, dict):
         if set(value) == {"bytes"}:
-            return zlib.decompress(value["bytes"].tobytes())
+            compressed = value["bytes"]
+            if not isinstance(compressed, np.ndarray):
+                raise FileFormatError("its bytes are no array")
+            return decompress(compressed.tobytes())
         if set(value) == {"integer"}:
-            return int(value["integer"])
+            return _integer(value["integer"])
         return {key: _unpack(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_unpack(item) for item in value]
     return value
+
+
+def _integer(text):
+    try:
+        return int(str(text)[:1000])
+    except ValueError as error:
+        raise FileFormatError(f"{text!r:.100} is no integer") from error
+
+
+def _checksum(value: Any, start: int = 0) -> int:
+    """CRC-32 of packed values, the same before they are written and after."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            start = _checksum(item, zlib.crc32(repr(key).encode(), start))
+    elif isinstance(value, list):
+        for item in value:
+            start = _checksum(item, start)
+    elif isinstance(value, np.ndarray):
+        start = zlib.crc32(f"{value.dtype.str}{value.shape}".encode(), start)
+        start = zlib.crc32(np.ascontiguousarray(value).data, start)
+    else:
+        start = zlib.crc32(f"{type(value).__name__}{value!r}".encode(), start)
+    return start
