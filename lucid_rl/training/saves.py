@@ -83,9 +83,10 @@ def check_state(saved: Any, fresh: Any, where: str) -> None:
     """
     wrong = None
     if isinstance(fresh, dict):
-        if not isinstance(saved, dict) or not fresh.keys() <= saved.keys():
-            missing = [key for key in fresh if key not in (saved or ())]
-            wrong = f"lacks {some_of(missing)}" if missing else "is no dictionary"
+        if not isinstance(saved, dict):
+            wrong = "is no dictionary"
+        elif missing := [key for key in fresh if key not in saved]:
+            wrong = f"lacks {some_of(missing)}"
         else:
             for key in fresh.keys() - {"config"}:
                 check_state(saved[key], fresh[key], f"{where}, {key}")
