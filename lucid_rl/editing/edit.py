@@ -24,6 +24,7 @@ from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
+from lucid_rl.sampling.model_samples import sample_observations
 from lucid_rl.sampling.observations import Observations, ObservationSettings
 from lucid_rl.validation import at_least, between, check_fields, one_of
 
@@ -106,9 +107,14 @@ class Edit:
     @functools.cached_property
     def nmf(self) -> NMF:
         """Features of the layer: those given, or fitted to the observations."""
+        if self._game.name == "coinrun":
+            found = self.observations
+        else:  # states are for objects, which are not known there
+            n, seed = self.settings.n_observations, self.settings.seed
+            found = sample_observations(self.original, n, game=self._game, seed=seed)
         return fit_features(
             self.original,
-            self.observations.observations,
+            found.observations,
             self.settings.layer,
             nmf=dataclasses.replace(self.settings.nmf, seed=self.settings.seed),
             model_name=self.original.name,

@@ -112,7 +112,7 @@ def test_small_agents_of_many_kinds(name, options, expected, tmp_path):
             np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
-def _stable_baselines3(path, weights, **data):
+def archive_of_stable_baselines3(path, weights, **data):
     write_archive(path, weights)
     policy = path.read_bytes()
     with zipfile.ZipFile(path, "w") as archive:
@@ -134,21 +134,21 @@ def test_what_stable_baselines3_tells_beside_the_parameters(tmp_path, monkeypatc
         "policy_class": {"__module__": "stable_baselines3.common.policies"},
     }
     path = tmp_path / "it.zip"
-    found = import_torch(_stable_baselines3(path, weights, **data))
+    found = import_torch(archive_of_stable_baselines3(path, weights, **data))
     assert found.sizes.hidden == ((), (16,), (8,))
     told = {"gamma": 0.98, "lambda": 0.9, "image_size": [64, 64]}
     assert told.items() <= found.args.items()
     assert found.args["hidden_activation"] == "tanh" and "assumed" not in found.extra
     kwargs = data["policy_kwargs"]
     kwargs["activation_fn"] = "<class 'torch.nn.modules.activation.ReLU'>"
-    found = import_torch(_stable_baselines3(path, weights, **data))
+    found = import_torch(archive_of_stable_baselines3(path, weights, **data))
     assert found.args["hidden_activation"] == "relu"
     kwargs["activation_fn"] = "<class 'torch.nn.modules.activation.ELU'>"
     with pytest.raises(FileFormatError, match=r"activation 'ELU'.* ONNX"):
-        import_torch(_stable_baselines3(path, weights, **data))
+        import_torch(archive_of_stable_baselines3(path, weights, **data))
     kwargs |= {"activation_fn": None, "normalize_images": False}
     with pytest.raises(FileFormatError, match="not divided by 255"):
-        import_torch(_stable_baselines3(path, weights, **data))
+        import_torch(archive_of_stable_baselines3(path, weights, **data))
 
 
 def test_what_was_assumed_is_said():
@@ -167,7 +167,7 @@ def test_what_was_assumed_is_said():
         import_torch(TORCH_FILES / "dqn.pt", image_size=(64, 64))
 
 
-_REAL_AGENTS = pathlib.Path(
+REAL_AGENTS = pathlib.Path(
     os.environ.get(
         "LUCID_RL_REAL_AGENTS",
         pathlib.Path(__file__).parents[3] / "shared" / "real_agents",
@@ -176,10 +176,10 @@ _REAL_AGENTS = pathlib.Path(
 
 
 @pytest.mark.skipif(
-    not _REAL_AGENTS.is_dir(), reason="no folder of real agents (LUCID_RL_REAL_AGENTS)"
+    not REAL_AGENTS.is_dir(), reason="no folder of real agents (LUCID_RL_REAL_AGENTS)"
 )
 def test_real_agents_are_imported_at_the_first_try():
-    files = sorted(_REAL_AGENTS.glob("*.p*"))
+    files = sorted(REAL_AGENTS.glob("*.p*"))
     assert len(files) >= 6
     rng = np.random.default_rng(0)
     observations = rng.integers(0, 256, (4, 64, 64, 3)).astype(np.uint8)

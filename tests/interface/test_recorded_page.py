@@ -18,7 +18,7 @@ NAMES = ["noop", "fire", "left", "right"]
 SHAPES = [(84, 4, 49), (96, 3, 64), (64, 12, 16), (64, 1, 16)]
 
 
-def agent(side, channels, n_positions):
+def agent_weights(channels, n_positions):
     """Mnih's network, small, as Stable-Baselines3 names its layers."""
     rng = np.random.default_rng(0)
     kernels = {
@@ -34,6 +34,12 @@ def agent(side, channels, n_positions):
         size = np.sqrt(2 / np.prod(shape[1:]))
         weights[f"{name}.weight"] = (size * rng.normal(size=shape)).astype(np.float32)
         weights[f"{name}.bias"] = np.full(shape[:1], 0.05, np.float32)
+    return weights
+
+
+def agent(side, channels, n_positions):
+    """A model of such weights."""
+    weights = agent_weights(channels, n_positions)
     found = parameters(weights, "it", image_size=(side, side))
     return load(Checkpoint(found.params, found.settings))
 
