@@ -11,6 +11,7 @@ import numpy as np
 
 from lucid_rl.errors import InputError, ModelError
 from lucid_rl.files import check_writable
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.interface.bundle import policy_parts
 from lucid_rl.interface.layers import layer_part
 from lucid_rl.interface.manifest import (
@@ -19,7 +20,7 @@ from lucid_rl.interface.manifest import (
     default_layer,
     manifest_part,
 )
-from lucid_rl.interface.names import read_names
+from lucid_rl.interface.names import Names, read_names
 from lucid_rl.interface.network import engine_part, network_part
 from lucid_rl.interface.page import template, write_page
 from lucid_rl.interface.parts import Part
@@ -85,8 +86,20 @@ def make_interface(
     cache = cache or StageCache(settings.cache_path)
     for folder in (cache.directory, pathlib.Path(settings.output_dir).parent):
         check_writable(folder)
-    samples = samples or get_samples(first, settings, cache)
-    job = _Job(settings, cache, samples, _given_features(nmf, first))
+    with folder_lock(cache.directory, "the making of a page"):
+        samples = samples or get_samples(first, settings, cache)
+        job = _Job(settings, cache, samples, _given_features(nmf, first))
+        page = _make(job, first, second, names)
+        if own_folder:
+            cache.prune()
+    return page
+
+
+def _make(
+    job: "_Job", first: Model, second: Model | None, names: Names
+) -> pathlib.Path:
+    """Computes and writes a page, perhaps one of its first layer before that."""
+    settings = job.settings
     notes: tuple[str, ...] = ()
     if settings.code_levels < LEVELS:
         notes += (
@@ -131,10 +144,7 @@ def make_interface(
     if settings.early_page and in_both and len(_layers(first, settings)) > 1:
         early = page_of(default, (*notes, _UNFINISHED))
         print(f"{early} shows layer {default}; reload it for the others", flush=True)
-    page = page_of(None, notes)
-    if own_folder:
-        cache.prune()
-    return page
+    return page_of(None, notes)
 
 
 class _Job:

@@ -13,6 +13,7 @@ from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import CheckpointError
 from lucid_rl.files import check_writable
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.registry import make_game
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.distillation import Distillation
@@ -35,7 +36,7 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
     Raises:
         SettingsError: the config contradicts the game, or the saved run.
         CheckpointError: the initial model or the teacher does not fit.
-        SaveError: the folder cannot be written.
+        SaveError: the folder cannot be written, or another run uses it.
         KeyboardInterrupt: after saving, if the user or SIGTERM stopped the run.
 
     Example:
@@ -44,7 +45,7 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
     start = time.monotonic()
     check_writable(config.folder)
     parameters = first_parameters(config)
-    with stop_on_signal():
+    with folder_lock(config.folder, "training"), stop_on_signal():
         if config.teacher and not (config.folder / SAVE_NAME).exists():
             distillation = Distillation(config, parameters)
             try:
