@@ -1,5 +1,6 @@
 """Runs a script's main function; reports every error as one line on stderr."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -27,7 +28,13 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
         except KeyboardInterrupt:
             sys.exit(stopped)
 
-    app.run(main, flags_parser=_parse)
+    try:
+        app.run(main, flags_parser=_parse)
+    except BrokenPipeError:
+        # Whoever read the output has enough, as in `--help | head`; what is still
+        # buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -51,3 +51,9 @@ def test_mistakes_are_one_line(arguments):
     done = run(*arguments)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_output_may_be_cut_off():
+    command = f"{sys.executable} -u -m scripts.released_models --help | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
