@@ -7,7 +7,7 @@ import pathlib
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from lucid_rl.errors import SaveError
@@ -17,6 +17,8 @@ PathLike = str | os.PathLike
 _SUFFIX = ".lucid_rl.partial"
 # A file that is this old and not locked was left behind, even if nothing is in it.
 _OLD_SECONDS = 2.0
+_MAX_NAME = 255
+_MAX_PATH = 4000
 _swept: set[pathlib.Path] = set()
 
 
@@ -70,35 +72,65 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def check_output(path: PathLike) -> None:
-    """Finds out whether a file can be written, before any work.
+    """Finds out whether a file can be written, before any work; makes nothing.
 
     Raises:
         SaveError: it cannot, or something other than a regular file is there.
     """
-    check_writable(_regular(path).parent)
+    target = _regular(path)
+    check_output_folder(target.parent)
+    _check_lengths(target.absolute(), [target.name])
 
 
-def check_writable(folder: PathLike) -> None:
-    """Makes the folder and writes a file in it, to find out before any work.
+def check_output_folder(folder: PathLike) -> None:
+    """Finds out whether a folder can be made and written to; makes nothing.
 
     Raises:
-        SaveError: it cannot be made or written, or is no folder.
+        SaveError: it cannot, or something other than a folder is there.
     """
-    folder = _without_nul(folder)
+    wanted = _without_nul(folder).absolute()
+    there = wanted
+    while not os.path.lexists(there):
+        there = there.parent
+    _check_lengths(wanted, wanted.parts[len(there.parts) :])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
+        with tempfile.NamedTemporaryFile(dir=there) as file:
             file.write(bytes(2**16))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        reason = error.strerror or str(error)
-        if isinstance(error, (FileExistsError, NotADirectoryError)):
-            reason = "a file is where a folder is meant"
-        raise SaveError(
-            f"cannot write to {folder}: {reason}. Choose an output folder that is "
-            "writable and has room."
-        ) from error
+        raise _unwritable(folder, error) from error
+
+
+def check_writable(folder: PathLike) -> None:
+    """Makes a folder, after finding out whether it can be written to.
+
+    Raises:
+        SaveError: it cannot be made or written, or is not a folder.
+    """
+    check_output_folder(folder)
+    try:
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    check_output_folder(folder)
+
+
+def _unwritable(folder: PathLike, error: OSError) -> SaveError:
+    reason = error.strerror or str(error)
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        reason = "a file is where a folder is meant"
+    return SaveError(
+        f"cannot write to {folder}: {reason}. Choose an output folder that is "
+        "writable and has room."
+    )
+
+
+def _check_lengths(path: pathlib.Path, names: Sequence[str]) -> None:
+    """Refuses names that file systems do not take."""
+    too_long = [name for name in names if len(os.fsencode(name)) > _MAX_NAME]
+    if too_long or len(os.fsencode(path)) > _MAX_PATH:
+        raise SaveError(f"cannot write {str(path)[:200]}...: the name is too long.")
 
 
 def _regular(path: PathLike) -> pathlib.Path:

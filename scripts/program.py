@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags
 
 from lucid_rl.errors import InputError, LucidRLError
+from lucid_rl.files import check_output, check_output_folder
 
 
 def run(work: Callable[[], None], stopped: str = "stopped") -> None:
@@ -22,6 +23,7 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
 
     def main(argv: list[str]) -> None:
         try:
+            check_outputs()
             work()
         except LucidRLError as error:
             sys.exit(f"error: {error}")
@@ -35,6 +37,22 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
         # buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def check_outputs() -> None:
+    """Checks that what the flags name can be written, before any work.
+
+    Raises:
+        SaveError: it cannot.
+    """
+    checks = {
+        check_output: ("output", "save_factorization"),
+        check_output_folder: ("output_dir", "cache_dir"),
+    }
+    for check, names in checks.items():
+        for name in names:
+            if name in flags.FLAGS and flags.FLAGS[name].value:
+                check(flags.FLAGS[name].value)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -10,7 +10,12 @@ import pytest
 
 from lucid_rl import files
 from lucid_rl.errors import SaveError
-from lucid_rl.files import atomic_open, check_output, check_writable
+from lucid_rl.files import (
+    atomic_open,
+    check_output,
+    check_output_folder,
+    check_writable,
+)
 
 
 def _write(path, text="new"):
@@ -89,8 +94,12 @@ def test_folders_that_cannot_be_written(tmp_path):
         ("/dev/full", "a file is where a folder is meant"),
         ("/proc/none", "cannot write to /proc/none"),
     ):
-        with pytest.raises(SaveError, match=message):
-            check_writable(folder)
+        for check in (check_writable, check_output_folder):
+            with pytest.raises(SaveError, match=message):
+                check(folder)
+    check_output_folder(tmp_path / "new" / "folder")
+    check_output(tmp_path / "new" / "file")
+    assert not (tmp_path / "new").exists()
     check_writable(tmp_path / "new" / "folder")
     assert os.listdir(tmp_path / "new" / "folder") == []
 
