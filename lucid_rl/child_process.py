@@ -63,7 +63,7 @@ class ChildProcess:
         self._name = name
         # Kept open for the child's last words.
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        # What the child said before its last answer is no reason for its end.
+        # What the child said before its last answer is not the reason for its end.
         self._n_bytes_said = 0
         ours, theirs = socket.socketpair()
         with theirs:

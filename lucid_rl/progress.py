@@ -20,7 +20,7 @@ def progress(
         total: number of items where `items` has no length.
 
     Yields:
-        The items, in order. The bar stays off where standard error is no terminal,
+        The items, in order. The bar stays off where standard error is not a terminal,
         but for one line at the end.
     """
     terminal = sys.stderr.isatty()

@@ -182,7 +182,7 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
         keys = sorted(map(str, value)) if isinstance(value, dict) else None
         found = f"a dict of {keys!s:.200}" if keys else f"a {type(value).__name__}"
         raise CheckpointError(
-            f"{path} is no checkpoint: expected a dict with params and args, found "
+            f"{path} is not a checkpoint: expected a dict with params and args, found "
             f"{found}. {EXPORT}."
         )
     time = value.get("time", 0.0)

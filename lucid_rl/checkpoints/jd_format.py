@@ -29,7 +29,7 @@ def read_jd(path: str | os.PathLike, required: Collection[str] | None = None) ->
     Files of any joblib since 0.10 and any numpy are read, plain or compressed by
     joblib with zlib or gzip. Nothing in the file is executed. Memory and time stay
     within a multiple of the file's size. What a file names beyond plain data
-    (functions, classes, objects) is no part of the value.
+    (functions, classes, objects) is not part of the value.
 
     Args:
         path: the file.
@@ -54,11 +54,11 @@ def read_jd(path: str | os.PathLike, required: Collection[str] | None = None) ->
             "file, as the article's code or lucid_rl wrote it."
         ) from error
     except (UnpicklingError, FileFormatError) as error:
-        raise FileFormatError(f"{path} is no sound .jd file: {error}.") from error
+        raise FileFormatError(f"{path} is not a valid .jd file: {error}.") from error
     # Whatever a broken operation raises is the file's fault.
     except Exception as error:
         raise FileFormatError(
-            f"{path} is no sound .jd file: it is damaged ({type(error).__name__}: "
+            f"{path} is not a valid .jd file: it is damaged ({type(error).__name__}: "
             f"{str(error)[:200]})."
         ) from error
     try:

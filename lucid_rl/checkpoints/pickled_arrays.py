@@ -76,7 +76,7 @@ class ArrayDescription(Placeholder):
 def make_dtype(code: Any, *_: Any) -> DtypeRecord:
     """A dtype from its code, as in "f4"."""
     if type(code) is not str:
-        # No repr of what is no text: nested and shared, it can take forever.
+        # No repr of what is not text: nested and shared, it can take forever.
         raise UnpicklingError(f"an array whose dtype is a {type(code).__name__}")
     return DtypeRecord(code)
 
@@ -206,5 +206,5 @@ def _finish(
     if dtype.kind == "b" and data.size and data.max() > 1:
         raise UnpicklingError(f"the array {name} holds booleans other than 0 and 1")
     if dtype.kind == "U" and array.size and array.view(np.uint32).max() > 0x10FFFF:
-        raise UnpicklingError(f"the array {name} holds text that is no Unicode")
+        raise UnpicklingError(f"the array {name} holds text that is not Unicode")
     return array.reshape(shape, order=order)  # type: ignore[call-overload]

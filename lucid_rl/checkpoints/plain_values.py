@@ -29,7 +29,7 @@ _DTYPE_CODE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c(8|16)|[SU][1-9]\d{0,8}
 
 
 class Placeholder:
-    """Stands for what a file names and is no plain data: function, class or object.
+    """Stands for what a file names and is not plain data: function, class or object.
 
     Nothing is imported or called for it.
 
@@ -125,7 +125,7 @@ class _Plain:
             return self._leave_out(path, f"has dtype {value.dtype}, which is not kept")
         if isinstance(value, Placeholder):
             return self._leave_out(
-                path, f"names {value}, which is no plain data; it was not run"
+                path, f"names {value}, which is not plain data; it was not run"
             )
         if kind not in _MAPPINGS | _SEQUENCES | _SETS:
             return self._leave_out(

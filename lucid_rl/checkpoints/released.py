@@ -98,7 +98,7 @@ def fetch_released(
         raise InputError(
             f"no released file {unknown[0]!r}; the files are {', '.join(FILES)}."
             if unknown
-            else f"{name!r} is no name of a released model, as in 'procgen/maze'."
+            else f"{name!r} is not a name of a released model, as in 'procgen/maze'."
         )
     folder = cache_folder(cache_dir)
     root = (base_url or released_url()).rstrip("/")
@@ -208,7 +208,7 @@ def _check_protobuf(path: pathlib.Path) -> None:
         if position != len(data) or not data:
             raise IndexError
     except IndexError as error:
-        raise FileFormatError(f"{path} is no frozen graph, or truncated.") from error
+        raise FileFormatError(f"{path} is not a frozen graph, or truncated.") from error
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:

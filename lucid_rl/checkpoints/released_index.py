@@ -85,7 +85,7 @@ def released_names(
         url = (base_url or released_url()).rstrip("/") + "/index.html"
         names = parse_index(fetch_text(url))
         if not names:
-            raise DownloadError(f"{url} names no models: it is no index of them.")
+            raise DownloadError(f"{url} names no models: it is not an index of them.")
         with atomic_open(kept, "w") as stream:
             json.dump({"url": url, "names": names}, stream, indent=1)
         return names

@@ -129,7 +129,7 @@ def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
     if not kernels:
         raise InputError(
             f"only {', '.join(changed)} differ, none of which reads a layer of the "
-            "network: this is no edit of the article's kind"
+            "network: this is not an edit of the article's kind"
         )
 
     def change(name: str) -> float:

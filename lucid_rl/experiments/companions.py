@@ -141,7 +141,7 @@ def compare_companions(
         game: what to play; by default what the checkpoint says.
 
     Raises:
-        InputError: a companion is no edited version of the original.
+        InputError: a companion is not an edited version of the original.
         GameError: there are neither observations nor a game to sample them in.
     """
     original = load_checkpoint(checkpoint)

@@ -77,7 +77,7 @@ def object_maps(state: CoinRunState | bytes, size: int = 16) -> np.ndarray:
 
     Raises:
         InputError: `size` does not divide 64.
-        FileFormatError: the bytes are no CoinRun state.
+        FileFormatError: the bytes are not a CoinRun state.
     """
     return batch_object_maps([state], size)[0]
 
@@ -96,7 +96,7 @@ def batch_object_maps(
 
     Raises:
         InputError: `size` does not divide 64.
-        FileFormatError: some bytes are no CoinRun state.
+        FileFormatError: some bytes are not a CoinRun state.
     """
     if size < 1 or PICTURE_SIZE % size:
         raise InputError(f"size must divide {PICTURE_SIZE}, got {size}")

@@ -220,7 +220,7 @@ def picture_shape(space: Any, name: str) -> tuple[int, int, int]:
         shape = (*shape, 1)
     if len(shape) != 3:
         raise InputError(
-            f"{name} has observations of shape {shape}, which are no pictures: wrap it "
+            f"{name} has observations of shape {shape}, which are not images: wrap it "
             "in gymnasium.wrappers.AddRenderObservation"
         )
     if space.dtype != np.uint8:

@@ -102,7 +102,7 @@ class CoinRunState:
         level_seed_generator: draws the level seeds.
         level_generator: draws within a level.
         episode: rewards, seeds and clock, EPISODE_DTYPE [1].
-        entities: everything that is no grid cell, ENTITY_DTYPE [n]; the agent is
+        entities: everything that is not a grid cell, ENTITY_DTYPE [n]; the agent is
             number 0. Positions are in tiles, y upward.
         view: drawing and control, VIEW_DTYPE [1].
         asset_generator: draws art.
@@ -207,7 +207,7 @@ def parse_state(data: bytes) -> CoinRunState:
         The state; its arrays are its own, so changing them changes nothing else.
 
     Raises:
-        FileFormatError: the bytes are no CoinRun state of the known version, are cut
+        FileFormatError: the bytes are not a CoinRun state of the known version, are cut
             short, or continue after the end.
     """
     reader = StateReader(data)
@@ -215,7 +215,7 @@ def parse_state(data: bytes) -> CoinRunState:
     if version != _VERSION:
         raise FileFormatError(
             f"game state has version {version}, expected {_VERSION}: it was made by "
-            "another release of Procgen, or is no game state"
+            "another release of Procgen, or is not a game state"
         )
     name = reader.string("game name")
     if name != _GAME_NAME:

@@ -88,7 +88,7 @@ def load_model(path: str | os.PathLike) -> Any:
     """Loads a `.model.pb` as Lucid's `Model.load` of 0.3.10 does, on any version.
 
     Raises:
-        FileFormatError: the file is no frozen network, or not a safe one.
+        FileFormatError: the file is not a frozen network, or not a safe one.
     """
     graph_def, metadata = lucid_model.read_model_and_metadata(path)
     pixels, _ = expected_range(

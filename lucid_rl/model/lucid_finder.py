@@ -134,7 +134,7 @@ def _lucid_import(name, globals=None, locals=None, fromlist=(), level=0):
         for part in filter(None, rest.split(".")):
             found = getattr(found, part)
     except AttributeError:
-        # TensorFlow's inner modules are no part of compat.v1.
+        # TensorFlow's inner modules are not part of compat.v1.
         return builtins.__import__(name, globals, locals, fromlist, level)
     return found
 

@@ -71,7 +71,7 @@ def read_model_and_metadata(
         graph_def.ParseFromString(data)
     except DecodeError as error:
         raise FileFormatError(
-            f"{path} is no frozen TensorFlow graph, or only a part of one: {error}."
+            f"{path} is not a frozen TensorFlow graph, or only a part of one: {error}."
         ) from error
     metadata_nodes = [n for n in graph_def.node if n.name == METADATA_NAME]
     kept = [n for n in graph_def.node if n.name != METADATA_NAME]

@@ -26,7 +26,7 @@ def check_observations(
     try:
         observations = np.asarray(observations)
     except ValueError as error:
-        raise InputError(f"observations are no array: {error}") from error
+        raise InputError(f"observations are not an array: {error}") from error
     if observations.dtype != np.uint8 and observations.dtype.kind != "f":
         raise InputError(
             f"observations are {observations.dtype}: expected uint8 in 0 to 255 or "

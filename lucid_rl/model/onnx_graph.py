@@ -128,7 +128,7 @@ def _read_proto(path: pathlib.Path):
     except Exception as error:  # protobuf's DecodeError, of whichever implementation
         if not type(error).__name__.endswith("DecodeError"):
             raise
-        raise FileFormatError(f"{path} is no ONNX file, or a part of one.") from error
+        raise FileFormatError(f"{path} is not a whole ONNX file.") from error
 
 
 def _checked(path: pathlib.Path):

@@ -176,7 +176,7 @@ def test_each_tensor_is_checked(tmp_path, architecture):
 )
 def test_other_jd_files_are_no_checkpoints(tmp_path, value, found):
     joblib.dump(value, tmp_path / "other.jd")
-    with pytest.raises(CheckpointError, match=f"no checkpoint.*{found}"):
+    with pytest.raises(CheckpointError, match=f"not a checkpoint.*{found}"):
         load_checkpoint(tmp_path / "other.jd")
 
 

@@ -288,7 +288,7 @@ def test_an_unknown_name_is_an_error_with_those_that_are_close(server):
 
 @pytest.mark.parametrize("name", ["", "../coinrun", "/etc/passwd", "a//b", "a/../b"])
 def test_names_cannot_lead_out_of_the_cache(tmp_path, name):
-    with pytest.raises(InputError, match="no name of a released model"):
+    with pytest.raises(InputError, match="not a name of a released model"):
         fetch_released(name, cache_dir=tmp_path)
 
 

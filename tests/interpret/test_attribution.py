@@ -343,7 +343,7 @@ class TestBadInput:
             direction("3a", np.full(32, np.nan))
 
     def test_ragged_observations(self, model_a):
-        with pytest.raises(InputError, match="no array"):
+        with pytest.raises(InputError, match="not an array"):
             attribute(model_a, [[1, 2], [3]], "2b")
 
     def test_direction_of_another_length(self, model_a, observations):
