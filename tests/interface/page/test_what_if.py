@@ -1,19 +1,24 @@
 """What if: the model in the page, in a real browser, against Python."""
 
 import dataclasses
+import shutil
+import time
 
 import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.interface import InterfaceSettings, make_interface, read_bundle
+from lucid_rl.interface.bundle import write_part
 from lucid_rl.interface.make_page import make_page
+from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.interpret.attribution import AttributionSettings, attribute, logits
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.trajectories import Trajectories
+from tests.conftest import PATIENCE
 from tests.model.numpy_networks import random_params
 
 pytestmark = pytest.mark.browser
@@ -200,7 +205,7 @@ def test_a_blinded_feature_is_what_editing_removes(opened, model, page):
 
 
 def test_attribution_of_an_action(open_page, model, page):
-    viewer = open_page(page, "#layer=4a&frame=3&rows=7")
+    viewer = open_page(page, "#layer=4a&frame=3&rows=8")
     found = start(viewer)
     check(found, model, page, "4a", output=[7])
 
@@ -220,6 +225,99 @@ def test_it_works_in_a_single_file_and_is_absent_without_the_model(
     viewer = open_page(make_interface(settings))
     viewer.settle()
     assert viewer.get("open-what-if").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing_and_it_fits(open_page, filmed, scheme, width):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    viewer = open_page(
+        filmed,
+        "#layer=2b&frame=6",
+        viewport={"width": width, "height": 844},
+        color_scheme=scheme,
+    )
+    start(viewer)
+    viewer.get("films").get_by_role("button").first.click()
+    viewer.get("play-films").wait_for()
+    computed(viewer)
+    found = axe.Axe().run(viewer.page).response["violations"]
+    assert [(v["id"], [node["target"] for node in v["nodes"]]) for v in found] == []
+    assert viewer.page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Of the original agent and a changed one, u8 [frames, 64, 64, 3]."""
+    rng = np.random.default_rng(0)
+    shape = (64, 64, 3)
+    return [rng.integers(0, 256, (n, *shape), dtype=np.uint8) for n in (5, 3)]
+
+
+@pytest.fixture(scope="module")
+def filmed(page, films, tmp_path_factory):
+    """A copy of the page with films from its fifth frame on."""
+    folder = tmp_path_factory.mktemp("filmed") / "page"
+    shutil.copytree(page.parent, folder)
+    failed = {"share": 0.0, "low": 0.0, "high": 0.3}
+    common = {"causes": {}, "cut": False, "outcome": "completed"}
+    moment = {
+        "trajectory": 0,
+        "frame": 4,
+        "change": "buzzsaw",
+        "n_samples": 10,
+        "seed": 0,
+        "original": {
+            **common,
+            "name": "a",
+            "film": 0,
+            "failed": {**failed, "count": 1, "n": 10},
+        },
+        "changed": {
+            **common,
+            "name": "b",
+            "film": 1,
+            "failed": {**failed, "count": 9, "n": 10},
+            "causes": {"buzzsaw": 9},
+            "outcome": "buzzsaw",
+        },
+        "p_value": 0.001,
+    }
+    layouts = {"observations": Layout("webp", 0, tuple(map(len, films)))}
+    arrays = {"observations": np.concatenate(films)}
+    write_part(Part.encode("what_if", {"moments": [moment]}, arrays, layouts), folder)
+    manifest = read_bundle(folder).part("manifest")
+    meta = {**manifest.meta, "what_if": "what_if"}
+    write_part(dataclasses.replace(manifest, meta=meta), folder)
+    return folder / "index.html"
+
+
+def test_films_of_both_agents_stand_side_by_side(open_page, filmed, films):
+    viewer = open_page(filmed, "#layer=2b")
+    viewer.settle()
+    link = viewer.get("films").get_by_role("button")
+    assert "buzzsaw: fails 1 → 9 of 10" in link.inner_text()
+    link.click()
+    viewer.wait_for("view.frame === 4 && view.films === 0")
+    assert viewer.get("failed-original").inner_text() == "1 of 10"
+    assert viewer.get("failed-changed").inner_text() == "9 of 10"
+    for step in (1, 4):
+        viewer.get("film-step").fill(str(step))
+        for side, film in zip(("original", "changed"), films, strict=True):
+            expected = film[min(step, len(film) - 1)]
+            wait_for_pixels(viewer, f"film-{side}", expected)
+    text = viewer.get("played-on").inner_text()
+    assert "failed: buzzsaw" in text and "completed" in text
+    viewer.get("close-films").click()
+    assert viewer.get("played-on").count() == 0
+
+
+def wait_for_pixels(viewer, test_id, expected):
+    deadline = time.monotonic() + PATIENCE / 1000
+    while not (viewer.pixels(test_id)[..., :3] == expected).all():
+        assert time.monotonic() < deadline, f"{test_id} does not show what it should"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ export function lastDrawn(): number | null {
   return drawn.values().next().value?.s ?? null;
 }
 
-function plain({ edited, original, factors, before, after, error, took, changed, computing }: WhatIf): unknown {
+function plain({ edited, original, factors, before, after, error, changed, computing }: WhatIf): unknown {
   const found = (of: Found | null) =>
     of && {
       value: of.outputs.value,
@@ -39,7 +39,6 @@ function plain({ edited, original, factors, before, after, error, took, changed,
     before: found(before),
     after: found(after),
     error: error?.message ?? null,
-    took,
     changed,
     computing,
   };
@@ -58,6 +57,7 @@ export function inspect(view: View): unknown {
     probe: view.probe && { ...view.probe },
     opened: view.opened,
     notices: [...view.notices],
+    films: view.films,
     whatIf: view.whatIf && plain(view.whatIf),
     address: view.address,
     drawn: view.rows.map(({ key }) => {

@@ -58,6 +58,10 @@ export function outputTitle(bundle: Bundle, output: Output): string {
   return output.length === 1 ? `logit ${names}` : `logits ${names}`;
 }
 
+export function objectTitle({ object }: DetectedObject): string {
+  return object.replaceAll('_', ' ');
+}
+
 /** Average precision below which a feature may detect something else beside the object. */
 const CERTAIN = 0.25;
 

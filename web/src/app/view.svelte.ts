@@ -76,6 +76,8 @@ export class View {
   notices: string[] = $state([]);
   /** Changes of the frame and of features, where they are on view. */
   whatIf: WhatIf | null = $state.raw(null);
+  /** The moment whose films are on view: its number in the bundle's list. */
+  films: number | null = $state(null);
   #nextKey = 0;
 
   constructor(readonly bundle: Bundle) {

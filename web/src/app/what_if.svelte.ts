@@ -29,8 +29,6 @@ export class WhatIf {
   factors: number[] = $state([]);
   before: Found | null = $state.raw(null);
   after: Found | null = $state.raw(null);
-  /** Milliseconds from the question to value and policy, and to attribution. */
-  took: { outputs: number; attribution: number } | null = $state.raw(null);
   computing = $state(false);
   error: Error | null = $state.raw(null);
   #floating: Floating | null = null;
@@ -164,8 +162,6 @@ export class WhatIf {
           }
         : null;
     const number = ++this.#asked;
-    const began = performance.now();
-    let outputs: number | null = null;
     this.computing = true;
     try {
       const model = await this.#model(row.model);
@@ -181,7 +177,6 @@ export class WhatIf {
       const now =
         scales || edited !== original
           ? model.ask('after', asked, (found) => {
-              outputs = performance.now() - began;
               this.after = { outputs: found, attribution: this.after?.attribution ?? null };
             })
           : before.found;
@@ -189,8 +184,6 @@ export class WhatIf {
       if (number !== this.#asked || !first || !found) return;
       this.before = first;
       this.after = found;
-      const all = performance.now() - began;
-      this.took = { outputs: outputs ?? all, attribution: all };
       this.error = null;
     } catch (error) {
       if (number === this.#asked) this.error = error as Error;

@@ -2,6 +2,7 @@
 
 import { Attribution, type Output } from './attribution';
 import { Cache } from './cache';
+import { Films } from './films';
 import { Legend } from './legend';
 import { PartError, type Parts } from './parts';
 import { Pictures } from './pictures';
@@ -35,6 +36,7 @@ export class Bundle {
   #attributions = new Cache<Attribution>(PART_MEMORY, (attribution) => attribution.bytes);
   #without = new Map<string, Promise<Without>>();
   #legends = new Map<string, Promise<Legend>>();
+  #films = new Map<string, Promise<Films>>();
 
   private constructor(
     private readonly parts: Parts,
@@ -109,6 +111,13 @@ export class Bundle {
     return remember(this.#without, name, async () =>
       openWithout(await this.parts.load(name), layer.n_features, this.starts.at(-1)!, this.nActions),
     );
+  }
+
+  /** Films of what would have happened; null where there are none. */
+  films(): Promise<Films | null> {
+    const name = this.meta.what_if;
+    if (!name) return Promise.resolve(null);
+    return remember(this.#films, name, async () => new Films(await this.parts.load(name), this.#sheets));
   }
 
   /** The program that computes models, and what it needs for this one. */

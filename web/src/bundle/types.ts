@@ -111,6 +111,8 @@ export interface ManifestMeta {
   default_layer: string;
   /** Side of the pictures in "frames_full"; null: there are none. */
   full_resolution?: number | null;
+  /** The part of films of agents that played on from moments. */
+  what_if?: string | null;
   notes: string[];
 }
 
