@@ -100,26 +100,22 @@ def serve(answer: Callable[..., dict[str, Any]]) -> None:
         print(json.dumps(answer(**json.loads(line))), flush=True)
 
 
-def sampled_observations(n: int, seed: int = 0, interval: int = 24) -> np.ndarray:
-    """Observations u8 [n, 64, 64, 3] of the bundled model at play."""
-    from lucid_rl import bundled_checkpoint_path
-    from lucid_rl.games.registry import make_game
-    from lucid_rl.games.vector_game import GameSettings
-    from lucid_rl.model.loading import load
-    from lucid_rl.sampling.observations import ObservationSettings, sample_observations
+def sampled_observations(
+    n: int, interval: int = 24, model: Any = "bundled"
+) -> np.ndarray:
+    """Observations u8 [n, H, W, C] of a model at play."""
+    import lucid_rl as lr
 
-    model = load(bundled_checkpoint_path())
-    chosen = ObservationSettings(n_envs=32, n_per_env=-(-n // 32), interval=interval)
-    with make_game(GameSettings(n_envs=32, seed=seed)) as game:
-        sampled = sample_observations(game, model, chosen, np.random.default_rng(seed))
-    return sampled.observations[:n]
+    return lr.sample_observations(model, n, n_envs=32, interval=interval).observations
 
 
-def write_result(name: str, result: dict[str, Any]) -> pathlib.Path:
-    """Writes a benchmark's result beside the command that made it."""
+def write_result(
+    name: str, result: dict[str, Any], file: str | None = None
+) -> pathlib.Path:
+    """Writes a benchmark's result, beside the command that made it, as `file`.json."""
     import lucid_rl
 
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / f"{file or name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     result = {
         "command": f"python -m benchmarks.{name} {' '.join(sys.argv[1:])}".strip(),

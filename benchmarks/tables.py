@@ -1,4 +1,4 @@
-"""Writes the tables of docs/attribution.md from the committed results.
+"""Writes the tables of docs/attribution_results.md from the committed results.
 
     python -m benchmarks.tables
 
@@ -6,14 +6,16 @@ The results are those of benchmarks.attribution, attribution_error, nmf and colo
 What stands between `<!-- begin NAME -->` and `<!-- end NAME -->` is replaced.
 """
 
+import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.measuring import RESULTS, ROOT
 from lucid_rl.files import atomic_open
 
-DOCUMENT = ROOT / "docs" / "attribution.md"
+DOCUMENT = ROOT / "docs" / "attribution_results.md"
+MODELS = ("released", "bundled")
 _STEPS = (1, 2, 3, 4, 6, 8, 10, 20)
 _COLOUR_STEPS = ("colour", "smooth", "opacity")
 _VARIANTS = {
@@ -50,9 +52,9 @@ def times(ratio: float) -> str:
     return f"{ratio:.1f}x" if ratio < 20 else f"{ratio:.0f}x"
 
 
-def quadrature(key: str) -> str:
+def quadrature(key: str, model: str) -> str:
     """One kind of error of every rule and number of steps."""
-    result = load("attribution_error")
+    result = load(f"attribution_error_{model}")
     rows = []
     for layer, found in result["quadrature"].items():
         errors = {(r["rule"], r["n_steps"]): r for r in found}
@@ -66,7 +68,7 @@ def quadrature(key: str) -> str:
 
 def costs() -> str:
     """Multiplications of every rule, in gradients from the layer onward."""
-    result = load("attribution_error")
+    result = load("attribution_error_released")
     rows = []
     for layer, found in result["quadrature"].items():
         cost = {(r["rule"], r["n_steps"]): r["cost"] for r in found}
@@ -78,9 +80,9 @@ def costs() -> str:
     return markdown(["steps", *map(str, _STEPS)], rows)
 
 
-def cheapest() -> str:
+def cheapest(model: str) -> str:
     """The cheapest of each rule within the error tolerance."""
-    result = load("attribution_error")
+    result = load(f"attribution_error_{model}")
     rows = []
     for layer, found in result["cheapest"].items():
         rows.append([layer])
@@ -109,9 +111,9 @@ def cheapest() -> str:
     )
 
 
-def trust() -> str:
+def trust(model: str) -> str:
     """Correlations of each method with occlusion, by layer."""
-    result = load("attribution_error")["trust"]
+    result = load(f"attribution_error_{model}")["trust"]
     methods = list(dict.fromkeys(r["method"] for rows in result.values() for r in rows))
     rows = []
     for replaced_by in ("zero", "mean"):
@@ -140,7 +142,7 @@ def trust() -> str:
 
 
 def bfloat16() -> str:
-    """Errors that bfloat16 adds, and the cells that make up for them."""
+    """Errors that bfloat16 adds, and the steps that make up for them."""
     result = load("attribution")["errors"]
     rows = [
         [
@@ -152,7 +154,7 @@ def bfloat16() -> str:
         ]
         for layer, found in result.items()
     ]
-    header = ["layer", "article's rule", "cells: error", "with bfloat16"]
+    header = ["layer", "article's rule", "steps: error", "with bfloat16"]
     return markdown([*header, "of bfloat16 alone"], rows)
 
 
@@ -342,66 +344,21 @@ def nmf_many() -> str:
     )
 
 
-def targets() -> str:
-    """What was aimed at, and what was measured."""
-    speeds = load("attribution")["speed"]
-    rows: list[tuple[str, float, dict[str, float]]] = []
-    for layer, variant, wanted in (
-        ("2b", "equal steps", 1.6),
-        ("4a", "equal steps", 3.0),
-        ("all", "equal steps", 1.1),
-        ("all", "equal accuracy", 2.2),
-        ("all", "with bfloat16", 3.5),
-    ):
-        name = "all five layers" if layer == "all" else f"layer {layer}"
-        what = f"value attribution, {name}, {_VARIANTS[variant]}"
-        rows.append((what, wanted, speeds[layer][variant]["times_faster"]))
-    for layer, result in load("nmf")["against_original"].items():
-        what = f"NMF with its attributions, layer {layer}"
-        rows.append((what, 2.0, _ratios(result["original"], result["ours"], ["fit"])))
-    colours = load("colour")
-    rows.append(
-        (
-            "colour, smooth and opacity",
-            50.0,
-            _ratios(colours["original"], colours["ours"], _COLOUR_STEPS),
-        )
-    )
-    lines = [
-        [
-            what,
-            f"{wanted}x",
-            times(found["seconds"]),
-            times(found["cpu_seconds"]),
-            "yes" if found["seconds"] >= wanted else "**no**",
-        ]
-        for what, wanted, found in rows
-    ]
-    for layer, result in load("attribution")["memory"].items():
-        share = result["share_kept_whole"]
-        what = f"memory at 4,096 observations, layer {layer}, results kept whole"
-        met = "yes" if share <= 1 / 6 else "**no**"
-        lines.append([what, "at most 17 %", percent(share), "", met])
-    return markdown(["", "target", "by the clock", "processor time", "met"], lines)
-
-
-def _ratios(original: dict, ours: dict, steps: Sequence[str]) -> dict[str, float]:
-    """How many times faster the sum of some steps is, in both units."""
-    return {
-        unit: sum(original[s][unit] for s in steps) / sum(ours[s][unit] for s in steps)
-        for unit in ("seconds", "cpu_seconds")
-    }
-
-
-TABLES = {
-    "attribution error": lambda: quadrature("attribution"),
-    "channel error": lambda: quadrature("channel"),
-    "feature error": lambda: quadrature("feature"),
-    "gap": lambda: quadrature("gap"),
-    "costs": costs,
+_ERRORS: dict[str, Callable[[str], str]] = {
+    "attribution error": functools.partial(quadrature, "attribution"),
+    "feature error": functools.partial(quadrature, "feature"),
+    "gap": functools.partial(quadrature, "gap"),
     "cheapest": cheapest,
-    "bfloat16": bfloat16,
     "trust": trust,
+}
+TABLES = {
+    **{
+        f"{name}, {model}": functools.partial(table, model)
+        for name, table in _ERRORS.items()
+        for model in MODELS
+    },
+    "costs": costs,
+    "bfloat16": bfloat16,
     "speed": speed,
     "several outputs": several_outputs,
     "memory": memory,
@@ -409,7 +366,6 @@ TABLES = {
     "nmf fit": nmf_fit,
     "nmf samples": nmf_samples,
     "nmf many": nmf_many,
-    "targets": targets,
 }
 
 
@@ -425,7 +381,11 @@ def filled(text: str) -> str:
             raise ValueError(f"the document needs one {begin} and one {end}.")
         before, rest = text.split(begin)
         after = rest.split(end)[1]
-        text = f"{before}{begin}\n{table()}\n{end}{after}"
+        try:
+            found = table()
+        except FileNotFoundError:
+            found = "Not measured yet."
+        text = f"{before}{begin}\n{found}\n{end}{after}"
     return text
 
 

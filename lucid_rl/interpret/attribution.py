@@ -63,8 +63,8 @@ class AttributionSettings:
 
     Attributes:
         method: "difference_quotients" integrates along the straight-line path from 0
-            to the activation by difference quotients over n_steps equal segments:
-            DeepLIFT's rescale rule (arXiv 1704.02685) on each segment, with the
+            to the activation by difference quotients over n_steps segments, shorter
+            near 0: DeepLIFT's rescale rule (arXiv 1704.02685) on each segment, with the
             segment's start as reference. Its completeness gap is rounding error, and
             of the methods here it comes closest to the integral for its cost.
             "integrated_gradients" takes gradients at n_steps points of the path; with

@@ -1,4 +1,4 @@
-"""docs/attribution.md says what the committed results say."""
+"""docs/attribution_results.md says what the committed results say."""
 
 import pytest
 
