@@ -17,7 +17,12 @@ from lucid_rl.checkpoints.checkpoint import save_checkpoint
 from lucid_rl.checkpoints.from_torch import import_torch
 from lucid_rl.errors import InputError
 from lucid_rl.flags import define_changes, define_integers
-from lucid_rl.games.registry import check_name, known_games
+from lucid_rl.games.registry import (
+    check_name,
+    describe,
+    game_settings,
+    known_games,
+)
 from lucid_rl.games.vector_game import GameSettings
 
 from . import program
@@ -96,10 +101,11 @@ def main() -> None:
         activation=_ACTIVATION.value,
         args={name: value for name, value in args.items() if value is not None},
     )
+    game = game_settings(checkpoint.args, checkpoint.n_actions, checkpoint.image_shape)
     output = _OUTPUT.value or str(weights.with_suffix(".jd"))
     save_checkpoint(checkpoint, output)
     print(checkpoint)
-    print(f"game {checkpoint.args['env_name']}, {args['distribution_mode']}")
+    print(describe(game))
     for sentence in checkpoint.extra.get("assumed", ()):
         print(f"assumed: {sentence}")
     print(output)

@@ -37,7 +37,8 @@ def test_an_agent_becomes_a_checkpoint(tmp_path):
     assert wanted.items() <= found.args.items()
     # PyTorch is neither needed nor loaded.
     assert "torch" not in done.stderr
-    assert "game maze, easy\nassumed: observations of 64 by 64 pixels" in done.stdout
+    said = "plays maze (Procgen), easy, unlimited levels, velocity not painted\n"
+    assert said + "assumed: observations of 64 by 64 pixels" in done.stdout
 
 
 def test_what_is_wrong_is_one_line(tmp_path):
@@ -45,12 +46,14 @@ def test_what_is_wrong_is_one_line(tmp_path):
         pass
     small = f"--weights={TORCH_FILES / 'state_dict.pt'}"
     game = "--game=coinrun"
+    nature = f"--weights={TORCH_FILES / 'dqn.pt'}"
     cases = {
         (): "weights",
         (f"--weights={tmp_path / 'none.pt'}", game): "cannot read",
         (f"--weights={tmp_path / 'empty.zip'}", game): "no weights that can be read",
         (small, game, f"--output={tmp_path / 'it.jd'}"): "error: .*3 convolutions",
         (small, game, "--state_dict=agent"): "no state dictionary 'agent'",
+        (nature, game): r"the model chooses among \d+ actions, but coinrun has 15",
         (small,): "which game the agent was trained on: give --game=",
         (small, "--game=coinrum"): "unknown game 'coinrum': did you mean coinrun",
         (small, game, "--image_size=84"): "--image_size takes height and width",
