@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from lucid_rl.model.loading import load
 from tests.interface.page.driver import number
 from tests.interface.page_fixture import LENGTHS
 
@@ -117,3 +118,18 @@ def test_the_page_works_in_firefox(firefox, site, bundle):
     firefox.run(f"{_get('trajectory-3')}.click()")
     firefox.wait_for(f"{_VIEW}.length === {LENGTHS[2]} && {_DRAWN}")
     assert firefox.run("return document.querySelectorAll('[role=alert]').length") == 0
+
+
+def test_what_if_works_in_firefox(firefox, small_page, small_settings):
+    address = f"{small_page.as_uri()}#layer=2b&frame=6"
+    firefox.call("WebDriver:Navigate", url=address)
+    firefox.wait_for(_DRAWN)
+    firefox.run(f"{_get('open-what-if')}.click()")
+    firefox.wait_for(f"{_VIEW}.whatIf.error || {_VIEW}.whatIf.after?.maps")
+    found = firefox.run(f"return {_VIEW}.whatIf")
+    assert found["error"] is None
+    model = load(small_settings.model)
+    picture = np.array(found["edited"], np.uint8).reshape(1, *model.image_shape)
+    logits, values = model(picture)
+    assert found["after"]["value"] == pytest.approx(float(values[0]), abs=1e-3)
+    np.testing.assert_allclose(found["after"]["logits"], logits[0], atol=1e-3)
