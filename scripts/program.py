@@ -1,5 +1,6 @@
 """Runs a script's main function; reports every error as one line on stderr."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -46,13 +47,20 @@ def check_outputs() -> None:
         SaveError: it cannot.
     """
     checks = {
-        check_output: ("output", "save_factorization"),
+        check_output: (
+            "output",
+            "save_factorization",
+            "report",
+            "results_file",
+            "document",
+        ),
         check_output_folder: ("output_dir", "cache_dir"),
     }
     for check, names in checks.items():
         for name in names:
-            if name in flags.FLAGS and flags.FLAGS[name].value:
-                check(flags.FLAGS[name].value)
+            path = flags.FLAGS[name].value if name in flags.FLAGS else None
+            if path:
+                check(path)
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -60,6 +68,10 @@ def _parse(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         sys.exit(f"error: {error} (--help lists the flags)")
+    for name in flags.FLAGS:
+        value = flags.FLAGS[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            sys.exit(f"error: --{name}={value}: expected a finite number")
     if len(rest) > 1:
         sys.exit(
             f"error: unexpected argument {rest[1]!r}: every setting is a --flag=value "

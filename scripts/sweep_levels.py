@@ -26,7 +26,10 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "outputs/sweep", "Where results and runs go."
 )
 _MAX_MINUTES = flags.DEFINE_float(
-    "max_minutes", None, "Longest training of each model in this call."
+    "max_minutes",
+    None,
+    "Longest training of each model in this call.",
+    lower_bound=0,
 )
 _RAY_ADDRESS = flags.DEFINE_string(
     "ray_address", None, 'Train at the same time on Ray: an address, "auto" or "local".'

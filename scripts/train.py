@@ -21,7 +21,10 @@ from . import game_flags, program
 
 _use_engine = game_flags.define_engine_flags()
 _MAX_MINUTES = flags.DEFINE_float(
-    "max_minutes", None, "Save and stop after this long; run again to resume."
+    "max_minutes",
+    None,
+    "Save and stop after this long; run again to resume.",
+    lower_bound=0,
 )
 _NAMES = {
     f"game.{field.name}": field.name for field in dataclasses.fields(GameSettings)
