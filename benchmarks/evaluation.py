@@ -4,8 +4,9 @@
     python -m benchmarks.evaluation --n_episodes=10000 --only=evaluation
 
 The second is a row of the article's table, which bfloat16 is meant to play in 5 minutes
-on two idle cores. Prints tables and writes benchmarks/results/evaluation.json. Processor seconds
-count all threads and processes, so that other work on the machine hardly shows.
+on two idle cores. Prints tables and writes benchmarks/results/evaluation.json.
+Processor seconds count all threads and processes, so that other work on the machine
+hardly shows.
 """
 
 import argparse
