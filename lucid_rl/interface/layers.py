@@ -1,7 +1,7 @@
 """One layer's part of an interface: attributions of every frame, and its legend."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from lucid_rl.interface.legend import legend_arrays
 from lucid_rl.interface.objects import ObjectMaps
 from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.interface.quantization import LEVELS, frame_scales, quantize
-from lucid_rl.interface.settings import INPUT_LAYER, ExampleSettings
+from lucid_rl.interface.settings import ExampleSettings
 from lucid_rl.interpret.attribution import (
     AttributionSettings,
     Target,
@@ -64,36 +64,10 @@ def layer_part(
         The part, as docs/bundle_format.md describes it.
     """
     outputs = [value()] if n_actions is None else [logit(i) for i in range(n_actions)]
-    height, width, channels = model.layer_shape(layer)
-    n_maps = channels if factorization is None else factorization.n_features + 1
-    n_frames = len(frames)
-    factor = -(-max(height, width) // (max_side or max(height, width)))
-    stored = -(-height // factor), -(-width // factor)
-    codes = np.empty((len(outputs), n_maps, n_frames, *stored), np.int8)
-    scales = np.empty(n_frames, np.float32)
-    totals = np.empty((len(outputs), n_frames, n_maps), np.float32)
-    absolute = np.zeros((len(outputs), n_maps))
-    largest = np.empty(n_frames, np.float32)
-    completeness = np.empty((len(outputs), n_frames, 2), np.float32)
-    size = _chunk_frames(model, layer, len(outputs))
-    what = "attributions" if n_actions is None else "attributions of actions"
-    for start in progress(range(0, n_frames, size), f"{layer}: {what}"):
-        rows = slice(start, min(start + size, n_frames))
-        if factorization is None:
-            maps = _gradients(model, layer, frames[rows], outputs)
-            maps = _pooled(maps, factor, -2) / factor**2
-        else:
-            maps, completeness[:, rows] = _attributions(
-                model, layer, frames[rows], outputs, settings, factorization, factor
-            )
-        sums = maps.sum(axis=(-2, -1), dtype=np.float64)  # [O, K + 1, n]
-        totals[:, rows] = sums.swapaxes(1, 2)
-        scales[rows] = frame_scales(maps)
-        codes[:, :, rows] = quantize(maps, scales[rows], code_levels)
-        absolute += np.abs(maps).sum(axis=(2, 3, 4), dtype=np.float64)
-        features = maps if factorization is None else maps[:, :-1]
-        largest[rows] = np.abs(features).max(axis=(0, 1, 3, 4))
-    arrays: dict[str, np.ndarray] = {"frame_scale": scales}
+    maps = _quantized_maps(
+        model, layer, frames, outputs, settings, factorization, code_levels, max_side
+    )
+    arrays: dict[str, np.ndarray] = {"frame_scale": maps.scales}
     layouts: dict[str, Layout] = {}
     pieces = tuple(
         min(_PIECE_FRAMES, length - start)
@@ -102,25 +76,87 @@ def layer_part(
     )
     for i in range(len(outputs)):
         key = "attribution" if n_actions is None else f"attribution/{i}"
-        arrays[key] = codes[i]
+        arrays[key] = maps.codes[i]
         layouts[key] = Layout("webp", 1, pieces)
-    arrays["totals"] = totals[0] if n_actions is None else totals
+    arrays["totals"] = maps.totals[0] if n_actions is None else maps.totals
     meta: dict[str, Any] = {
         "layer": layer,
         "output": "value" if n_actions is None else "policy",
         "kind": "gradient" if factorization is None else "attribution",
         "code_levels": code_levels,
-        "scale": _display_scale(largest),
-        "shares": (absolute.sum(axis=0) / (absolute.sum() or 1.0)).tolist(),
+        "scale": _display_scale(maps.largest),
+        "shares": (maps.absolute.sum(axis=0) / (maps.absolute.sum() or 1.0)).tolist(),
     }
     if factorization is not None:
-        arrays["completeness"] = completeness[0] if n_actions is None else completeness
-        meta["quadrature"] = _quadrature_meta(settings, error, completeness)
+        found = maps.completeness
+        arrays["completeness"] = found[0] if n_actions is None else found
+        meta["quadrature"] = _quadrature_meta(settings, error, found)
         if examples is not None:
             legend_meta, legend = legend_arrays(model, layer, factorization, *examples)
             meta |= legend_meta
             arrays |= legend
     return Part.encode(name, meta, arrays, layouts)
+
+
+class _Maps(NamedTuple):
+    """Maps of every frame, of O outputs and K features with a residual."""
+
+    codes: np.ndarray
+    """int8 [O, K + 1, S, H, W]."""
+    scales: np.ndarray
+    """f32 [S], the attribution that the largest code stands for."""
+    totals: np.ndarray
+    """f32 [O, S, K + 1], sums over positions."""
+    absolute: np.ndarray
+    """f64 [O, K + 1], sums of absolute values."""
+    largest: np.ndarray
+    """f32 [S], largest absolute value of a feature."""
+    completeness: np.ndarray
+    """f32 [O, S, 2], sum of the attributions, and what they should sum to."""
+
+
+def _quantized_maps(
+    model: Model,
+    layer: str,
+    frames: np.ndarray,
+    outputs: list[Target],
+    settings: AttributionSettings,
+    factorization: NMF | None,
+    code_levels: int,
+    max_side: int | None,
+) -> _Maps:
+    height, width, channels = model.layer_shape(layer)
+    n_maps = channels if factorization is None else factorization.n_features + 1
+    n_frames = len(frames)
+    factor = -(-max(height, width) // (max_side or max(height, width)))
+    stored = -(-height // factor), -(-width // factor)
+    found = _Maps(
+        codes=np.empty((len(outputs), n_maps, n_frames, *stored), np.int8),
+        scales=np.empty(n_frames, np.float32),
+        totals=np.empty((len(outputs), n_frames, n_maps), np.float32),
+        absolute=np.zeros((len(outputs), n_maps)),
+        largest=np.empty(n_frames, np.float32),
+        completeness=np.empty((len(outputs), n_frames, 2), np.float32),
+    )
+    size = _chunk_frames(model, layer, len(outputs))
+    what = "attributions" if len(outputs) == 1 else "attributions of actions"
+    for start in progress(range(0, n_frames, size), f"{layer}: {what}"):
+        rows = slice(start, min(start + size, n_frames))
+        if factorization is None:
+            maps = _gradients(model, layer, frames[rows], outputs)
+            maps = _pooled(maps, factor, -2) / factor**2
+        else:
+            maps, found.completeness[:, rows] = _attributions(
+                model, layer, frames[rows], outputs, settings, factorization, factor
+            )
+        sums = maps.sum(axis=(-2, -1), dtype=np.float64)  # [O, K + 1, n]
+        found.totals[:, rows] = sums.swapaxes(1, 2)
+        found.scales[rows] = frame_scales(maps)
+        found.codes[:, :, rows] = quantize(maps, found.scales[rows], code_levels)
+        found.absolute[:] += np.abs(maps).sum(axis=(2, 3, 4), dtype=np.float64)
+        features = maps if factorization is None else maps[:, :-1]
+        found.largest[rows] = np.abs(features).max(axis=(0, 1, 3, 4))
+    return found
 
 
 def _quadrature_meta(
@@ -151,11 +187,6 @@ def _pooled(values: np.ndarray, factor: int, axis: int) -> np.ndarray:
         starts = np.arange(0, n, factor)
         values = np.add.reduceat(values, starts, axis=along)
     return values
-
-
-def is_input(layer: str) -> bool:
-    """Whether a layer is the observation itself, shown by gradients."""
-    return layer == INPUT_LAYER
 
 
 def _attributions(

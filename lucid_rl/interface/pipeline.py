@@ -351,10 +351,9 @@ class _Job:
             "objects": objects and list(objects.classes),
         }
         name = f"{key}/{layer}"
-        part = self.cache.get(
-            name,
-            inputs if factorization is None else with_legend,
-            lambda: layer_part(
+
+        def make(name: str, **options: Any) -> Part:
+            return layer_part(
                 name,
                 source,
                 layer,
@@ -362,33 +361,23 @@ class _Job:
                 self.lengths,
                 attribution,
                 factorization=factorization,
-                error=error,
-                examples=(
-                    self.samples.observations,
-                    settings.examples,
-                    self.samples.objects,
-                ),
                 code_levels=settings.code_levels,
                 max_side=settings.max_side,
-            ),
+                **options,
+            )
+
+        examples = self.samples.observations, settings.examples, objects
+        part = self.cache.get(
+            name,
+            inputs if factorization is None else with_legend,
+            lambda: make(name, error=error, examples=examples),
         )
         policy_part = None
         if layer in settings.policy_layers:
             policy_part = self.cache.get(
                 f"{name}/policy",
                 inputs,
-                lambda: layer_part(
-                    f"{name}/policy",
-                    source,
-                    layer,
-                    self.frames,
-                    self.lengths,
-                    attribution,
-                    factorization=factorization,
-                    n_actions=source.n_actions,
-                    code_levels=settings.code_levels,
-                    max_side=settings.max_side,
-                ),
+                lambda: make(f"{name}/policy", n_actions=source.n_actions),
             )
         without = None
         if is_default and factorization is not None and _is_read(source, layer):

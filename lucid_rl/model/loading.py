@@ -95,6 +95,13 @@ def load(
     for ending, advice in _OTHER_FORMATS.items():
         if text.endswith(ending):
             raise FileFormatError(f"{text} cannot be loaded as it is. {advice}.")
+    return _load_files(text, args, samples, options)
+
+
+def _load_files(
+    text: str, args: dict[str, Any], samples: bool, options: dict[str, Any]
+) -> Model:
+    """Loads a checkpoint or a graph with the files beside it."""
     if text.startswith(RELEASED_PREFIX):
         files = fetch_released(
             text.removeprefix(RELEASED_PREFIX),

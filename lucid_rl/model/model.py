@@ -100,23 +100,12 @@ class Model:
         self.onnx = onnx
         self.notes = tuple(notes)
         index = layers.GraphIndex(graph_def)
-        inputs = [n.name for n in graph_def.node if n.op == "Placeholder"]
-        if len(inputs) != 1:
-            raise ModelError(
-                f"the graph has {len(inputs)} placeholders ({inputs}): expected one, "
-                "for the observations."
-            )
-        missing = [n for n in (logits_name, value_name) if n not in index.nodes]
-        if missing:
-            raise ModelError(
-                f"the graph has no node {missing[0]!r}; name its outputs with "
-                f"logits_name and value_name: it ends in {some_of(index.ends())}."
-            )
+        input_name = _check_nodes(index, graph_def, (logits_name, value_name))
         found = layers.find_layers(index)
         self._graph_def = graph_def
         self.index = index
         self._named = {
-            INPUT: inputs[0],
+            INPUT: input_name,
             **found,
             "logits": logits_name,
             "value": value_name,
@@ -552,6 +541,25 @@ def operation_bytes(operations: Iterable[tf.Operation]) -> int:
             ):
                 total += int(np.prod(shape[1:].as_list())) * tensor.dtype.size
     return total
+
+
+def _check_nodes(
+    index: layers.GraphIndex, graph_def: tf.GraphDef, outputs: Sequence[str]
+) -> str:
+    """The only Placeholder's name; raises `ModelError` where a node is missing."""
+    inputs = [n.name for n in graph_def.node if n.op == "Placeholder"]
+    if len(inputs) != 1:
+        raise ModelError(
+            f"the graph has {len(inputs)} placeholders ({inputs}): expected one, "
+            "for the observations."
+        )
+    missing = [name for name in outputs if name not in index.nodes]
+    if missing:
+        raise ModelError(
+            f"the graph has no node {missing[0]!r}; name its outputs with "
+            f"logits_name and value_name: it ends in {some_of(index.ends())}."
+        )
+    return inputs[0]
 
 
 def _rebuild(graph: bytes, options: dict[str, Any]) -> Model:
