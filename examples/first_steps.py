@@ -22,7 +22,7 @@ def main(spec: str = "bundled", n_episodes: str = "200") -> None:
     attribution = lr.attribute(model, observations, "2b", lr.value(), n_steps=4)
     print("largest completeness gap:", abs(attribution.completeness_gap).max())
     nmf = lr.NMF(n_features=8).fit(attribution)
-    print("share of each feature:", nmf.feature_shares)
+    print("fraction of each feature:", nmf.feature_fractions)
 
     buzzsaw = lr.object_directions(model, "buzzsaw", "2b")
     print(buzzsaw)

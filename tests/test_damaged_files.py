@@ -147,7 +147,7 @@ class Factorizations(_Arrays):
     def __init__(self, folder):
         super().__init__(folder)
         nmf = NMF.from_directions(np.eye(3, 5), layer="2b", model="m")
-        nmf.explained, nmf.feature_shares = 0.5, np.ones(3, np.float32)
+        nmf.explained, nmf.feature_fractions = 0.5, np.ones(3, np.float32)
         nmf.save(self.path)
         self.keep()
 

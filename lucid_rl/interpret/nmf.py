@@ -59,7 +59,7 @@ class NMFSettings:
     """Number of directions, at most the number of channels. "auto" takes the fewest
     that leave `max_residual` in the residual, or as many as there are channels."""
     max_residual: float = 0.15
-    """For "auto": `residual_share` of whole observations among the fitted values."""
+    """For "auto": `residual_fraction` of whole observations among the fitted values."""
     max_rows: int = 300_000
     """Rows fitted. With more rows than this a weighted sample stands for all:
     directions then lie within a cosine of 0.999 of those of every row (measured by
@@ -97,7 +97,7 @@ class NMF:
         layer: short name of the layer, "" if unknown.
         model: which model the values came from, "" if unknown.
         explained: fraction of the fitted values' sum of squares that is explained.
-        feature_shares: f32 [K], sum of squares of each feature's own part of the
+        feature_fractions: f32 [K], sum of squares of each feature's own part of the
             reconstruction, as a fraction of that of the fitted values; None if unknown.
         fit_info: settings, rows and iterations of the fit; plain values.
 
@@ -132,7 +132,7 @@ class NMF:
         self.layer = layer
         self.model = model
         self.explained = float("nan")
-        self.feature_shares: np.ndarray | None = None
+        self.feature_fractions: np.ndarray | None = None
         self.fit_info: dict[str, Any] = {}
         self._directions: np.ndarray | None = None
 
@@ -205,7 +205,7 @@ class NMF:
             directions, shares = directions[order], shares[order]
         self._directions = directions
         self.explained = descent.explained
-        self.feature_shares = shares
+        self.feature_fractions = shares
         self.fit_info = {
             **dataclasses.asdict(settings),
             "n_features": len(directions),
@@ -306,7 +306,7 @@ class NMF:
         )
         return features, residual.astype(np.float32)
 
-    def residual_share(self, attribution: np.ndarray | Attribution) -> float:
+    def residual_fraction(self, attribution: np.ndarray | Attribution) -> float:
         """The residual's part of attribution totals, between 0 and 1.
 
         Sums over positions, of the features and of the residual, are compared by
@@ -334,7 +334,7 @@ class NMF:
 
     def save(self, path: PathLike) -> None:
         """Writes an `.npz` without pickles (numpy's own loader reads it, too)."""
-        shares = self.feature_shares
+        shares = self.feature_fractions
         metadata = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -385,7 +385,7 @@ class NMF:
                 f"{loaded.n_features} features"
             )
         loaded.explained = float(metadata["explained"])
-        loaded.feature_shares = shares if len(shares) else None
+        loaded.feature_fractions = shares if len(shares) else None
         loaded.fit_info = metadata["fit"]
         return loaded
 
@@ -422,7 +422,7 @@ class NMF:
         for n_features in [*numbers, n_channels]:
             descent = self._descend(rows, n_features)
             found = NMF.from_directions(descent.directions)
-            if found.residual_share(judged) <= self.settings.max_residual:
+            if found.residual_fraction(judged) <= self.settings.max_residual:
                 break
         return descent
 

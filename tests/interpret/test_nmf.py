@@ -208,9 +208,9 @@ def test_order_by_share():
     rows, _ = planted()
     as_fitted = NMF(settings=NMFSettings(n_features=4)).fit(rows)
     by_share = NMF(settings=NMFSettings(n_features=4, order="share")).fit(rows)
-    assert (np.diff(by_share.feature_shares) <= 0).all()
-    assert sorted(as_fitted.feature_shares) == sorted(by_share.feature_shares)
-    assert 0.5 < by_share.feature_shares.sum() < 1.5
+    assert (np.diff(by_share.feature_fractions) <= 0).all()
+    assert sorted(as_fitted.feature_fractions) == sorted(by_share.feature_fractions)
+    assert 0.5 < by_share.feature_fractions.sum() < 1.5
 
 
 def test_fewer_independent_rows_than_features():
@@ -337,14 +337,14 @@ def test_round_trip(fitted, tmp_path):
     fitted.save(path)
     loaded = NMF.load(path)
     np.testing.assert_array_equal(loaded.directions, fitted.directions)
-    np.testing.assert_array_equal(loaded.feature_shares, fitted.feature_shares)
+    np.testing.assert_array_equal(loaded.feature_fractions, fitted.feature_fractions)
     assert loaded.layer == "2b" and loaded.model == "a model"
     assert loaded.fit_info == fitted.fit_info and loaded.explained == fitted.explained
     with np.load(path, allow_pickle=False) as arrays:
         assert set(arrays) == {"directions", "feature_shares", "metadata"}
     bare = NMF.from_directions(np.ones((2, 3)))
     bare.save(path)
-    assert NMF.load(path).feature_shares is None
+    assert NMF.load(path).feature_fractions is None
 
 
 def test_damaged_files_are_refused(fitted, tmp_path):
@@ -419,12 +419,12 @@ def test_the_number_of_features_by_what_is_left(golden):
     }
     assert 1 < found[0.5].n_features < found[0.1].n_features < values.shape[-1]
     for most, nmf in found.items():
-        assert nmf.residual_share(values) <= most
+        assert nmf.residual_fraction(values) <= most
         assert nmf.fit_info["n_features"] == nmf.n_features
     features, residual = nmf.reduce(values)
     totals, left = np.abs(features.sum((1, 2))).sum(), np.abs(residual.sum((1, 2)))
     share = left.sum() / (left.sum() + totals)
-    np.testing.assert_allclose(nmf.residual_share(values), share, rtol=1e-5)
+    np.testing.assert_allclose(nmf.residual_fraction(values), share, rtol=1e-5)
     cut = NMF("auto").fit(iter(np.array_split(values, 5)))
     np.testing.assert_array_equal(cut.directions, NMF("auto").fit(values).directions)
 
