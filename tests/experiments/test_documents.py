@@ -28,7 +28,7 @@ def test_the_speed_of_evaluations():
 
 
 def test_the_two_rules_on_failures():
-    text = (_ROOT / "docs/games.md").read_text()
+    text = (_ROOT / "docs/coinrun_state.md").read_text()
     causes = _result("failure_causes")
     assert causes["failures"] == causes["rules_agree"]
-    assert f"agreed on all {causes['failures']} failures" in text
+    assert f"agree on all {causes['failures']} failures" in text
