@@ -162,7 +162,7 @@ def _zip_errors() -> Iterator[None]:
         *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError),
         *(NotImplementedError, RuntimeError, OverflowError, KeyError),
     ) as error:
-        raise FileFormatError(f"the zip archive is damaged ({error})") from error
+        raise FileFormatError(f"the zip archive is damaged ({error!s:.200})") from error
 
 
 def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
