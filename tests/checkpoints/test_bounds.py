@@ -56,7 +56,7 @@ def read_all(paths):
         limit = used + _ALLOWED + 100 * path.stat().st_size
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-        begin = time.monotonic()
+        begin = time.process_time()
         try:
             readers[path.suffix](path)
             result = "read"
@@ -65,7 +65,7 @@ def read_all(paths):
         except BaseException as error:
             result = f"NOT OURS {type(error).__name__}: {error}"
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-        took = time.monotonic() - begin
+        took = time.process_time() - begin
         print(json.dumps([path.name, result, took]), flush=True)
 
 
