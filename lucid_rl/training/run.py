@@ -12,6 +12,7 @@ from lucid_rl.checkpoints.architectures import parameter_shapes
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import CheckpointError
+from lucid_rl.errors import SettingsError
 from lucid_rl.files import check_writable
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.registry import make_game
@@ -43,6 +44,8 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
         train(TrainConfig(teacher="released:procgen/coinrun", bfloat16=True))
     """
     start = time.monotonic()
+    if max_seconds is not None and not max_seconds >= 0:
+        raise SettingsError(f"max_seconds={max_seconds}: expected at least 0.")
     check_writable(config.folder)
     parameters = first_parameters(config)
     with folder_lock(config.folder, "training"), stop_on_signal():
