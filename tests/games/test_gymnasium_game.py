@@ -107,7 +107,7 @@ def test_what_is_not_known_is_said():
         (gymnasium.spaces.Box(0, 255, (84, 84, 4), np.float32), "up to 255.*uint8 "),
         (gymnasium.spaces.Box(0, 1, (84, 84, 4), np.float32), "multiplied by 255"),
         (gymnasium.spaces.Box(-1, 1, (4,), np.float32), "AddRenderObservation"),
-        (gymnasium.spaces.Discrete(5), "no pictures"),
+        (gymnasium.spaces.Discrete(5), "not images"),
     ],
     ids=str,
 )
