@@ -11,8 +11,7 @@ import numpy as np
 from lucid_rl.checkpoints.architectures import parameter_shapes
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.errors import CheckpointError
-from lucid_rl.errors import SettingsError
+from lucid_rl.errors import CheckpointError, SettingsError
 from lucid_rl.files import check_writable
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.registry import make_game
