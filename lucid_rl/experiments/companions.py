@@ -37,6 +37,7 @@ from lucid_rl.sampling.observations import (
     read_observations,
     sample_observations,
 )
+from lucid_rl.validation import at_least, check_fields
 
 ORIGINAL = "original"
 INVISIBLE = "original_invisible_buzzsaws"
@@ -66,6 +67,11 @@ class CompanionSettings:
     )
     seed: int = 0
     bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self, n_levels=at_least(0), n_observations=at_least(1), seed=at_least(0)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

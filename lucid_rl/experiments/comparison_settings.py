@@ -84,7 +84,10 @@ class ComparisonSettings:
                 f"unknown row {unknown[0]!r}; known are {', '.join(ALL_ROWS)}"
             )
         check_fields(
-            self, n_levels=at_least(1), choose=one_of(("directions", "features"))
+            self,
+            n_levels=at_least(1),
+            choose=one_of(("directions", "features")),
+            seed=at_least(0),
         )
         if not self.layers:
             raise SettingsError("no layers given: name one or more, such as 2b")

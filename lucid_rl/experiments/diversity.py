@@ -29,6 +29,7 @@ from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import ObservationSettings
+from lucid_rl.validation import at_least, check_fields
 
 NAME = "diversity"
 
@@ -58,6 +59,11 @@ class DiversitySettings:
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
     seed: int = 0
     bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self, n_episodes=at_least(1), n_sparsity=at_least(1), seed=at_least(0)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

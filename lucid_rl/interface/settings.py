@@ -32,6 +32,9 @@ class ExampleSettings:
     map_multiples: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     positions: int = 4_096_000
 
+    def __post_init__(self) -> None:
+        check_fields(self, thumbnail_side=at_least(1), positions=at_least(1))
+
 
 @dataclasses.dataclass(frozen=True)
 class InterfaceSettings:
@@ -148,6 +151,9 @@ class InterfaceSettings:
             max_steps=at_least(1),
             max_side=at_least(1),
             fit_positions=at_least(1),
+            n_levels=at_least(0),
+            start_level=at_least(0),
+            full_resolution=at_least(0),
             seed=at_least(0),
         )
 

@@ -81,6 +81,7 @@ class NMFSettings:
             max_rows=at_least(1 if self.n_features == "auto" else self.n_features),
             tolerance=at_least(0.0),
             max_iterations=at_least(1),
+            seed=at_least(0),
             order=one_of(("fit", "share")),
         )
 

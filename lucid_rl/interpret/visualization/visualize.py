@@ -80,6 +80,7 @@ class VisualizationSettings:
             learning_rate=above(0),
             penalty=at_least(0.0),
             total_variation=at_least(0.0),
+            seed=at_least(0),
         )
         if self.size is not None and min(self.size) < 1:
             raise SettingsError(f"size={self.size}: expected at least one pixel")
