@@ -351,7 +351,7 @@ _ERRORS: dict[str, Callable[[str], str]] = {
     "cheapest": cheapest,
     "trust": trust,
 }
-TABLES = {
+TABLES: dict[str, Callable[[], str]] = {
     **{
         f"{name}, {model}": functools.partial(table, model)
         for name, table in _ERRORS.items()

@@ -26,8 +26,8 @@ def solve_rows(
     chosen = np.empty(n_unknowns, np.int64)
     factor = np.empty((n_unknowns, n_unknowns))
     weights = np.empty(n_unknowns)
-    free = np.empty(n_unknowns, numba.boolean)
-    wrong = np.empty(n_unknowns, numba.boolean)
+    free = np.empty(n_unknowns, np.bool_)
+    wrong = np.empty(n_unknowns, np.bool_)
     for row in range(len(targets)):
         target, result = targets[row], solution[row]
         tolerance = 0.0

@@ -74,7 +74,12 @@ def test_wrong_input_is_one_clear_line(factorization, tmp_path):
         ],
         "--object='moon': expected one of": [output, "--object=moon"],
         "no layer or output '9z'": [output, "--features=0", "--layer=9z"],
-        "--strength=2.0: expected between 0 and 1": [output, file, "--features=0", "--strength=2"],
+        "--strength=2.0: expected between 0 and 1": [
+            output,
+            file,
+            "--features=0",
+            "--strength=2",
+        ],
         "nowhere.npz": [output, "--features=0", "--factorization=nowhere.npz"],
         "nowhere.jd": [output, "--features=0", "--model=nowhere.jd"],
         "--n_observations=0: expected": [output, "--features=0", "--n_observations=0"],
