@@ -9,7 +9,9 @@ is a hallucination if
    with a stated precision that its object is in that cell or one beside it;
 2. no such object is anywhere in the part of the picture that the place depends on, its
    receptive field, and the painted velocity, which many features read as well, is not
-   beside it;
+   beside it; for an enemy, none that moves the other way either. Places in the outermost
+   cells do not count, for an object that is mostly outside may show its edge there; near
+   them, too, look at the picture;
 3. the value function is another once the feature's direction is taken out of the
    layer's activations there.
 """
@@ -32,6 +34,7 @@ from lucid_rl.sampling.observations import Observations
 from lucid_rl.validation import above, at_least, between, check_fields
 
 _PAINTED = "velocity_boxes"
+ENEMIES = ("enemy_left", "enemy_right")
 # A precision that fewer firings show is luck.
 _FEWEST_FIRINGS = 20
 _BATCH = 128  # observations whose activations are in memory at once
@@ -128,13 +131,19 @@ def find_hallucinations(
     responses, present = (_grid(a) for a in (measured.responses, measured.present))
     reach = receptive_cells(model, factorization.layer, responses.shape[1])
     painted = _near(present[..., measured.object_classes.index(_PAINTED)])
+    # Maps lack objects whose centre is outside, and their edge may be in view.
+    border = np.ones(present.shape[1:3], bool)
+    border[1:-1, 1:-1] = False
     places = []
     for feature, name in detectors.items():
         threshold = thresholds[feature]
         if threshold is None:
             continue
-        there = _within(reach, present[..., measured.object_classes.index(name)])
-        false = np.where(there | painted, 0, responses[..., feature])
+        # An enemy that turns round is an enemy.
+        same = ENEMIES if name in ENEMIES else (name,)
+        kinds = [measured.object_classes.index(kind) for kind in same]
+        there = _within(reach, present[..., kinds].any(axis=-1))
+        false = np.where(there | painted | border, 0, responses[..., feature])
         cells = false.reshape(len(false), -1).argmax(axis=1)
         strongest = false.reshape(len(false), -1).max(axis=1) / threshold
         places += [

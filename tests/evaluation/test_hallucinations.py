@@ -55,7 +55,7 @@ def _search(model_a, sampled, usual, monkeypatch, responses, settings=ANY_VALUE)
 
 
 def _place(usual, near, far=None):
-    """An observation and a cell off the painted velocity, by cells to the next box.
+    """An observation and an inner cell off the velocity, by cells to the next box.
 
     None is as near as `near`; if given, there is one within `far`.
     """
@@ -67,6 +67,7 @@ def _place(usual, near, far=None):
     wanted = ~within(BOX, near) & ~within(PAINTED, 1)
     if far is not None:
         wanted &= within(BOX, far)
+    wanted[:, [0, -1]] = wanted[:, :, [0, -1]] = False
     return tuple(np.argwhere(wanted)[0])
 
 
@@ -130,6 +131,17 @@ def test_an_object_within_reach_is_enough(model_a, sampled, usual, monkeypatch):
     i, row, column = _place(usual, near=1, far=2)
     responses[i, row * 16 + column] = 100.0
     assert _search(model_a, sampled, usual, monkeypatch, responses) == []
+
+
+def test_at_the_border_an_object_may_show_its_edge(
+    model_a, sampled, usual, monkeypatch
+):
+    responses = usual[1].responses.copy()
+    cells = responses.reshape(len(responses), 16, 16, -1)
+    cells[:, [0, -1], :, 0] = cells[:, :, [0, -1], 0] = 100.0
+    found = _search(model_a, sampled, usual, monkeypatch, responses)
+    assert all(1 / 16 < one.row < 15 / 16 for one in found)
+    assert all(1 / 16 < one.column < 15 / 16 for one in found)
 
 
 def test_reach_is_what_activations_depend_on(model_a):
