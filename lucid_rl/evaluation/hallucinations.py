@@ -9,9 +9,9 @@ is a hallucination if
    with a stated precision that its object is in that cell or one beside it;
 2. no such object is anywhere in the part of the picture that the place depends on, its
    receptive field, and the painted velocity, which many features read as well, is not
-   beside it; for an enemy, none that moves the other way either. Places in the outermost
-   cells do not count, for an object that is mostly outside may show its edge there; near
-   them, too, look at the picture;
+   beside it; for an enemy, none that moves the other way either. Places in the
+   outermost cells do not count, for an object that is mostly outside may show its edge
+   there; near them, too, look at the picture;
 3. the value function is another once the feature's direction is taken out of the
    layer's activations there.
 """
