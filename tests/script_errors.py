@@ -5,11 +5,13 @@ scripts may share a name, so that a test's own process cannot import them.
 """
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
 from collections.abc import Sequence
 
+_ROOT = pathlib.Path(__file__).parents[1]
 _CASES = """
 import contextlib, importlib, io, json, sys
 from absl import flags
@@ -32,15 +34,20 @@ print(json.dumps(said))
 """
 
 
-def errors_of(script: str, cases: Sequence[Sequence[str]]) -> list[str | None]:
+def errors_of(
+    script: str, cases: Sequence[Sequence[str]], folder: pathlib.Path | None = None
+) -> list[str | None]:
     """What each case's flags end a script with; None where it succeeds.
+
+    Scripts run in `folder`, by default the package's root.
 
     Raises:
         AssertionError: a case ended in an exception.
     """
     done = subprocess.run(
         [sys.executable, "-c", _CASES, f"scripts.{script}"],
-        cwd=pathlib.Path(__file__).parents[1],
+        cwd=folder or _ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
         input=json.dumps(cases),
         capture_output=True,
         text=True,
