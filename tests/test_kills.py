@@ -125,11 +125,11 @@ def assert_no_process(folder):
     raise AssertionError(f"still running: {_processes_of(folder)}")
 
 
-def _prepare(name, folder, small_settings):
+def _prepare(name, folder, page_settings):
     folder.mkdir()
     if name == "page":
         settings = dataclasses.replace(
-            small_settings, output_dir=folder / "page", title="a page", cache_dir=None
+            page_settings, output_dir=folder / "page", title="a page", cache_dir=None
         )
         (folder / "settings").write_bytes(pickle.dumps(settings))
 
