@@ -45,6 +45,8 @@ def test_the_files_are_those_that_the_format_names(page_path):
         "data/manifest.js",
         "data/frames.js",
         "data/examples.js",
+        "data/engine.js",
+        "data/model_network.js",
         "data/model_input.js",
         "data/model_2b.js",
         "data/model_4a.js",
@@ -66,10 +68,10 @@ def test_the_bundle_holds_what_the_flags_asked_for(page_path):
 
 def test_the_path_is_printed_and_finished_stages_are_reused(page_path, capsys):
     stages = page_path.parent.with_name("page.stages")
-    before = {path: path.stat().st_mtime_ns for path in stages.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in stages.glob("*.stage")}
     _run(output_dir=str(page_path.parent))
     assert capsys.readouterr().out.splitlines()[-1] == str(page_path)
-    assert {path: path.stat().st_mtime_ns for path in stages.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in stages.glob("*.stage")} == before
 
 
 def test_the_same_seed_gives_the_same_frames(page_path, tmp_path):
