@@ -13,7 +13,6 @@ from absl import flags
 
 from lucid_rl.editing.edit import Edit, EditSettings
 from lucid_rl.errors import InputError
-from lucid_rl.files import check_writable
 from lucid_rl.flags import define_flags
 from lucid_rl.interpret.nmf import NMF
 
@@ -57,7 +56,6 @@ def main() -> None:
     elif not (settings.features or settings.object):
         raise InputError("give --features or --object: what is to be removed?")
     else:
-        check_writable(pathlib.Path(output).absolute().parent)
         edit.model.save(output)
         print(edit)
         print(f"edited model: {pathlib.Path(output).resolve()}")

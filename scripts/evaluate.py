@@ -17,7 +17,6 @@ from absl import flags
 from lucid_rl.evaluation.many import evaluate_many, film_episodes
 from lucid_rl.evaluation.replay import FORMATS
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.files import check_writable
 from lucid_rl.flags import define_flags, define_integers
 
 from . import game_flags, model_flags, program
@@ -57,7 +56,6 @@ def main() -> None:
     """Plays levels, or films episodes, as the flags say."""
     _use_engine()
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    check_writable(folder)
     if _replay():
         films = film_episodes(
             folder, _replay(), _FULL_RESOLUTION.value, _REPLAY_FORMAT.value

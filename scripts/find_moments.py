@@ -34,7 +34,7 @@ from lucid_rl.evaluation.what_if_page import (
     show_what_ifs,
     what_if_table,
 )
-from lucid_rl.files import atomic_open, check_writable
+from lucid_rl.files import atomic_open
 from lucid_rl.flags import define_flags
 
 from . import game_flags, program
@@ -82,7 +82,6 @@ def main() -> None:
         page, trajectory, frame = moment_of_address(_MOMENT.value)
         _play_on(page, settings.interface.seed, [(trajectory, frame)])
         return
-    check_writable(folder)
     model = check_layer(_MODEL.value, settings)  # before anything is played
     if _EPISODES.value:
         evaluation = read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))

@@ -12,7 +12,7 @@ from lucid_rl.checkpoints.architectures import parameter_shapes
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.errors import CheckpointError, SettingsError
-from lucid_rl.files import check_writable
+from lucid_rl.files import check_output_folder
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.registry import make_game
 from lucid_rl.training.config import TrainConfig
@@ -45,8 +45,10 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
     start = time.monotonic()
     if max_seconds is not None and not max_seconds >= 0:
         raise SettingsError(f"max_seconds={max_seconds}: expected at least 0.")
-    check_writable(config.folder)
+    check_output_folder(config.folder)
     parameters = first_parameters(config)
+    if config.teacher:
+        resolve_model(config.teacher)  # what is missing shows before a folder is made
     with folder_lock(config.folder, "training"), stop_on_signal():
         if config.teacher and not (config.folder / SAVE_NAME).exists():
             distillation = Distillation(config, parameters)

@@ -1,0 +1,44 @@
+"""Two runs never write into one folder: the second names the first and its process."""
+
+import dataclasses
+import os
+
+import pytest
+
+from lucid_rl.errors import SaveError
+from lucid_rl.experiments.results_folder import ResultsFolder
+from lucid_rl.folder_lock import folder_lock
+from lucid_rl.interface import InterfaceSettings, make_interface
+from lucid_rl.training.config import TrainConfig
+
+
+def _train(folder):
+    from lucid_rl.training.run import train
+
+    train(TrainConfig(output_dir=str(folder)))
+
+
+def _page(folder):
+    settings = InterfaceSettings(model="bundled", output_dir=folder / "page")
+    make_interface(dataclasses.replace(settings, cache_dir=folder))
+
+
+def _experiment(folder):
+    with ResultsFolder(folder, "comparison").locked():
+        raise AssertionError("two runs in one folder")
+
+
+@pytest.mark.parametrize("run", [_train, _page, _experiment])
+def test_the_second_run_is_refused(run, tmp_path):
+    message = rf"in use by the first run \(process {os.getpid()}\)"
+    with folder_lock(tmp_path, "the first run"):
+        before = sorted(os.listdir(tmp_path))
+        with pytest.raises(SaveError, match=message):
+            run(tmp_path)
+        assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_the_lock_ends_with_the_block(tmp_path):
+    for _ in range(2):
+        with folder_lock(tmp_path, "a run"):
+            pass
