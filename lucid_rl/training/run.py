@@ -47,7 +47,7 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
         raise SettingsError(f"max_seconds={max_seconds}: expected at least 0.")
     check_output_folder(config.folder)
     parameters = first_parameters(config)
-    if config.teacher:
+    if config.teacher and not (config.folder / SAVE_NAME).exists():
         resolve_model(config.teacher)  # what is missing shows before a folder is made
     with folder_lock(config.folder, "training"), stop_on_signal():
         if config.teacher and not (config.folder / SAVE_NAME).exists():
