@@ -11,7 +11,10 @@ EPISODES = [
     Episode(0, 0, np.array([], np.uint8), 0.0, "failed"),
     Episode(9, -1, np.arange(200, dtype=np.uint8), -0.5, "buzzsaw"),
 ]
-HEADER = {"settings": {"seed": 3, "game": {"invisible": ["coin"]}}, "model": None}
+HEADER = {
+    "settings": {"seed": 3, "game": {"invisible": ["coin"]}},
+    "model": {"name": "random", "sha256": None},
+}
 
 
 def test_what_is_written_is_read(tmp_path):
