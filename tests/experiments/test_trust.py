@@ -1,6 +1,7 @@
 """Attribution methods against whole games: the measures, and a small run."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -72,3 +73,15 @@ def test_a_small_run_resumes(tmp_path):
     assert (tmp_path / "trust.json").read_text() == results
     assert json.loads(results)["n_completed"] == len(outcomes.lost)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("episodes/*")} == episodes
+
+
+def test_the_document_shows_the_committed_result():
+    root = pathlib.Path(__file__).parents[2]
+    text = (root / "docs/trust.md").read_text()
+    result = json.loads((root / "benchmarks/results/trust.json").read_text())
+    for one in result["methods"]:
+        areas = [
+            f"{value:.2f} ({low:.2f} to {high:.2f})"
+            for value, low, high in (one["pooled"], one["within"], one["rank"])
+        ]
+        assert f"| {one['method']} | {' | '.join(areas)} |" in text
