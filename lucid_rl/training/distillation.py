@@ -18,6 +18,7 @@ from lucid_rl.games.registry import make_game
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.learner import Learner, Parameters
 from lucid_rl.training.logs import Stopwatch, TrainingLog
+from lucid_rl.training.loop import run_updates
 from lucid_rl.training.rollout import Environments, log_softmax
 from lucid_rl.training.saves import (
     MODEL_NAME,
@@ -156,19 +157,14 @@ class Distillation:
             config.distillation.n_updates,
             self.n_updates_done,
         )
-        last_save = start = time.monotonic()
-        try:
-            while not self.finished:
-                log.write(self.learn(_RECORD_INTERVAL))
-                now = time.monotonic()
-                if max_seconds is not None and now - start > max_seconds:
-                    break
-                if now - last_save > config.save_interval:
-                    self.save()
-                    last_save = now
-        finally:
-            log.close()
-            self.save()
+        run_updates(
+            lambda: self.learn(_RECORD_INTERVAL),
+            lambda: self.finished,
+            self.save,
+            log,
+            save_interval=config.save_interval,
+            max_seconds=max_seconds,
+        )
         return self.checkpoint()
 
     def learn(self, n_updates: int) -> dict[str, Any]:

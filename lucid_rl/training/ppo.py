@@ -12,6 +12,7 @@ from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.distillation import Teacher
 from lucid_rl.training.learner import Learner, Parameters
 from lucid_rl.training.logs import LOG_NAME, Stopwatch, TrainingLog
+from lucid_rl.training.loop import run_updates
 from lucid_rl.training.rollout import (
     Batch,
     Environments,
@@ -89,19 +90,14 @@ class Trainer:
         config = self.config
         path = config.folder / LOG_NAME
         log = TrainingLog(path, "steps", config.n_total_steps, self.n_steps_done)
-        last_save = start = time.monotonic()
-        try:
-            while self.n_steps_done < config.n_total_steps:
-                log.write(self.update())
-                now = time.monotonic()
-                if max_seconds is not None and now - start > max_seconds:
-                    break
-                if now - last_save > config.save_interval:
-                    self.save()
-                    last_save = now
-        finally:
-            log.close()
-            self.save()
+        run_updates(
+            self.update,
+            lambda: self.n_steps_done >= config.n_total_steps,
+            self.save,
+            log,
+            save_interval=config.save_interval,
+            max_seconds=max_seconds,
+        )
         return self.checkpoint()
 
     def update(self) -> dict[str, Any]:
