@@ -22,6 +22,7 @@ from lucid_rl.experiments.blind_scoring import (
 )
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.flags import define_flags
+from lucid_rl.model.loading import load
 
 from . import program
 
@@ -42,15 +43,17 @@ _settings = define_flags(
 def main() -> None:
     """Makes a page, or opens the blind."""
     folder = pathlib.Path(_OUTPUT_DIR.value)
-    with ResultsFolder(folder, "blind_scoring").locked() as results:
-        if not _GRADES.value:
-            models = {spec: spec for spec in _MODELS.value}
+    results = ResultsFolder(folder, "blind_scoring")
+    if not _GRADES.value:
+        models = {spec: load(spec) for spec in _MODELS.value}
+        with results.locked():
             print(make_blind_page(models, folder, _settings()).resolve())
-            return
-        key = read_key(folder)
-        opened = open_blind(key, [read_grades(path, key) for path in _GRADES.value])
+        return
+    key = read_key(folder)
+    opened = open_blind(key, [read_grades(path, key) for path in _GRADES.value])
+    with results.locked():
         results.write(opened, report(opened))
-        print(report(opened))
+    print(report(opened))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from lucid_rl.experiments.interpretability import (
 )
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.flags import define_flags
+from lucid_rl.model.loading import load
 
 from . import program
 
@@ -37,10 +38,11 @@ def main() -> None:
     """Scores the models that the flags name."""
     folder = pathlib.Path(_OUTPUT_DIR.value)
     settings = _settings()
+    models = {spec: load(spec) for spec in _MODELS.value}
     with ResultsFolder(folder, NAME).locked() as written:
         results = {
-            spec: score_interpretability(spec, settings, tuple(_CONTROLS.value))
-            for spec in _MODELS.value
+            spec: score_interpretability(model, settings, tuple(_CONTROLS.value))
+            for spec, model in models.items()
         }
         plot_scores(results, folder / f"{NAME}.png")
         written.write(as_dict(results, settings), report(results) + "\n")
