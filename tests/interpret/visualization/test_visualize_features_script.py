@@ -93,7 +93,7 @@ def test_bad_input_is_one_line(tmp_path, golden_folder, checkpoint_a, monkeypatc
     cases = [
         (("--presets=clouds",), "no preset 'clouds'"),
         (("--presets=",), "nothing to do"),
-        (("--steps=0",), "steps=0: expected at least 1"),
+        (("--steps=0",), "steps=0: expected a whole number of at least 1"),
         (("--model=nothing.jd",), "nothing.jd"),
         (("--compare_to=nothing.jd",), "nothing.jd"),
         (("--observations=nothing.jd",), "nothing.jd"),
