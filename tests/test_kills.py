@@ -51,6 +51,8 @@ TRAINING = TrainConfig(
 
 def work(name: str, folder: str) -> None:
     """What is killed; runs in a process of its own."""
+    import tensorflow  # noqa: F401 - not to be most of what is killed
+
     import lucid_rl.evaluation.evaluation as evaluation
     from lucid_rl.experiments.article_experiments import repeat_experiments
     from lucid_rl.interface import make_interface
