@@ -315,7 +315,7 @@ def play_on(
 
     Returns:
         An episode for each sample, from the level's beginning; the outcome of a failed
-        one is its cause, where the game tells.
+        one is its cause, where causes are known.
     """
     n_envs = min(_MOST_ENVS, settings.n_samples)
     played = game.replace(n_envs=n_envs, n_levels=0, start_level=0)
