@@ -326,7 +326,7 @@ class TestBadInput:
         kernel = "ppo2_model/pi/2a/conv2d/kernel"
         with pytest.raises(ModelError, match=r"\(5, 5, 16, 32\)"):
             attribute(model_a, observations[:2], kernel)
-        with pytest.raises(ModelError, match="row for each"):
+        with pytest.raises(ModelError, match="row of known shape for each"):
             model_a.activations(observations[:2], [kernel])
 
     @pytest.mark.parametrize("score", [lambda t: 3, lambda t: t[0, 0]])
