@@ -9,7 +9,7 @@ JOBS ?= 2
 .PHONY: help venv dev interface test test-slow test-oldest docs lock lint format bench web web-check clean
 
 help:
-	@echo "make interface   build the page for the bundled model and print its path"
+	@echo "make interface   build the page of the distilled model and print its path"
 	@echo "make test        format, lint, types and tests"
 	@echo "make test-slow   the slow tests"
 	@echo "make bench       benchmarks against Lucid's rl_util (slow)"
@@ -37,7 +37,7 @@ $(DEV_STAMP): $(STAMP)
 	touch $@
 
 interface: venv
-	$(BIN)/python -m scripts.make_interface --output_dir=outputs/interface
+	$(BIN)/python -m scripts.make_interface --model=bundled:distilled --output_dir=outputs/interface
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile

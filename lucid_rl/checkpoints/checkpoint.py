@@ -49,6 +49,7 @@ DEFAULT_ARGS: dict[str, Any] = {
 BUNDLED = {
     "bundled": "coinrun_hard.jd",
     "bundled:100_levels": "coinrun_100_levels.jd",
+    "bundled:distilled": "coinrun_distilled.jd",
 }
 
 
@@ -219,7 +220,8 @@ def bundled_checkpoint_path(name: str = "bundled") -> pathlib.Path:
     """A model that comes with the package, trained by it on hard CoinRun.
 
     Args:
-        name: one of `BUNDLED`: trained on unlimited levels, or on 100.
+        name: one of `BUNDLED`: trained on unlimited levels, on 100, or distilled from
+            the released model.
     """
     return pathlib.Path(__file__).parent.parent / "data" / BUNDLED[name]
 

@@ -133,7 +133,7 @@ def resolve_model(spec: str | os.PathLike) -> str:
     """Path of a named checkpoint, fetched if necessary.
 
     Args:
-        spec: "bundled", "bundled:100_levels", "released:<name>", or the path of a
+        spec: "bundled" or another of `BUNDLED`, "released:<name>", or the path of a
             `.jd` file.
 
     Raises:

@@ -51,7 +51,7 @@ def load(
     """Loads a model of any file or name.
 
     Args:
-        spec: "bundled" or "bundled:100_levels"; "released:<name>"; the path of
+        spec: "bundled" or another of `BUNDLED`; "released:<name>"; the path of
             a `.jd`, a Lucid `.model.pb`, an `.onnx`, or a file of PyTorch's; a
             `Checkpoint`; or a `Model`, which is returned as it is.
         game: what the model plays, where its file does not say so; recorded data can
