@@ -27,6 +27,7 @@ from lucid_rl.evaluation.moment_report import (
     check_layer,
     report_moments,
 )
+from lucid_rl.evaluation.replay import check_replayable
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.what_if import WhatIfSettings
 from lucid_rl.evaluation.what_if_page import (
@@ -86,9 +87,9 @@ def main() -> None:
     if _EPISODES.value:
         evaluation = read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
     else:
-        played = EvaluationSettings(
-            settings.n_episodes, _game(model), settings.interface.seed
-        )
+        game = _game(model)
+        check_replayable(game)
+        played = EvaluationSettings(settings.n_episodes, game, settings.interface.seed)
         evaluation = evaluate(model, settings=played, path=folder / EPISODES_FILE)
     report = report_moments(_MODEL.value, evaluation, folder, settings)
     print(report.table)

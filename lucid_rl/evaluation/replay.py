@@ -87,6 +87,23 @@ def replay_episodes(
             yield Replay(episode, np.array(frames), np.array(rewards, np.float32))
 
 
+def check_replayable(settings: GameSettings) -> None:
+    """Raises `GameError` if the game's episodes cannot be replayed.
+
+    A script can call it before it plays.
+    """
+    with _game(settings) as game:
+        _check_levels(game)
+
+
+def _check_levels(game: VectorGame) -> None:
+    if not game.chooses_levels:
+        raise GameError(
+            f"{game.settings.name} cannot start a given level again, so that its "
+            "episodes cannot be replayed."
+        )
+
+
 def _game(settings: GameSettings, full_resolution: bool = False) -> VectorGame:
     return make_game(
         settings.replace(
@@ -111,8 +128,7 @@ def _play_again(
     game: VectorGame, episode: Episode, see: Callable[[VectorGame], np.ndarray]
 ) -> Iterator[tuple[np.ndarray, float]]:
     """What is seen before each action, and the reward that follows it."""
-    if not game.chooses_levels:
-        raise GameError(f"{game.settings.name} cannot start a given level again")
+    _check_levels(game)
     game.start_levels([0], [episode.level_seed])
     game.act(np.zeros(1, np.int64))
     reward, ended_at, completed = 0.0, 0, False

@@ -7,7 +7,7 @@ from PIL import Image, ImageSequence
 from lucid_rl.errors import GameError, InputError
 from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.play import GivenLevels, play
-from lucid_rl.evaluation.replay import replay_frames, write_film
+from lucid_rl.evaluation.replay import check_replayable, replay_frames, write_film
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings
@@ -124,3 +124,10 @@ def test_films_that_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="pip install imageio-ffmpeg"):
         write_film(squares(2, 64), tmp_path / "film.mp4")
     assert not list(tmp_path.iterdir())
+
+
+def test_games_without_levels_cannot_be_replayed():
+    pytest.importorskip("ale_py")
+    with pytest.raises(GameError, match="cannot be replayed"):
+        check_replayable(GameSettings(name="gymnasium:ALE/Breakout-v5"))
+    check_replayable(GameSettings())
