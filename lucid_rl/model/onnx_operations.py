@@ -138,9 +138,9 @@ class Operations:
         method = getattr(self, f"_{node.op_type.lower()}", None)
         if method is None or node.domain:
             raise FileFormatError(
-                f"{self.path} holds the operation {node.op_type!r}: expected those of a "
-                "feed-forward network (docs/from_your_framework.md). Recurrent networks "
-                "and loops are not supported."
+                f"{self.path} holds the operation {node.op_type!r}: expected those of "
+                "a feed-forward network (docs/from_your_framework.md). Recurrent "
+                "networks and loops are not supported."
             )
         self._scope = self._scope_of(node)
         return method(inputs, given)

@@ -103,7 +103,7 @@ def test_operations_that_are_not_supported_are_named(tmp_path):
             if node.op_type == "Relu":
                 node.op_type = "Round"
 
-    with pytest.raises(FileFormatError, match="Round.*Recurrent"):
+    with pytest.raises(FileFormatError, match=r"Round.*Recurrent"):
         load(change("nature", edit, tmp_path / "round.onnx"))
 
 
