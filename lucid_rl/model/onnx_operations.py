@@ -11,7 +11,7 @@ import dataclasses
 import math
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -308,13 +308,16 @@ class Operations:
         tensor = inputs[0].plain()
         axis = attributes.get("axis", -1) % inputs[0].rank
         axes = list(range(axis, inputs[0].rank))
-        centred = tensor - tf.reduce_mean(tensor, axes, keepdims=True)
-        variance = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
-        normal = centred * tf.rsqrt(variance + attributes.get("epsilon", 1e-5))
-        result = normal * inputs[1].tensor
+        result = _standardized(tensor, axes, attributes) * inputs[1].tensor
         if len(inputs) > 2 and inputs[2] is not None:
             result = result + inputs[2].tensor
         return [Value(result)]
+
+    def _instancenormalization(self, inputs, attributes) -> list[Value]:
+        value, scale, bias = inputs
+        tensor = value.channels_last()
+        normal = _standardized(tensor, range(1, value.rank - 1), attributes)
+        return [Value(normal * scale.tensor + bias.tensor, last=True)]
 
     def _gemm(self, inputs, attributes) -> list[Value]:
         value, weight = inputs[:2]
@@ -376,6 +379,10 @@ class Operations:
             return [self._flattened(value)]
         plain = value.plain()
         sizes = [plain.shape.as_list()[i] if s == 0 else s for i, s in enumerate(shape)]
+        if None in sizes and -1 in sizes:  # of which TensorFlow can infer but one
+            given = math.prod(s for s in sizes if s not in (None, -1))
+            inferred = math.prod(known) // max(1, given)
+            sizes = [inferred if s == -1 else s for s in sizes]
         return [Value(tf.reshape(plain, [-1 if s is None else s for s in sizes]))]
 
     def _transpose(self, inputs, attributes) -> list[Value]:
@@ -547,6 +554,14 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Max": lambda x, y: tf.maximum(x, y),
     "Sum": lambda x, y: x + y,
 }
+
+
+def _standardized(tensor: Any, axes: Sequence[int], attributes: dict[str, Any]) -> Any:
+    """A tensor with mean 0 and variance 1 over some axes."""
+    axes = list(axes)
+    centred = tensor - tf.reduce_mean(tensor, axes, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
+    return centred * tf.rsqrt(variance + attributes.get("epsilon", 1e-5))
 
 
 def _largest(images: tf.Tensor) -> tf.Tensor:

@@ -195,3 +195,66 @@ def test_a_page_shows_the_network_of_the_value_function(tmp_path):
     assert bundle.layers() == ("input", "pi.conv", "vf.conv")
     assert np.abs(bundle.attribution("vf.conv", 0)).max() > 0
     assert not bundle.attribution("pi.conv", 0).any()
+
+
+def test_group_normalization_is_the_references(tmp_path):
+    """As torch writes it: instance normalization between two changes of shape."""
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    rng = np.random.default_rng(0)
+    arrays = {
+        "kernel": rng.normal(size=(8, 3, 4, 4)),
+        "scale": rng.normal(size=2),
+        "bias": rng.normal(size=2),
+        "heads": rng.normal(size=(8, 16)),
+    }
+    groups = np.array([0, 2, -1])
+    whole = np.array([0, 8, 15, 15])
+    steps = [
+        helper.make_node("Reshape", ["x", "groups"], ["split"]),
+        helper.make_node(
+            "InstanceNormalization", ["split", "scale", "bias"], ["normal"]
+        ),
+        helper.make_node("Reshape", ["normal", "whole"], ["y"]),
+    ]
+    nodes = [
+        helper.make_node("Conv", ["observations", "kernel"], ["x"], strides=[4, 4]),
+        *steps,
+        helper.make_node("GlobalMaxPool", ["y"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "heads"], ["both"]),
+        helper.make_node("Split", ["both", "sizes"], ["logits", "value"], axis=1),
+    ]
+    constants = [
+        *(numpy_helper.from_array(v.astype("f"), k) for k, v in arrays.items()),
+        numpy_helper.from_array(groups, "groups"),
+        numpy_helper.from_array(whole, "whole"),
+        numpy_helper.from_array(np.array([15, 1]), "sizes"),
+    ]
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "normalizations",
+        [helper.make_tensor_value_info("observations", kind, ["N", 3, 63, 63])],
+        [
+            helper.make_tensor_value_info("logits", kind, ["N", 15]),
+            helper.make_tensor_value_info("value", kind, ["N", 1]),
+        ],
+        constants,
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(
+        helper.make_model(graph, opset_imports=opsets, ir_version=10),
+        tmp_path / "n.onnx",
+    )
+    images = rng.integers(0, 256, (5, 63, 63, 3), np.uint8)
+    from onnx.reference import ReferenceEvaluator
+
+    inputs = images.transpose(0, 3, 1, 2).astype(np.float32) / 255
+    expected = ReferenceEvaluator(str(tmp_path / "n.onnx")).run(
+        None, {"observations": inputs}
+    )
+    logits, values = load(tmp_path / "n.onnx")(images)
+    np.testing.assert_allclose(
+        logits, expected[0], atol=1e-5 * np.abs(expected[0]).max()
+    )
+    np.testing.assert_allclose(values, expected[1][:, 0], atol=1e-4)
