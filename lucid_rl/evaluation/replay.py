@@ -93,10 +93,11 @@ def check_replayable(settings: GameSettings) -> None:
     A script can call it before it plays.
     """
     with _game(settings) as game:
-        _check_levels(game)
+        check_levels(game)
 
 
-def _check_levels(game: VectorGame) -> None:
+def check_levels(game: VectorGame) -> None:
+    """Raises `GameError` if the game cannot start a given level again."""
     if not game.chooses_levels:
         raise GameError(
             f"{game.settings.name} cannot start a given level again, so that its "
@@ -128,7 +129,7 @@ def _play_again(
     game: VectorGame, episode: Episode, see: Callable[[VectorGame], np.ndarray]
 ) -> Iterator[tuple[np.ndarray, float]]:
     """What is seen before each action, and the reward that follows it."""
-    _check_levels(game)
+    check_levels(game)
     game.start_levels([0], [episode.level_seed])
     game.act(np.zeros(1, np.int64))
     reward, ended_at, completed = 0.0, 0, False

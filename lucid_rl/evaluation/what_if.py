@@ -15,11 +15,11 @@ import numpy as np
 
 from lucid_rl.editing.for_model import object_directions
 from lucid_rl.editing.paired_observations import ERASABLE_OBJECTS
-from lucid_rl.errors import GameError, InputError
+from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.evaluation.play import OwnLevels, play
 from lucid_rl.evaluation.players import cause_finder
-from lucid_rl.evaluation.replay import replay_frames
+from lucid_rl.evaluation.replay import check_levels, replay_frames
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.evaluation.statistics import Difference, Proportion, compare
 from lucid_rl.games.registry import check_fits, game_settings, make_game
@@ -261,8 +261,7 @@ def situation(
     actions = np.asarray(actions, np.int64)
     settings = game.replace(n_envs=1, n_levels=0, start_level=0, n_threads=1)
     with make_game(settings) as played:
-        if not played.chooses_levels:
-            raise GameError(f"{game.name} cannot start a given level")
+        check_levels(played)
         played.start_levels([0], [int(level_seed)])
         played.act(np.zeros(1, np.int64))
         reward = 0.0

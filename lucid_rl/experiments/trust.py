@@ -253,11 +253,8 @@ def _policy_change(
     from scipy.special import log_softmax
 
     logs = log_softmax(model(seen)[0], axis=-1)
-    found = []
-    for direction in directions:
-        edited = log_softmax(model.without(direction, layer)(seen)[0], axis=-1)
-        found.append((np.exp(logs) * (logs - edited)).sum(axis=-1))
-    return np.stack(found, axis=1)
+    edited = log_softmax(model.outputs_without(directions, layer, seen)[0], axis=-1)
+    return (np.exp(logs) * (logs - edited)).sum(axis=-1).T
 
 
 def report(agreements: Sequence[Agreement], outcomes: Outcomes) -> str:

@@ -362,7 +362,8 @@ class Model:
         What lies before the layer is computed once for all directions.
 
         Args:
-            directions: [K, C] in the layer's channels.
+            directions: [K, C] in the layer's channels. One that is zero takes nothing
+                away.
             layer: as in `without`.
             observations: uint8 or floats in [0, 1], (N, *image_shape).
 
@@ -378,6 +379,8 @@ class Model:
                 f"{name}:0": kernel
                 for name, kernel in self._kernels_without(direction, layer).items()
             }
+            if np.any(direction)
+            else {}
             for direction in directions
         ]
         observations = self.check_observations(observations)
