@@ -6,10 +6,9 @@ r"""Repeats the article's experiments on a model; prints both sets of numbers.
     python -m scripts.compare_to_article --model=released:coinrun \
         --remove=buzzsaw_blind=2b/4+7,enemy_moving_left_blind=2b/6
     python -m scripts.compare_to_article --model=released:procgen/coinrun --bfloat16 \
-        --document=docs/results.md \
         --results_file=benchmarks/results/comparison_released.json
 
-The last one makes docs/results.md. Features to remove must be named where the game has
+Features to remove must be named where the game has
 no readable states, as the original CoinRun; `--features_only` shows them. A second run
 resumes an interrupted one.
 """
@@ -22,7 +21,7 @@ import sys
 from absl import flags
 
 from lucid_rl.experiments.article_experiments import draw_features, repeat_experiments
-from lucid_rl.experiments.comparison import around_report, report, write_into
+from lucid_rl.experiments.comparison import report
 from lucid_rl.experiments.comparison_settings import ComparisonSettings, GivenFeatures
 from lucid_rl.files import atomic_open
 from lucid_rl.flags import define_flags
@@ -55,10 +54,7 @@ _N_OBSERVATIONS = flags.DEFINE_integer(
     "Observations from which features are found and named.",
 )
 _RESULTS_FILE = flags.DEFINE_string(
-    "results_file", None, "Another place for comparison.json."
-)
-_DOCUMENT = flags.DEFINE_string(
-    "document", None, "Markdown file whose marked part is replaced by the report."
+    "results_file", None, "Write the results there too (JSON), with the report as .md."
 )
 _use_engine = game_flags.define_engine_flags()
 _game = game_flags.define_game_flags("name", "distribution_mode")
@@ -74,8 +70,6 @@ _settings = define_flags(
 
 def main() -> None:
     """Runs the experiments that the flags describe."""
-    if _DOCUMENT.value:
-        around_report(_DOCUMENT.value)  # a wrong one shows now, not after hours
     _use_engine()
     folder = pathlib.Path(_OUTPUT_DIR.value)
     given = program.pairs("remove", _REMOVE.value)
@@ -93,8 +87,9 @@ def main() -> None:
     if _RESULTS_FILE.value:
         with atomic_open(_RESULTS_FILE.value, "w") as stream:
             stream.write(f"{json.dumps(results, indent=1)}\n")
-    if _DOCUMENT.value:
-        write_into(_DOCUMENT.value, report(results))
+        beside = pathlib.Path(_RESULTS_FILE.value).with_suffix(".md")
+        with atomic_open(beside, "w") as stream:
+            stream.write(report(results))
     print(report(results))
     print(f"written: {folder.resolve()}")
 

@@ -47,13 +47,7 @@ def check_outputs() -> None:
         SaveError: it cannot.
     """
     checks = {
-        check_output: (
-            "output",
-            "save_factorization",
-            "report",
-            "results_file",
-            "document",
-        ),
+        check_output: ("output", "save_factorization", "report", "results_file"),
         check_output_folder: ("output_dir", "cache_dir"),
     }
     for check, names in checks.items():

@@ -4,11 +4,9 @@ Results are plain values, which a file holds; the report is written from them al
 that it can be written again, and checked, without playing.
 """
 
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import FAILED
 from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.settings import NOT_KNOWN
@@ -25,10 +23,6 @@ from lucid_rl.experiments.verdicts import (
     Verdict,
     failure_shares,
 )
-from lucid_rl.files import PathLike, atomic_open
-
-BEGIN, END = "<!-- begin results -->", "<!-- end results -->"
-"""What stands around the report in a document."""
 
 _RULE = (
     f"An edit is successful if it raises its cause at least {WANTED_RATIO:.0f} times "
@@ -114,7 +108,7 @@ def report(results: Mapping[str, Any]) -> str:
         f"Model `{original['model']['name']}`, engine {original['engine']}, "
         f"{original['settings']['game']['distribution_mode']} levels, "
         f"{original['n_episodes']:,} for each row, actions sampled. The original model "
-        f"finishes {completed} of them (article: around "
+        f"completes {completed} of them (article: around "
         f"{100 - published['failure_rate']['percent']:.1f}%).",
         "",
         "### Levels failed, by cause",
@@ -123,7 +117,7 @@ def report(results: Mapping[str, Any]) -> str:
         "",
         "In brackets: 95% Wilson intervals. All rows play the same levels.",
         "",
-        "Against the original, in points of percent, with Fisher's exact test:",
+        "Against the original, in percentage points, with Fisher's exact test:",
         "",
         difference_table(results["rows"]),
         "",
@@ -151,32 +145,6 @@ def report(results: Mapping[str, Any]) -> str:
         f"with its nearest channel: {hotness} (article: close to one-hot).",
     ]
     return "\n".join(lines) + "\n"
-
-
-def around_report(document: PathLike) -> tuple[str, str]:
-    """Splits a document into the text before and after its report, with the marks.
-
-    Raises:
-        InputError: the document is missing, or has not each mark once.
-    """
-    try:
-        content = pathlib.Path(document).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {document}: {error.strerror}") from error
-    if content.count(BEGIN) != 1 or content.count(END) != 1:
-        raise InputError(f"{document} must hold {BEGIN} and {END} once each")
-    return content.split(BEGIN)[0] + BEGIN, END + content.split(END)[1]
-
-
-def write_into(document: PathLike, text: str) -> None:
-    """Puts a report into a document, between `BEGIN` and `END`.
-
-    Raises:
-        InputError: as in `around_report`.
-    """
-    before, after = around_report(document)
-    with atomic_open(document, "w") as stream:
-        stream.write(f"{before}\n\n{text}\n{after}")
 
 
 def _words(name: str) -> str:

@@ -25,12 +25,8 @@ def nine_actions(golden_folder, tmp_path):
 
 def test_bad_input_is_one_clear_line(nine_actions, tmp_path, monkeypatch):
     monkeypatch.delenv(LIBRARY_VARIABLE, raising=False)
-    unmarked = tmp_path / "unmarked.md"
-    unmarked.write_text("no marks")
     output = tmp_path / "output"
     cases = {
-        "must hold <!-- begin results -->": [f"--document={unmarked}"],
-        "cannot read nowhere.md": ["--document=nowhere.md"],
         "nowhere.jd": ["--model=nowhere.jd"],
         "no layer or output '9z'": ["--layers=2b,9z"],
         "no layers given": ["--layers="],
@@ -55,7 +51,6 @@ def test_bad_input_is_one_clear_line(nine_actions, tmp_path, monkeypatch):
     for words, line in zip(cases, errors_of("compare_to_article", flags), strict=True):
         assert line is not None and words in line, (words, line)
     assert not output.exists()
-    assert unmarked.read_text() == "no marks"
 
 
 def test_a_model_of_other_actions_evaluates_nothing(nine_actions, tmp_path):

@@ -24,7 +24,7 @@ def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.P
 
     Args:
         sheet: a finished sheet.
-        path: the page, such as docs/features.md; its pictures go to a folder of the
+        path: the page, such as features.md; its pictures go to a folder of the
             same name without ".md".
         command: that made the sheet.
 
