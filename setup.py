@@ -1,7 +1,7 @@
 """Installs lucid_rl.
 
 Dependencies are chosen so that plain pip resolves them on Python 3.10 to 3.12;
-the reasons are in docs/dependencies.md. Each has an upper bound: the next version that
+docs/architecture.md has more. Each has an upper bound: the next version that
 may change its interface.
 """
 

@@ -1,7 +1,7 @@
 """How sparse models are: activations above 0, and how few pairs hold the attribution.
 
     python -m benchmarks.sparsity \
-        --models=../shared/released/procgen/coinrun.jd,bundled:distilled,bundled
+        --models=released:procgen/coinrun,bundled:distilled,bundled
 
 Prints a table and writes benchmarks/results/sparsity.json.
 """

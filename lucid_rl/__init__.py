@@ -20,7 +20,7 @@ from lucid_rl.version import __version__ as __version__
 
 # TensorFlow reads this when it is imported. By itself it leaves oneDNN out on
 # processors without instructions for neural networks, where it makes convolutions fast
-# all the same (docs/dependencies.md).
+# all the same (docs/architecture.md).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # Code written for Lucid 0.3.10, such as the article's notebook, needs no other change.

@@ -86,6 +86,6 @@ def _given(variable: str, flag: str, what: str) -> pathlib.Path:
     if not value:
         raise GameError(
             f"{NAME} needs {what}: give its path as {flag} or in the environment "
-            f"variable {variable} (docs/original_coinrun.md)"
+            f"variable {variable} (docs/released_models.md)"
         )
     return pathlib.Path(value)
