@@ -119,24 +119,6 @@ def batch_object_maps(
     return maps
 
 
-def project(state: CoinRunState | bytes, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Projects world coordinates into the 64x64 observation.
-
-    Args:
-        state: what is drawn.
-        x: float [n], in tiles, to the right.
-        y: float [n], in tiles, upward.
-
-    Returns:
-        float32 [n, 2]: pixels to the right and downward; pixel i covers [i, i + 1).
-    """
-    centre_x, centre_y, n_tiles, _ = _view(_parsed(state))
-    scale, half = PICTURE_SIZE / n_tiles, n_tiles / 2
-    pixels_right = (np.asarray(x) - centre_x + half) * scale
-    pixels_down = (half - (np.asarray(y) - centre_y)) * scale
-    return np.stack([pixels_right, pixels_down], axis=-1).astype(np.float32)
-
-
 def _parsed(state: CoinRunState | bytes) -> CoinRunState:
     return state if isinstance(state, CoinRunState) else parse_state(state)
 

@@ -19,7 +19,6 @@ level can be started where there is one environment only.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -44,6 +43,7 @@ from lucid_rl.games.model_args import COINRUN_ORIGINAL
 from lucid_rl.games.vector_game import (
     GameSettings,
     GameStep,
+    VectorGame,
     checked_actions,
     read_only,
 )
@@ -76,7 +76,7 @@ _LAST_ACTION = 1001
 _LARGEST_TABLE = 2**24
 
 
-class OriginalCoinRun:
+class OriginalCoinRun(VectorGame):
     """Environments of the original CoinRun; one such game for each process.
 
     `make_game` is the way to one: it gives each a process of its own.
@@ -89,8 +89,6 @@ class OriginalCoinRun:
         SettingsError: the game has no such options.
         GameError: the engine's files are missing or wrong.
     """
-
-    has_completion = True
 
     def __init__(self, settings: GameSettings) -> None:
         check_settings(settings)
@@ -188,16 +186,6 @@ class OriginalCoinRun:
         self.observe()
         return self._open_engine().frames.copy()
 
-    def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
-        """Not supported; see `VectorGame`."""
-        raise GameError(f"states of {NAME} cannot be saved")
-
-    def set_states(
-        self, states: Sequence[bytes], environments: Sequence[int] | None = None
-    ) -> None:
-        """Not supported; see `VectorGame`."""
-        raise GameError(f"states of {NAME} cannot be set")
-
     def close(self) -> None:
         """Shuts the engine of this process down; see `VectorGame`."""
         if self._engine is not None:
@@ -205,12 +193,6 @@ class OriginalCoinRun:
                 self._engine.wait()
             self._engine.close()
         self._engine = None
-
-    def __enter__(self) -> "OriginalCoinRun":
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
 
     def _take_over(self, engine: OriginalEngine) -> None:
         """Aligns the step that the engine has just made."""

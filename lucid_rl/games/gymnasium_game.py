@@ -7,7 +7,6 @@ vector environment. Rewards are of any scale and no episode counts as completed.
 import difflib
 import functools
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ _OF_OTHERS = (
 )
 
 
-class GymnasiumGame:
+class GymnasiumGame(VectorGame):
     """Several environments of Gymnasium's that step together.
 
     Args:
@@ -52,7 +51,7 @@ class GymnasiumGame:
         GameError: Gymnasium is not installed or the environment cannot be made.
     """
 
-    chooses_levels = has_completion = False
+    has_completion = False
 
     def __init__(self, settings: GameSettings | None = None, envs: Any = None) -> None:
         gymnasium = import_gymnasium()
@@ -110,18 +109,6 @@ class GymnasiumGame:
         self._firsts = shown.copy()
         self._observations = np.array(observations).reshape(self.n_envs, *self._shape)
 
-    def level_seeds(self) -> np.ndarray:
-        """-1 for every environment: there are no levels, int64 [n]."""
-        return np.full(self.n_envs, -1)
-
-    def last_level_complete(self) -> np.ndarray:
-        """False for every environment: nothing is completed, bool [n]."""
-        return np.zeros(self.n_envs, bool)
-
-    def start_levels(self, environments: Sequence[int], seeds: Sequence[int]) -> None:
-        """Not possible; see `VectorGame`."""
-        raise GameError(f"{self.settings.name} has no levels to choose from")
-
     def full_resolution(self) -> np.ndarray:
         """The present frames as the environments render them, u8 [n, H, W, 3].
 
@@ -136,27 +123,11 @@ class GymnasiumGame:
             )
         return np.stack(frames)
 
-    def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
-        """Not possible; see `VectorGame`."""
-        raise GameError(f"states of {self.settings.name} cannot be saved")
-
-    def set_states(
-        self, states: Sequence[bytes], environments: Sequence[int] | None = None
-    ) -> None:
-        """Not possible; see `VectorGame`."""
-        raise GameError(f"states of {self.settings.name} cannot be set")
-
     def close(self) -> None:
         """Closes the environments; see `VectorGame`."""
         if self._envs is not None:
             self._envs.close()
         self._envs = None
-
-    def __enter__(self) -> "GymnasiumGame":
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
 
     def _open(self) -> Any:
         if self._envs is None:

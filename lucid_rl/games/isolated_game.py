@@ -22,7 +22,7 @@ from lucid_rl.games.vector_game import GameSettings, GameStep, VectorGame
 _ATTRIBUTES = ("n_actions", "action_combos", "chooses_levels", "has_completion")
 
 
-class IsolatedGame:
+class IsolatedGame(VectorGame):
     """Any `VectorGame`, run in a child process.
 
     Args:
@@ -34,11 +34,6 @@ class IsolatedGame:
         GameError: the child failed or ended unexpectedly; its last words are in
             the message. The package's other errors pass through as they are.
     """
-
-    n_actions: int
-    action_combos: list[tuple[str, ...]]
-    chooses_levels: bool
-    has_completion: bool
 
     def __init__(
         self, make: Callable[[GameSettings], VectorGame], settings: GameSettings
@@ -117,12 +112,6 @@ class IsolatedGame:
     def close(self) -> None:
         """Ends the child; see `VectorGame`."""
         self._child.close()
-
-    def __enter__(self) -> "IsolatedGame":
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
 
     def _ask(self, request: str, *arguments: Any) -> Any:
         self.observe()

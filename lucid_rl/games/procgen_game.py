@@ -48,7 +48,7 @@ _USUAL = {
 }
 
 
-class ProcgenGame:
+class ProcgenGame(VectorGame):
     """Several environments of one Procgen game in this process.
 
     `make_game` is the usual way to one, as it gives a process of its own to games
@@ -62,8 +62,6 @@ class ProcgenGame:
         GameError: Procgen is not installed, or this process has drawn other
             objects invisible before.
     """
-
-    has_completion = True
 
     def __init__(self, settings: GameSettings) -> None:
         check_settings(settings)
@@ -236,12 +234,6 @@ class ProcgenGame:
             if engine is not None:
                 engine.close()
         self._engine = self._renderer = None
-
-    def __enter__(self) -> "ProcgenGame":
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
 
     def _open_engine(self) -> Any:
         if self._engine is None:

@@ -9,6 +9,7 @@ the byte.
 
 import dataclasses
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -143,12 +144,9 @@ class CoinRunState:
 
     def copy(self) -> "CoinRunState":
         """Copies the state, so that a change leaves the original alone."""
+        arrays = [name for name, dtype in _FIELDS.items() if dtype is not None]
         return dataclasses.replace(
-            self,
-            **{
-                name: getattr(self, name).copy()
-                for name in (*_RECORDS, "entities", "grid")
-            },
+            self, **{name: getattr(self, name).copy() for name in arrays}
         )
 
     def to_bytes(self) -> bytes:
@@ -160,39 +158,34 @@ class CoinRunState:
         Raises:
             FileFormatError: an array has another dtype or shape than it was read with.
         """
-        for name, dtype in _RECORDS.items():
-            _require_array(name, getattr(self, name), dtype, 1)
-        _require_array("entities", self.entities, ENTITY_DTYPE, None)
-        if len(self.entities) == 0:
-            raise FileFormatError("a CoinRun state has no entities; it needs an agent")
-        _require_array("grid", self.grid, np.dtype("<i4"), None, n_dims=2)
-        height, width = self.grid.shape
-        return b"".join(
-            (
-                INT.pack(_VERSION),
-                string_bytes(_GAME_NAME),
-                self.options.tobytes(),
-                generator_bytes(self.level_seed_generator),
-                generator_bytes(self.level_generator),
-                self.episode.tobytes(),
-                INT.pack(len(self.entities)),
-                self.entities.tobytes(),
-                self.view.tobytes(),
-                generator_bytes(self.asset_generator),
-                self.world.tobytes(),
-                struct.pack("<3i", width, height, width * height),
-                self.grid.tobytes(),
-                self.coinrun.tobytes(),
-                struct.pack("<I", END_MARKER),
-            )
-        )
+        parts = [INT.pack(_VERSION), string_bytes(_GAME_NAME)]
+        for name, dtype in _FIELDS.items():
+            value = getattr(self, name)
+            if dtype is None:
+                parts.append(generator_bytes(value))
+                continue
+            _check_array(name, value, dtype)
+            if name == "entities":
+                parts.append(INT.pack(len(value)))
+            elif name == "grid":
+                height, width = value.shape
+                parts.append(struct.pack("<3i", width, height, width * height))
+            parts.append(value.tobytes())
+        return b"".join([*parts, struct.pack("<I", END_MARKER)])
 
 
-_RECORDS = {
+# The fields in the order of the bytes, after version and name of the game: the dtype
+# of an array, None for a random generator.
+_FIELDS = {
     "options": OPTIONS_DTYPE,
+    "level_seed_generator": None,
+    "level_generator": None,
     "episode": EPISODE_DTYPE,
+    "entities": ENTITY_DTYPE,
     "view": VIEW_DTYPE,
+    "asset_generator": None,
     "world": WORLD_DTYPE,
+    "grid": np.dtype("<i4"),
     "coinrun": COINRUN_DTYPE,
 }
 
@@ -217,53 +210,41 @@ def parse_state(data: bytes) -> CoinRunState:
             f"game state has version {version}, expected {_VERSION}: it was made by "
             "another release of Procgen, or is not a game state"
         )
-    name = reader.string("game name")
-    if name != _GAME_NAME:
+    game = reader.string("game name")
+    if game != _GAME_NAME:
         raise FileFormatError(
-            f"game state belongs to {name[:40]!r}, expected {_GAME_NAME!r}: only "
+            f"game state belongs to {game[:40]!r}, expected {_GAME_NAME!r}: only "
             "CoinRun's state can be read"
         )
-    options = reader.records(OPTIONS_DTYPE, 1, "options")
-    level_seed_generator = reader.generator("level seed generator")
-    level_generator = reader.generator("level generator")
-    episode = reader.records(EPISODE_DTYPE, 1, "episode")
-    n_entities = reader.integer("number of entities")
-    if n_entities < 1:
-        raise FileFormatError(
-            f"game state has {n_entities} entities, expected at least the agent"
-        )
-    entities = reader.records(ENTITY_DTYPE, n_entities, "entities")
-    view = reader.records(VIEW_DTYPE, 1, "view")
-    asset_generator = reader.generator("asset generator")
-    world = reader.records(WORLD_DTYPE, 1, "world")
-    grid = reader.grid()
-    coinrun = reader.records(COINRUN_DTYPE, 1, "coinrun")
+    values: dict[str, Any] = {}
+    for name, dtype in _FIELDS.items():
+        what = name.replace("_", " ")
+        if dtype is None:
+            values[name] = reader.generator(what)
+        elif name == "grid":
+            values[name] = reader.grid()
+        else:
+            n = reader.integer("number of entities") if name == "entities" else 1
+            if n < 1:
+                raise FileFormatError(
+                    f"game state has {n} entities, expected at least the agent"
+                )
+            values[name] = reader.records(dtype, n, what)
     reader.end()
-    return CoinRunState(
-        options=options,
-        level_seed_generator=level_seed_generator,
-        level_generator=level_generator,
-        episode=episode,
-        entities=entities,
-        view=view,
-        asset_generator=asset_generator,
-        world=world,
-        grid=grid,
-        coinrun=coinrun,
-    )
+    return CoinRunState(**values)
 
 
-def _require_array(
-    name: str, value: np.ndarray, dtype: np.dtype, count: int | None, n_dims: int = 1
-) -> None:
+def _check_array(name: str, value: Any, dtype: np.dtype) -> None:
     fits = isinstance(value, np.ndarray) and value.dtype == dtype
-    if not fits or value.ndim != n_dims or (count is not None and len(value) != count):
-        got = (
-            f"{value.dtype} {value.shape}"
-            if isinstance(value, np.ndarray)
-            else type(value).__name__
-        )
+    if name == "grid":
+        fits = fits and value.ndim == 2
+    else:
+        fits = fits and value.ndim == 1 and (len(value) == 1 or name == "entities")
+    if not fits:
+        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
         raise FileFormatError(
             f"the state's {name} must keep the dtype and shape it was read with, "
-            f"got {got}"
+            f"got {got!r:.100}"
         )
+    if not len(value):
+        raise FileFormatError("a CoinRun state has no entities; it needs an agent")

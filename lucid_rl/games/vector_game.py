@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import GameError, InputError, SettingsError
 from lucid_rl.validation import check_fields, none, whole
 
 # Side of the square observations, in pixels.
@@ -164,17 +164,26 @@ class GameStep(NamedTuple):
 
 
 class VectorGame(Protocol):
-    """Several environments of one game that step together."""
+    """Several environments of one game that step together.
+
+    A class that inherits from it has no levels and no states unless it says otherwise.
+
+    Attributes:
+        settings: the game's options.
+        n_envs: number of environments.
+        n_actions: number of actions.
+        action_combos: the keys that each action presses, as in the article's metadata.
+        chooses_levels: whether `start_levels` works.
+        has_completion: whether an episode can be completed; otherwise its return says
+            how it went.
+    """
 
     settings: GameSettings
     n_envs: int
     n_actions: int
-    # The keys that each action presses, as in the article's metadata.
     action_combos: list[tuple[str, ...]]
-    # Whether `start_levels` works.
-    chooses_levels: bool
-    # Whether an episode can be completed; otherwise its return says how it went.
-    has_completion: bool
+    chooses_levels: bool = False
+    has_completion: bool = True
 
     def observe(self) -> GameStep:
         """The present step; waits for a step in progress."""
@@ -186,14 +195,14 @@ class VectorGame(Protocol):
 
     def level_seeds(self) -> np.ndarray:
         """Level seeds of the current episodes, int64 [n]; -1 where unknown."""
-        ...
+        return np.full(self.n_envs, -1)
 
     def last_level_complete(self) -> np.ndarray:
         """Whether the episode that ended just before was completed, bool [n].
 
         It has meaning only where `firsts` is true and an episode went before.
         """
-        ...
+        return np.zeros(self.n_envs, bool)
 
     def start_levels(self, environments: Sequence[int], seeds: Sequence[int]) -> None:
         """Starts the given levels in the given environments with the next `act`.
@@ -206,7 +215,7 @@ class VectorGame(Protocol):
         Raises:
             GameError: this game cannot choose levels.
         """
-        ...
+        raise GameError(f"{self.settings.name} has no levels to choose from")
 
     def full_resolution(self) -> np.ndarray:
         """The current frames in high resolution, u8 [n, H, W, 3].
@@ -219,8 +228,11 @@ class VectorGame(Protocol):
         """Complete states, of all environments or of those given, in their order.
 
         `set_states` restores environments from them.
+
+        Raises:
+            GameError: this game cannot save its states.
         """
-        ...
+        raise GameError(f"states of {self.settings.name} cannot be saved")
 
     def set_states(
         self, states: Sequence[bytes], environments: Sequence[int] | None = None
@@ -228,16 +240,21 @@ class VectorGame(Protocol):
         """Restores states, of all environments or of those given, in their order.
 
         `observe` then shows of them what it showed when the states were taken.
+
+        Raises:
+            GameError: this game cannot save its states.
         """
-        ...
+        raise GameError(f"states of {self.settings.name} cannot be set")
 
     def close(self) -> None:
         """Frees the game; further calls are errors. Closing twice is allowed."""
         ...
 
-    def __enter__(self) -> "VectorGame": ...
+    def __enter__(self) -> "VectorGame":
+        return self
 
-    def __exit__(self, *exception: Any) -> None: ...
+    def __exit__(self, *exception: Any) -> None:
+        self.close()
 
 
 def checked_actions(actions: np.ndarray, n_envs: int, n_actions: int) -> np.ndarray:

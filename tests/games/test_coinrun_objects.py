@@ -9,7 +9,6 @@ from lucid_rl.games.coinrun_objects import (
     OBJECT_CLASSES,
     batch_object_maps,
     object_maps,
-    project,
 )
 from lucid_rl.games.procgen_state import (
     CRATE,
@@ -143,16 +142,6 @@ def test_a_level_by_hand(states):
     assert {column for _, column in cells("platform_left_end")} <= {1, 2}
     assert {column for _, column in cells("platform_right_end")} <= {12, 13}
     assert len(cells("velocity_boxes")) == 7 * 4
-
-
-def test_project_agrees_with_the_masks(states):
-    for state, masks in zip(states, batch_object_maps(states, 64), strict=True):
-        saws = state.entities_of_type(SAW)
-        middles = project(state, saws["x"], saws["y"] - 0.28)
-        inside = np.all((middles >= 0) & (middles < 64), axis=1)
-        inside &= (middles[:, 0] >= 26) | (middles[:, 1] >= 13)
-        for x, y in np.floor(middles[inside]).astype(int):
-            assert masks[OBJECT_CLASSES.index("buzzsaw"), y, x]
 
 
 def test_every_visible_object_is_marked_at_every_size(states):
