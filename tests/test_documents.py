@@ -1,0 +1,117 @@
+"""Documents: links lead somewhere, commands have their flags, figures have a result."""
+
+import ast
+import functools
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from scripts.cli import commands
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    path
+    for pattern in (
+        "*.md",
+        "docs/*.md",
+        "lucid_rl/data/*.md",
+        "benchmarks/results/*.md",
+    )
+    for path in ROOT.glob(pattern)
+)
+_NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+_LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+_COMMAND = re.compile(r"(?:lucid-rl|python -m scripts\.) ?([\w-]+)((?: [^`\n]*)?)")
+
+
+def _text(name):
+    return " ".join((ROOT / name).read_text(encoding="utf-8").split())
+
+
+def _result(name):
+    return json.loads((ROOT / f"benchmarks/results/{name}.json").read_text())
+
+
+def _anchors(path):
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_NAMES)
+def test_links(path):
+    for link in _LINK.findall(path.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_NAMES)
+def test_python_can_be_parsed(path):
+    text = path.read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        ast.parse(textwrap.dedent(code))
+
+
+@functools.cache
+def _flags(script):
+    done = subprocess.run(
+        [sys.executable, "-m", f"scripts.{script}", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=300,
+    )
+    found = re.findall(r"^\s+--(\[no\])?([\w-]+):", done.stdout, re.MULTILINE)
+    return {name for _, name in found} | {"no" + name for no, name in found if no}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_NAMES)
+def test_commands_have_the_flags_that_are_given(path):
+    # The cards of models made by earlier code give that code's commands.
+    if path.stem in ("coinrun_hard", "coinrun_100_levels"):
+        return
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    for name, given in _COMMAND.findall(text):
+        script = commands()[name.replace("_", "-")]
+        used = re.findall(r"(?:^| )--([\w-]+)", given.split(" #")[0])
+        assert set(used) <= _flags(script) | {"help"}, (name, used)
+
+
+def test_the_speed_of_evaluations():
+    text = _text("docs/games.md")
+    result = _result("evaluation")
+    rows = [result["evaluation"][f"{k}, 2 processes"] for k in ("float32", "bfloat16")]
+    wall = [f"{row['minutes_for_10000_levels']:.1f}" for row in rows]
+    cpu = [f"{row['cpu_minutes_for_10000_levels']:.1f}" for row in rows]
+    for words in (
+        f"{rows[0]['n_levels']} hard levels",
+        f"{' and '.join(wall)} minutes for 10,000 levels",
+        f"{' and '.join(cpu)} minutes of processor time",
+        result["command"],
+    ):
+        assert words in text, words
+
+
+def test_the_two_rules_on_failures():
+    text = _text("docs/games.md")
+    causes = _result("failure_causes")
+    assert causes["failures"] == causes["rules_agree"]
+    assert f"agree on all {causes['failures']} failures" in text
+
+
+@pytest.mark.parametrize("name", ["comparison_released", "comparison"])
+def test_failures_by_cause(name):
+    text = _text("docs/results.md").replace("**", "")
+    for row in _result(name)["rows"].values():
+        failed = row["failed"].values()
+        cells = [f"{100 * cause['share']:.2f}" for cause in failed]
+        assert f"| {' | '.join(cells)} |" in text, cells
