@@ -11,6 +11,7 @@ import textwrap
 
 import pytest
 
+from benchmarks.tables import percent
 from scripts.cli import commands
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -115,3 +116,13 @@ def test_failures_by_cause(name):
         failed = row["failed"].values()
         cells = [f"{100 * cause['share']:.2f}" for cause in failed]
         assert f"| {' | '.join(cells)} |" in text, cells
+
+
+def test_errors_of_attributions():
+    text = _text("docs/attribution.md")
+    rows = _result("attribution_error_released")["quadrature"]
+    shown = [("difference_quotients", n) for n in (4, 10, 20)]
+    for layer, found in rows.items():
+        errors = {(row["rule"], row["n_steps"]): row["feature"] for row in found}
+        cells = [percent(errors[key]) for key in [*shown, ("right_riemann", 10)]]
+        assert f"| {layer} | {' | '.join(cells)} |" in text, layer
