@@ -15,7 +15,6 @@ import numpy as np
 from lucid_rl.checkpoints.checkpoint import Checkpoint
 from lucid_rl.errors import InputError, ModelError
 from lucid_rl.interpret.nmf import NMF
-from lucid_rl.model.kernels import reading_kernels
 from lucid_rl.model.loading import load
 from lucid_rl.model.projection import project_out
 
@@ -195,11 +194,10 @@ def match_edit(
 def _layers_by_kernel(checkpoint: Checkpoint) -> dict[str, tuple[str, int]]:
     """Finds the layer that each kernel reads, and its number of channels."""
     model = load(checkpoint)
-    graph_def = model.graph_def()
     found: dict[str, tuple[str, int]] = {}
     for layer in model.layers:
         try:
-            kernels = reading_kernels(graph_def, model.node_name(layer))
+            kernels = model.kernels_reading(layer)
         except ModelError:
             continue
         for kernel in kernels:

@@ -8,8 +8,8 @@ gap. Gradients, gradient times activation and occlusion are there for comparison
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Literal, get_args, overload
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, get_args, overload
 
 import numpy as np
 
@@ -28,8 +28,9 @@ from lucid_rl.interpret.targets import (
     value,
 )
 from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
-from lucid_rl.model.layer_function import LayerFunction
+from lucid_rl.model.layer_function import LayerFunction, weighted_sums
 from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 from lucid_rl.validation import at_least, check_fields, none, one_of
 
 __all__ = [
@@ -252,46 +253,82 @@ def attribute(
     if settings.method == "occlusion":
         for occluder in methods.values():
             occluder.set_reference(observations)
-    found = _in_batches(model, observations, methods, chosen, settings)
-    single = target is None or isinstance(target, Target)
-    names = tuple(entry.name for entry in chosen)
-    results = {}
-    for name, (values, totals) in found.items():
-        gap = None
-        if settings.method in _COMPLETE:
-            gap = values.sum(axis=tuple(range(2, values.ndim))) - totals
-        if single:
-            values, totals = values[0], totals[0]
-            gap = None if gap is None else gap[0]
-        results[name] = Attribution(name, names, values, totals, gap)
+    results = run_methods(
+        model,
+        observations,
+        methods,
+        target,
+        settings.memory_bytes,
+        settings.batch_size,
+        complete=settings.method in _COMPLETE,
+    )
     return results[layer] if isinstance(layer, str) else results
 
 
-def _in_batches(model, observations, methods, targets, settings):
-    """For each layer, values f32 [T, N, ...] and totals f32 [T, N]."""
-    n = len(observations)
-    results = {
+class LayerMethod(Protocol):
+    """A way to attribute targets to a layer, for a batch of its activations.
+
+    Called with activations f32 [B, *shape], seeds (for each target weights of its
+    tensor, f32 [B, ...]) and float observations, it returns values [B, *result_shape]
+    and totals [B] for each target.
+    """
+
+    function: LayerFunction
+    result_shape: tuple[int, ...]
+    bytes_per_observation: int
+
+    def __call__(self, points: Any, seeds: Any, batch: Any) -> tuple[Any, Any]: ...
+
+
+def run_methods(
+    model: Model,
+    observations: np.ndarray,
+    methods: Mapping[str, LayerMethod],
+    target: Target | Sequence[Target] | None,
+    memory_bytes: int = BATCH_BYTES,
+    batch_size: int | None = None,
+    complete: bool = True,
+) -> dict[str, Attribution]:
+    """Attributes targets to layers, each by its method, in batches.
+
+    Observations are those that `Model.check_observations` returns. `memory_bytes`
+    limits the arrays of one pass; `batch_size` replaces it. `complete`: whether values
+    are meant to add up to totals.
+    """
+    targets, n = target_list(target), len(observations)
+    found = {
         layer: (
             np.empty((len(targets), n, *method.result_shape), np.float32),
             np.empty((len(targets), n), np.float32),
         )
         for layer, method in methods.items()
     }
-    batch_size = settings.batch_size or min(
-        rows_within(settings.memory_bytes, method.bytes_per_observation)
+    batch_size = batch_size or min(
+        rows_within(memory_bytes, method.bytes_per_observation)
         for method in methods.values()
     )
-    functions = [method.function for method in methods.values()]
+    tensors = [method.function.activation for method in methods.values()]
     for rows in batch_slices(n, batch_size):
         batch = model.float_observations(observations[rows], first=rows.start)
-        activations = model.run([f.activation for f in functions], batch)
-        for layer, points in zip(methods, activations, strict=True):
-            shapes = methods[layer].function.target_shapes()
+        activations = model.run(tensors, batch)
+        for (layer, method), points in zip(methods.items(), activations, strict=True):
+            shapes = method.function.target_shapes()
             seeds = [t.seeds(rows, s) for t, s in zip(targets, shapes, strict=True)]
-            values, totals = methods[layer](points, seeds, batch)
-            for i in range(len(targets)):
-                results[layer][0][i, rows] = values[i]
-                results[layer][1][i, rows] = totals[i]
+            parts = method(points, seeds, batch)
+            for kept, of_targets in zip(found[layer], parts, strict=True):
+                for i, part in enumerate(of_targets):
+                    kept[i, rows] = part
+    single = target is None or isinstance(target, Target)
+    names = tuple(entry.name for entry in targets)
+    results = {}
+    for layer, (values, totals) in found.items():
+        gap = None
+        if complete:
+            gap = values.sum(axis=tuple(range(2, values.ndim))) - totals
+        if single:
+            values, totals = values[0], totals[0]
+            gap = None if gap is None else gap[0]
+        results[layer] = Attribution(layer, names, values, totals, gap)
     return results
 
 
@@ -308,9 +345,7 @@ class _Gradients:
         gradients = self.function.gradients(points, seeds, batch)
         if self._times_activation:
             gradients = [points * gradient for gradient in gradients]
-        ends = self.function.values(points, batch)
-        starts = self.function.starts(points, batch)
-        return gradients, _changes(seeds, starts, ends)
+        return gradients, self.function.changes(points, seeds, batch)
 
 
 class _IntegratedGradients:
@@ -321,11 +356,9 @@ class _IntegratedGradients:
         self._alphas, self._weights = quadrature(settings.quadrature, settings.n_steps)
         self.result_shape = function.shape
         # More points than fit are taken in turns.
-        per_point = function.line_gradients.bytes_per_point
-        self._turn = rows_within(settings.memory_bytes, per_point)
-        self.bytes_per_observation = function.line_gradients.bytes_per_point * min(
-            self._turn, settings.n_steps
-        )
+        n_bytes = function.line_gradients.bytes_per_observation
+        self._turn = rows_within(settings.memory_bytes, n_bytes(1))
+        self.bytes_per_observation = n_bytes(min(self._turn, settings.n_steps))
 
     def __call__(self, points, seeds, batch):
         sums: list = [0] * len(seeds)
@@ -334,9 +367,7 @@ class _IntegratedGradients:
                 points, self._alphas[turn], self._weights[turn], seeds, batch
             )
             sums = [s + p for s, p in zip(sums, part, strict=True)]
-        ends = self.function.values(points, batch)
-        starts = self.function.starts(points, batch)
-        return [points * s for s in sums], _changes(seeds, starts, ends)
+        return [points * s for s in sums], self.function.changes(points, seeds, batch)
 
 
 class _DifferenceQuotients:
@@ -353,7 +384,8 @@ class _DifferenceQuotients:
         quotients, starts, ends = self.function.line_quotients(
             points, self._n_steps, seeds, batch
         )
-        return [points * q for q in quotients], _changes(seeds, starts, ends)
+        changes = [end - start for start, end in zip(starts, ends, strict=True)]
+        return [points * q for q in quotients], weighted_sums(seeds, changes)
 
 
 def _method(function, settings, features):
@@ -376,11 +408,3 @@ def _two_colours(positions: np.ndarray) -> np.ndarray:
     share = positions / max(float(np.abs(positions).max()), 1e-30)
     blue, orange = np.maximum(share, 0), np.maximum(-share, 0)
     return np.stack([1 - blue, 1 - 0.6 * np.abs(share), 1 - orange], axis=-1)
-
-
-def _changes(seeds, starts, ends):
-    """F at the ends less F at the starts, f32 [B] for each output."""
-    return [
-        (seed * (end - start)).reshape(len(seed), -1).sum(axis=1)
-        for seed, start, end in zip(seeds, starts, ends, strict=True)
-    ]

@@ -14,10 +14,11 @@ from typing import Literal
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.interpret.attribution import Attribution
+from lucid_rl.interpret.attribution import Attribution, run_methods
 from lucid_rl.interpret.feature_set import FeatureSet
 from lucid_rl.interpret.targets import Target, target_list
-from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
+from lucid_rl.model.batching import BATCH_BYTES
+from lucid_rl.model.layer_function import LayerFunction
 from lucid_rl.model.model import Model
 from lucid_rl.validation import at_least, check_fields, none, one_of
 
@@ -58,16 +59,10 @@ class MultiPathSettings:
 def leading_halves(
     n_features: int, max_paths: int | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """Which features lead on each path.
+    """Chooses which features lead on each path, bool [paths, n_features].
 
-    Args:
-        n_features: number of features.
-        max_paths: number of paths at most.
-        rng: draws among them where there are more.
-
-    Returns:
-        bool [paths, n_features]; paths come in pairs of a half and its complement,
-        but for the last where max_paths is odd.
+    Paths come in pairs of a half and its complement, but for the last where max_paths
+    is odd; `rng` draws among them where there are more.
 
     Raises:
         SettingsError: there are fewer than two features.
@@ -100,18 +95,8 @@ def attribute_along_paths(
 ) -> Attribution:
     """Attributes targets to a layer along several paths from 0 to its activation.
 
-    Args:
-        model: the network.
-        observations: uint8 or floats in [0, 1], [N, H, W, 3].
-        layer: name of the layer.
-        features: the layer's features, such as an `NMF`.
-        rng: draws the paths where there are more than settings allow.
-        target: one or several, as in `attribute`; the value function by default.
-        settings: method, steps, paths and memory.
-
-    Returns:
-        The mean over paths, whose completeness gap is rounding error for difference
-        quotients.
+    The mean over paths, whose completeness gap is rounding error for difference
+    quotients. `rng` draws the paths where there are more than settings allow.
 
     Raises:
         InputError: the observations do not fit the model.
@@ -119,39 +104,43 @@ def attribute_along_paths(
         SettingsError: there are fewer than two features.
     """
     settings = settings or MultiPathSettings()
-    chosen = target_list(target)
-    single = target is None or isinstance(target, Target)
-    function = model.layer_function(layer, [entry.tensor for entry in chosen])
-    observations = model.check_observations(observations)
+    function = model.layer_function(layer, [t.tensor for t in target_list(target)])
     leads = leading_halves(len(features.directions), settings.max_paths, rng)
-    along = (
-        _quotients_along
-        if settings.method == "difference_quotients"
-        else _gradients_along
-    )
-    n = len(observations)
-    values = np.zeros((len(chosen), n, *function.shape), np.float32)
-    totals = np.empty((len(chosen), n), np.float32)
-    per_ray = function.path_quotients.bytes_per_point * (settings.n_steps + 1)
-    for rows in batch_slices(n, rows_within(settings.memory_bytes, per_ray)):
-        batch = model.float_observations(observations[rows], first=rows.start)
-        shapes = function.target_shapes()
-        seeds = [o.seeds(rows, s) for o, s in zip(chosen, shapes, strict=True)]
-        (ends,) = model.run([function.activation], batch)
-        for lead in leads:
-            points = _path(ends, features, lead, settings.n_steps)
-            for i, found in enumerate(along(function, points, seeds, batch)):
-                values[i, rows] += found / len(leads)
-        finals = function.values(ends, batch)
-        starts = function.starts(ends, batch)
-        for i, (final, start) in enumerate(zip(finals, starts, strict=True)):
-            change = seeds[i] * (final - start)
-            totals[i, rows] = change.reshape(len(batch), -1).sum(axis=1)
-    gap = values.sum(axis=tuple(range(2, values.ndim))) - totals
-    if single:
-        values, totals, gap = values[0], totals[0], gap[0]
-    names = tuple(entry.name for entry in chosen)
-    return Attribution(layer, names, values, totals, gap)
+    return run_methods(
+        model,
+        model.check_observations(observations),
+        {layer: _AlongPaths(function, features, leads, settings)},
+        target,
+        settings.memory_bytes,
+    )[layer]
+
+
+class _AlongPaths:
+    """The mean over paths of sums of steps times quotients or gradients."""
+
+    def __init__(
+        self,
+        function: LayerFunction,
+        features: FeatureSet,
+        leads: np.ndarray,
+        settings: MultiPathSettings,
+    ):
+        self.function = function
+        self.result_shape = function.shape
+        self._features, self._leads, self._n_steps = features, leads, settings.n_steps
+        quotients = settings.method == "difference_quotients"
+        self._along = _quotients_along if quotients else _gradients_along
+        per_point = function.path_quotients.bytes_per_point
+        self.bytes_per_observation = per_point * (settings.n_steps + 1)
+
+    def __call__(self, points, seeds, batch):
+        values = [np.zeros_like(points) for _ in seeds]
+        for lead in self._leads:
+            path = _path(points, self._features, lead, self._n_steps)
+            found = self._along(self.function, path, seeds, batch)
+            for value, part in zip(values, found, strict=True):
+                value += part / len(self._leads)
+        return values, self.function.changes(points, seeds, batch)
 
 
 def _path(ends, features, lead, n_steps):

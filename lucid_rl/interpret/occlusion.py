@@ -1,5 +1,6 @@
 """Occlusion: what the outputs lose when a channel or feature is taken away."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,9 @@ class Occluder:
         settings: Any,
         features: FeatureSet | None,
     ):
-        """Prepares occlusion in one layer.
+        """Prepares occlusion of features, by default of single channels, in one layer.
 
-        Args:
-            function: the network from the layer onward.
-            settings: AttributionSettings.
-            features: what to take away; None for single channels.
+        `settings` are AttributionSettings.
 
         Raises:
             InputError: the features are of another number of channels.
@@ -65,13 +63,14 @@ class Occluder:
             observations: as `Model.check_observations` returns them.
         """
         if self._mean_replaces:
-            self._reference = self._mean(observations)
+            self._reference = mean_over_positions(
+                self.function, observations, self._amounts
+            )
 
     def __call__(self, points, seeds, batch):
-        """Values [B, *result_shape] and F(a) - F(0) [B] for each output."""
+        """Values [B, *result_shape] and F(a) - F(0) [B] for each target."""
         amounts = self._amounts(points) - self._reference
-        ends = self._scores(points, seeds, batch)
-        starts = self._scores(np.zeros_like(points), seeds, batch)
+        ends = self.function.scores(points, seeds, batch)
         shape = (len(points), len(self._directions))
         values = [np.empty(shape, np.float32) for _ in seeds]
         per_turn = max(1, self._turn // max(1, len(points)))
@@ -85,9 +84,10 @@ class Occluder:
             without = (points - taken).reshape(-1, *points.shape[1:])
             repeated = [np.concatenate([seed] * n) for seed in seeds]
             seen = np.concatenate([batch] * n)
-            for i, scores in enumerate(self._scores(without, repeated, seen)):
-                values[i][:, turn] = ends[i][:, None] - scores.reshape(n, -1).T
-        totals = [end - start for end, start in zip(ends, starts, strict=True)]
+            scores = self.function.scores(without, repeated, seen)
+            for value, end, score in zip(values, ends, scores, strict=True):
+                value[:, turn] = end[:, None] - score.reshape(n, -1).T
+        totals = self.function.changes(points, seeds, batch)
         return [v.reshape(-1, *self.result_shape) for v in values], totals
 
     def _amounts(self, points):
@@ -95,20 +95,26 @@ class Occluder:
             return points
         return self._features.transform(points)
 
-    def _mean(self, observations):
-        model = self.function.model
-        sums = np.zeros(len(self._directions))
-        size = rows_within(2**26, model.forward_bytes)
-        for rows in batch_slices(len(observations), size):
-            batch = model.float_observations(observations[rows], first=rows.start)
-            (points,) = model.run([self.function.activation], batch)
-            amounts = self._amounts(points)
-            sums += amounts.mean(axis=tuple(range(1, amounts.ndim - 1))).sum(axis=0)
-        return (sums / max(1, len(observations))).astype(np.float32)
 
-    def _scores(self, points, seeds, batch):
-        values = self.function.values(points, batch)
-        return [
-            (seed * v).reshape(len(v), -1).sum(axis=1)
-            for seed, v in zip(seeds, values, strict=True)
-        ]
+def mean_over_positions(
+    function: LayerFunction,
+    observations: np.ndarray,
+    transform: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> np.ndarray:
+    """Mean of a layer's activations over positions and observations, f32 [C].
+
+    Args:
+        function: the network from the layer onward.
+        observations: as `Model.check_observations` returns them.
+        transform: applied to activations [..., C] before.
+    """
+    model, sums = function.model, 0.0
+    for rows in batch_slices(
+        len(observations), rows_within(2**26, model.forward_bytes)
+    ):
+        batch = model.float_observations(observations[rows], first=rows.start)
+        amounts = transform(model.run([function.activation], batch)[0])
+        sums = sums + amounts.mean(axis=tuple(range(1, amounts.ndim - 1))).sum(
+            axis=0, dtype=np.float64
+        )
+    return (sums / max(1, len(observations))).astype(np.float32)

@@ -4,20 +4,17 @@ Along the line alpha * a, a convolution without its bias, ReLU, max-pooling and 
 pooling are homogeneous: their outputs grow in proportion to alpha, and their
 derivatives do not change. Adding a bias makes outputs affine in alpha; the next
 ReLU does not. So the pre-activations that follow a layer are known at every alpha
-from a few of them, and everything up to there needs one pass backward and two or
-three forward for an observation, rather than one each for every quadrature point.
+from those at 0 and 1, and everything up to there needs one pass backward and two
+forward for an observation, rather than one each for every step.
 
 The 1e-8 under the root of L2 pooling departs from this where all activations of a
-pooling window are of the order of 1e-4. Interpolating between three scales keeps the
-error of each attribution below 3e-4 of the largest one, and their errors' sum below
-1e-4 of the attributions' (absolute values; tests/model/test_line_integrals.py).
+pooling window are of the order of 1e-4 (errors: tests/model/test_line_integrals.py).
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -52,65 +49,16 @@ class _Dependence(enum.IntEnum):
     NONLINEAR = 5
 
 
-class AffinePrefix(NamedTuple):
-    """The part of a network that is affine in alpha.
-
-    Attributes:
-        ends: nodes that separate the layer from the rest of the network.
-        scales: alphas at which the ends are computed, and interpolated between.
-        slope_scale: the alpha, one of them, at which derivatives are taken.
-    """
-
-    ends: tuple[str, ...]
-    scales: tuple[float, ...] = (1.0, 0.0)
-    slope_scale: float = 1.0
-
-    def interpolation(self, alphas: np.ndarray) -> np.ndarray:
-        """Weights f32 [K, scales] that give the ends at each of K alphas.
-
-        They are exact for what is affine in alpha. Any freedom left is used for
-        sqrt(alpha^2 q + epsilon), an L2 pool of mean square q, by least squares
-        over the magnitudes of q, with q = 0 exact.
-        """
-        alphas = np.asarray(alphas, np.float64)
-        scales = np.asarray(self.scales)
-        exact = np.stack([np.ones_like(scales), scales])
-        goal = np.stack([np.ones_like(alphas), alphas])
-        if len(scales) == 2:
-            return np.linalg.solve(exact, goal).T.astype(np.float32)
-        # In units of epsilon.
-        q = np.logspace(-4, 9, 200)[:, None]
-        curves = np.sqrt(scales**2 * q + 1)
-        wanted = np.sqrt(alphas**2 * q + 1)
-        free = np.linalg.svd(exact)[2][2:]  # what leaves affine functions alone
-        start = np.linalg.pinv(exact) @ goal
-        rest = np.linalg.lstsq(curves @ free.T, wanted - curves @ start, rcond=None)[0]
-        return (start + free.T @ rest).T.astype(np.float32)
-
-
-# Least error of attributions where L2 pooling's epsilon matters.
-_L2_POOL_SCALES, _L2_POOL_SLOPE_SCALE = (1.0, 0.4, 0.1), 0.4
-
-
-def affine_prefix(
+def affine_ends(
     index: GraphIndex, layer: str, input_node: str, targets: Iterable[str]
-) -> AffinePrefix:
+) -> tuple[str, ...]:
     """Finds the nodes up to which a network is affine in alpha.
 
-    Args:
-        index: the network.
-        layer: the node whose activation is scaled.
-        input_node: the Placeholder of the observations.
-        targets: nodes of interest.
-
-    Returns:
-        The nodes that separate the layer from the targets, each affine in alpha;
-        the layer alone where nothing more can be said.
+    They separate the layer, whose activation is scaled, from the target nodes; the
+    layer itself where nothing more can be said.
     """
     dependences: dict[str, _Dependence] = {}
-    nothing = AffinePrefix((layer,))
-    pools_l2 = False
-    for name in _in_order(index):
+    for name in index.in_order():
         if name == layer:
             dependences[name] = _Dependence.PROPORTIONAL
         elif name == input_node:
@@ -129,18 +77,12 @@ def affine_prefix(
             dependences[c] is _Dependence.NONLINEAR for c in consumers
         )
         if dependence is _Dependence.SQUARED and feeds_nonlinear:
-            return nothing
+            return (layer,)
         if dependence is not _Dependence.NONLINEAR and (
             feeds_nonlinear or name in targets
         ):
             ends.append(name)
-        if dependence is _Dependence.SQUARED:
-            pools_l2 = True
-    if not ends:
-        return nothing
-    if pools_l2:
-        return AffinePrefix(tuple(ends), _L2_POOL_SCALES, _L2_POOL_SLOPE_SCALE)
-    return AffinePrefix(tuple(ends))
+    return tuple(ends) or (layer,)
 
 
 def _dependence(index: GraphIndex, name: str, inputs: list[_Dependence]) -> _Dependence:
@@ -159,13 +101,14 @@ def _dependence(index: GraphIndex, name: str, inputs: list[_Dependence]) -> _Dep
         return worst
     if op in _SUMS:
         if worst is _Dependence.SQUARED:
-            small = _is_small_constant(index, index.inputs[name][1])
+            added = index.value(index.inputs[name][1])
+            small = added is not None and np.abs(added).max() <= _MAX_EPSILON
             return worst if small else _Dependence.NONLINEAR
         return worst if min(inputs) is _Dependence.PROPORTIONAL else _Dependence.AFFINE
     if worst is _Dependence.PROPORTIONAL:
         if op in _HOMOGENEOUS:
             return worst
-        if op == "Square" or (op == "Pow" and _scalar(index, name, 1) == 2):
+        if op == "Square" or (op == "Pow" and index.is_two(index.inputs[name][1])):
             return _Dependence.SQUARED
     if worst is _Dependence.SQUARED and op == "Sqrt":
         return _Dependence.PROPORTIONAL
@@ -177,11 +120,6 @@ def nonlinear_parts(
 ) -> list[str]:
     """Finds where a network's nonlinearities lie, one after the other.
 
-    Args:
-        index: the network.
-        starts: nodes that separate what is known from the rest.
-        targets: nodes of interest.
-
     Returns:
         In order, the nodes beyond the starts that all that reaches the targets flows
         through, whose values enter a nonlinear operation, and that a convolution or
@@ -190,7 +128,7 @@ def nonlinear_parts(
     starts, targets = tuple(starts), tuple(targets)
     relevant = index.between((), targets)
     found: list[str] = []
-    for name in _in_order(index):
+    for name in index.in_order():
         if name not in relevant or name in starts or name in targets:
             continue
         before = tuple(found[-1:]) or starts
@@ -215,13 +153,9 @@ def nonlinear_parts(
 def multiplications(
     index: GraphIndex, graph: tf.Graph, starts: Iterable[str], ends: Iterable[str]
 ) -> int:
-    """Multiplications for one observation between nodes of a network, forward.
+    """Multiplications of one observation's forward pass between nodes of a network.
 
-    Args:
-        index: the network.
-        graph: holds its tensors by name, for their shapes.
-        starts: where to begin.
-        ends: where to stop.
+    Shapes are those of the graph's tensors of the same names.
     """
     total = 0
     for name in index.between(starts, ends):
@@ -232,36 +166,3 @@ def multiplications(
         positions = graph.get_tensor_by_name(f"{name}:0").shape[1:-1]
         total += int(np.prod(kernel.as_list())) * int(np.prod(positions.as_list()))
     return total
-
-
-def _scalar(index: GraphIndex, name: str, position: int) -> float | None:
-    """Value of a node's input where that is a scalar constant."""
-    node = index.nodes[index.inputs[name][position]]
-    if node.op != "Const":
-        return None
-    value = tf.make_ndarray(node.attr["value"].tensor)
-    return float(value) if value.ndim == 0 else None
-
-
-def _is_small_constant(index: GraphIndex, name: str) -> bool:
-    node = index.nodes[name]
-    if node.op != "Const":
-        return False
-    value = tf.make_ndarray(node.attr["value"].tensor)
-    return bool(np.abs(value).max() <= _MAX_EPSILON)
-
-
-def _in_order(index: GraphIndex) -> list[str]:
-    """Names of all nodes, each after those it reads."""
-    ordered: dict[str, None] = {}
-    for start in index.nodes:
-        stack = [start]
-        while stack:
-            name = stack[-1]
-            waiting = [s for s in index.inputs[name] if s not in ordered]
-            if name in ordered or not waiting:
-                ordered[name] = None
-                stack.pop()
-            else:
-                stack.extend(waiting)
-    return list(ordered)

@@ -36,15 +36,11 @@ def build_graph_def(
     """Builds the frozen graph of a network from its parameters.
 
     Args:
-        params: float32 arrays by checkpoint name, such as
-            "ppo2_model/pi/1a/conv2d/kernel:0".
+        params: float32 arrays by checkpoint name, "ppo2_model/pi/1a/conv2d/kernel:0".
         architecture: one of `checkpoints.architectures.ARCHITECTURES`.
         image_shape: (height, width, channels) of one observation.
-        hidden_activation: "relu" or "tanh", of the dense layers that policy or value
-            function have for themselves.
-
-    Returns:
-        A GraphDef with the article's node names.
+        hidden_activation: "relu" or "tanh", of dense layers that only the policy or
+            only the value function has.
 
     Raises:
         ModelError: the architecture is unknown, a parameter is missing, or the

@@ -21,14 +21,6 @@ def batch_slices(n: int, batch_size: int) -> Iterator[slice]:
 
 
 def repeat_rows(rows: Any, n: Any) -> Any:
-    """Repeats a tensor's rows, all in turn, to make n.
-
-    Args:
-        rows: [R, ...].
-        n: a multiple of R, an int or scalar tensor.
-
-    Returns:
-        Tensor [n, ...].
-    """
+    """Repeats a tensor's rows [R, ...], all in turn, to make n, a multiple of R."""
     # Whole rows are copied, which is faster than tf.tile.
     return tf.gather(rows, tf.range(n) % tf.shape(rows)[0])

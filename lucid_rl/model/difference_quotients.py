@@ -59,9 +59,9 @@ def quotient_gradients(
         previous: gives each row's value at the previous point.
 
     Returns:
-        For each source the multipliers m, of its shape, with
-        sum(m * (source - previous(source))) = sum(seed * (target - previous(target)))
-        summed over all sources and targets; None where no target depends on it.
+        For each source multipliers m of its shape; None where no target depends on it.
+        Over all sources and targets, sum(m * (source - previous(source))) = sum(seed *
+        (target - previous(target))).
 
     Raises:
         ModelError: an operation on the way has no known difference quotient.

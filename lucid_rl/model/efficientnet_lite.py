@@ -48,16 +48,10 @@ def packaged_weights() -> pathlib.Path:
 
 
 def read_weights(path: PathLike) -> dict[str, np.ndarray]:
-    """Reads the network's weights, by the names of the package, without PyTorch.
-
-    Args:
-        path: a state dictionary that PyTorch saved.
-
-    Returns:
-        Arrays by name.
+    """Reads the weights by their names in the package, without PyTorch.
 
     Raises:
-        FileFormatError: the file is none, or not whole.
+        FileFormatError: the file is no state dictionary of PyTorch, or not whole.
     """
     found = read_torch(path)
     if not isinstance(found, dict) or not all(
@@ -68,18 +62,14 @@ def read_weights(path: PathLike) -> dict[str, np.ndarray]:
 
 
 def efficientnet_lite0(weights: Weights) -> tf.GraphDef:
-    """The network as a frozen graph.
+    """The network as a frozen graph, of weights by their names in the package.
 
-    Args:
-        weights: by the names of the package.
-
-    Returns:
-        A graph from "input", f32 [N, 224, 224, 3] in [-1, 1], to "logits" of 1000
-        classes. Between them are "stem", then for i from 0 to 15 "block{i}/expand"
-        (but for the first), "block{i}/depthwise" and "block{i}/project".
+    It leads from "input", f32 [N, 224, 224, 3] in [-1, 1], to "logits" of 1000 classes.
+    Between them are "stem", then for i from 0 to 15 "block{i}/expand" (but for the
+    first), "block{i}/depthwise" and "block{i}/project".
 
     Raises:
-        FileFormatError: weights of another network.
+        FileFormatError: the weights are another network's.
     """
     try:
         with tf.Graph().as_default() as graph:

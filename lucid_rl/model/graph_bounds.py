@@ -6,8 +6,8 @@ level by level, and the sizes of all tensors before a level are bounded before i
 
 from __future__ import annotations
 
-import collections
 import contextlib
+import graphlib
 import math
 import pathlib
 import random
@@ -67,14 +67,9 @@ def row_limit(n_bytes: int) -> int:
 def tensorflow_errors(
     doing: str, kind: type[LucidRLError] = ModelError
 ) -> Iterator[None]:
-    """Turns what TensorFlow raises about a graph into an error of the package.
+    """Turns what TensorFlow raises about a graph into an error of the given kind.
 
-    Args:
-        doing: what was tried: "running the graph".
-        kind: the error's class.
-
-    Raises:
-        LucidRLError: of that class, with the first line of TensorFlow's message.
+    Its message is `doing`, such as "running the graph", and TensorFlow's first line.
     """
     try:
         yield
@@ -110,14 +105,10 @@ def make_session(graph: tf.Graph, config: tf.ConfigProto | None = None) -> tf.Se
 
 
 def plain_graph(graph_def: tf.GraphDef, path: pathlib.Path) -> tf.GraphDef:
-    """A copy with operations, inputs and attributes only.
+    """Copies a graph of any origin with operations, inputs and attributes only.
 
-    Devices, control inputs and attributes for TensorFlow's compilers are left out:
-    they say where and when to compute, not what.
-
-    Args:
-        graph_def: a graph of any origin.
-        path: of its file, for messages.
+    Devices, control inputs and attributes for TensorFlow's compilers are left out: they
+    say where and when to compute, not what. `path` is named in messages.
 
     Raises:
         FileFormatError: an operation is not one of `KNOWN_OPS`, two nodes have one
@@ -170,7 +161,7 @@ def check_sizes(
 
     Args:
         graph_def: as `plain_graph` makes it; its Placeholder gets its shape.
-        input_name: its Placeholder, of observations.
+        input_name: its Placeholder.
         image_shape: of an observation, (height, width, channels).
         n_bytes: size of the file.
         path: of the file, for messages.
@@ -351,34 +342,30 @@ class _Sizes:
 def _levels(graph_def: tf.GraphDef, path: pathlib.Path) -> list[list[tf.NodeDef]]:
     """Copies of the nodes, each level after all that it reads."""
     nodes = {node.name: node for node in graph_def.node}
-    waiting: dict[str, int] = {}
-    readers: dict[str, list[str]] = collections.defaultdict(list)
-    for node in graph_def.node:
-        sources = {source_name(entry) for entry in node.input}
-        for source in sources:
-            if source not in nodes:
-                raise FileFormatError(
-                    f"{path} holds no valid graph: {node.name!r:.200} reads "
-                    f"{source!r:.200}, which it lacks."
-                )
-            readers[source].append(node.name)
-        waiting[node.name] = len(sources)
+    sources = {
+        name: {source_name(entry) for entry in node.input}
+        for name, node in nodes.items()
+    }
+    for name, read in sources.items():
+        for missing in read - nodes.keys():
+            raise FileFormatError(
+                f"{path} holds no valid graph: {name!r:.200} reads {missing!r:.200}, "
+                "which it lacks."
+            )
+    sorter = graphlib.TopologicalSorter(sources)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        raise FileFormatError(
+            f"{path} holds no valid graph: it has a cycle."
+        ) from error
     levels = []
-    ready = [name for name, n in waiting.items() if not n]
-    while ready:
-        level = [
-            tf.NodeDef.FromString(nodes[name].SerializeToString()) for name in ready
-        ]
-        levels.append(level)
-        following = []
-        for name in ready:
-            for reader in readers[name]:
-                waiting[reader] -= 1
-                if not waiting[reader]:
-                    following.append(reader)
-        ready = following
-    if sum(map(len, levels)) < len(nodes):
-        raise FileFormatError(f"{path} holds no valid graph: it has a cycle.")
+    while sorter.is_active():
+        ready = sorter.get_ready()
+        levels.append(
+            [tf.NodeDef.FromString(nodes[name].SerializeToString()) for name in ready]
+        )
+        sorter.done(*ready)
     return levels
 
 

@@ -24,14 +24,9 @@ _PASSED = frozenset(
 
 
 def input_divisor(index: GraphIndex, name: str) -> float:
-    """What a graph divides its input by, before anything but arithmetic with constants.
+    """Finds what a graph divides its input by, in arithmetic with constants.
 
-    Args:
-        index: the graph.
-        name: the node of its input.
-
-    Returns:
-        The largest divisor of all paths; 1.0 where there is none.
+    The largest divisor of all paths; 1.0 where there is none.
     """
     largest, stack = 0.0, [(name, 1.0)]
     while stack:
@@ -52,15 +47,12 @@ def _divisor(index: GraphIndex, node: str, source: str) -> float | None:
     if op not in ("RealDiv", "Mul"):
         return None
     others = [name for name in index.inputs[node] if name != source]
-    if len(others) != 1 or not index.is_constant(others[0]):
+    if len(others) != 1:
         return None
-    constant = others[0]
-    while index.nodes[constant].op in ("Cast", "Identity"):
-        constant = index.inputs[constant][0]
-    if index.nodes[constant].op != "Const":
+    value = index.value(others[0])
+    if value is None:
         return None
-    value = np.abs(tf.make_ndarray(index.nodes[constant].attr["value"].tensor))
-    size = float(value.max(initial=0))
+    size = float(np.abs(value).max(initial=0))
     if not size:
         return None
     return size if op == "RealDiv" else 1 / size
@@ -72,13 +64,13 @@ def expected_range(
     given: tuple[float, float] | None,
     told: tuple[float, float] | None = None,
 ) -> tuple[tuple[float, float], str]:
-    """The range of pixels that a graph takes.
+    """Finds the range of pixels that a graph takes.
 
     Args:
         graph_def: the graph.
         name: its Placeholder.
-        given: what the user says.
-        told: what the file says; passed over where the graph shows another one.
+        given: the range that the user states.
+        told: the range that the file states; overruled by what the graph shows.
 
     Returns:
         The range, and one sentence on where it is known from.
@@ -114,17 +106,13 @@ def _sentence(pixels: tuple[float, float], reason: str) -> str:
 
 
 def with_float_input(graph_def: tf.GraphDef, name: str) -> tf.GraphDef:
-    """Makes a graph that takes floats of 0 to 255, where it takes bytes.
-
-    Args:
-        graph_def: the graph.
-        name: its Placeholder.
+    """Makes a graph that takes floats of 0 to 255 where it takes bytes.
 
     Returns:
         The same graph where it takes no bytes, else a copy.
 
     Raises:
-        ModelError: it does more with bytes than turn them into floats.
+        ModelError: it does more with bytes than convert them to floats.
     """
     index = GraphIndex(graph_def)
     if index.nodes[name].attr["dtype"].type != tf.uint8.as_datatype_enum:
@@ -149,15 +137,10 @@ def with_float_input(graph_def: tf.GraphDef, name: str) -> tf.GraphDef:
 def with_unit_range(
     graph_def: tf.GraphDef, name: str, pixels: tuple[float, float]
 ) -> tf.GraphDef:
-    """Makes a graph whose Placeholder takes observations in [0, 1].
+    """Makes a graph whose Placeholder of floats takes observations in [0, 1].
 
-    Args:
-        graph_def: the graph.
-        name: its Placeholder, of floats.
-        pixels: what it takes for black and for white.
-
-    Returns:
-        The same graph where nothing has to be changed, else a copy.
+    `pixels` is what it takes for black and for white. The same graph is returned where
+    nothing has to be changed, else a copy.
     """
     low, high = pixels
     if (low, high) == UNIT:

@@ -15,8 +15,7 @@ from lucid_rl.errors import InputError
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.affine_prefix import multiplications
 from lucid_rl.model.graph_bounds import tensorflow_errors
-from lucid_rl.model.line_gradients import LineGradients
-from lucid_rl.model.line_quotients import LineQuotients
+from lucid_rl.model.line_integrals import LineGradients, LineQuotients
 from lucid_rl.model.path_quotients import PathQuotients
 
 Tensor = Any
@@ -121,22 +120,40 @@ class LayerFunction:
             return self.values(np.zeros_like(points), observations)
         return self.values_at_zero
 
+    def scores(
+        self,
+        points: np.ndarray,
+        seeds: Sequence[np.ndarray],
+        observations: np.ndarray | None = None,
+    ) -> list[np.ndarray]:
+        """Computes sum(seed * target) at given activations, f32 [B] for each target."""
+        return weighted_sums(seeds, self.values(points, observations))
+
+    def changes(
+        self,
+        points: np.ndarray,
+        seeds: Sequence[np.ndarray],
+        observations: np.ndarray | None = None,
+    ) -> list[np.ndarray]:
+        """Scores at given activations less those at 0, f32 [B] for each target."""
+        ends, starts = (
+            self.values(points, observations),
+            self.starts(points, observations),
+        )
+        return weighted_sums(seeds, [e - s for e, s in zip(ends, starts, strict=True)])
+
     def gradients(
         self,
         points: np.ndarray,
         seeds: Sequence[np.ndarray],
         observations: np.ndarray | None = None,
     ) -> list[np.ndarray]:
-        """Gradients at given activations.
+        """Gradients of sum(seed * target) at given activations, f32 [B, *shape] each.
 
         Args:
             points: activations of the layer, f32 [B, *shape].
-            seeds: for each target the weights of what the gradient is taken of,
-                sum(seed * target), f32 [B, *target shape].
+            seeds: for each target weights f32 [B, *target shape].
             observations: float observations, where they are needed.
-
-        Returns:
-            For each target f32 [B, *shape].
         """
         feed = self._feed(points, observations)
         feed.update(zip(self._seeds, seeds, strict=True))
@@ -177,3 +194,13 @@ class LayerFunction:
         if self.needs_observations:
             feed[self._input] = observations
         return feed
+
+
+def weighted_sums(
+    seeds: Sequence[np.ndarray], tensors: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """For each pair of seeds and a tensor [B, ...] the sum of their product, [B]."""
+    return [
+        (seed * tensor).reshape(len(seed), -1).sum(axis=1)
+        for seed, tensor in zip(seeds, tensors, strict=True)
+    ]

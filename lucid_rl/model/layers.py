@@ -9,8 +9,11 @@ short name is the scope of the convolution's kernel: "2b" for
 from __future__ import annotations
 
 import functools
+import graphlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from lucid_rl.lazy_tensorflow import tf
 
@@ -72,6 +75,10 @@ class GraphIndex:
                 stack.extend(self.inputs[name])
         return found
 
+    def in_order(self) -> list[str]:
+        """Names of all nodes, each after those it reads."""
+        return list(graphlib.TopologicalSorter(self.inputs).static_order())
+
     def ends(self) -> list[str]:
         """The nodes that depend on observations and that no other reads."""
         return [
@@ -83,6 +90,22 @@ class GraphIndex:
     def is_constant(self, name: str) -> bool:
         """Whether a node's value follows from constants alone."""
         return name not in self._varying
+
+    def constant(self, name: str) -> tf.NodeDef | None:
+        """The Const that a node is, or passes on by identities and casts."""
+        while self.nodes[name].op in ("Cast", "Identity"):
+            name = self.inputs[name][0]
+        return self.nodes[name] if self.nodes[name].op == "Const" else None
+
+    def value(self, name: str) -> np.ndarray | None:
+        """Value of a node's `constant`; None where it is none."""
+        node = self.constant(name)
+        return None if node is None else tf.make_ndarray(node.attr["value"].tensor)
+
+    def is_two(self, name: str) -> bool:
+        """Whether a node is the constant number 2, the power of a square."""
+        value = self.value(name)
+        return value is not None and value.size == 1 and bool(value == 2)
 
     @functools.cached_property
     def _varying(self) -> set[str]:

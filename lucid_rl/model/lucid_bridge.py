@@ -39,9 +39,6 @@ ATTRIBUTES = {
 def import_lucid() -> types.ModuleType:
     """Makes `lucid` importable and imports it.
 
-    Returns:
-        The package `lucid`.
-
     Raises:
         ModelError: Lucid is not installed.
     """
@@ -58,16 +55,13 @@ def as_lucid_model(
     image_shape: Sequence[int] = (64, 64, 3),
     image_value_range: tuple[float, float] = (0.0, 1.0),
 ) -> Any:
-    """Makes a frozen network a model that Lucid's functions take.
+    """Makes a frozen network an instance of the installed Lucid's `Model`.
 
     Args:
         graph_def: a frozen graph such as `Model.graph_def` gives.
         input_name: the Placeholder of the observations.
         image_shape: (height, width, channels) of one observation.
         image_value_range: what the Placeholder takes for black and for white.
-
-    Returns:
-        An instance of Lucid's `Model`, of whichever version is installed.
     """
     model_class = __getattr__("Model")
     attributes = {

@@ -17,16 +17,13 @@ _arg_scopes: list[tuple[tuple[Callable, ...], dict[str, Any]]] = []
 
 
 def rotate(images, angles, interpolation: str = "NEAREST", name: str | None = None):
-    """Rotates images counterclockwise around their centres.
+    """Rotates images counterclockwise around their centres; the gradient rotates back.
 
     Args:
         images: [N, H, W, C], [H, W, C] or [H, W].
         angles: radians, a scalar or [N].
         interpolation: "NEAREST" or "BILINEAR"; what comes from outside is 0.
         name: of the operations.
-
-    Returns:
-        Images of the same shape and type. The gradient rotates back.
     """
     with tf.name_scope(name or "rotate"):
         images = tf.convert_to_tensor(images)
@@ -80,16 +77,13 @@ def arg_scope(functions: Sequence[Callable], **defaults: Any) -> Iterator[None]:
 
 
 def conv2d(inputs, num_outputs: int, **arguments: Any):
-    """Convolution with bias and activation over new trainable variables.
+    """Convolves with bias and activation over new trainable variables, same padding.
 
     Args:
         inputs: [N, H, W, C].
         num_outputs: channels of the result.
         **arguments: kernel_size, activation_fn (ReLU by default), weights_initializer,
             biases_initializer, here or in an `arg_scope`.
-
-    Returns:
-        [N, H, W, num_outputs], padded to the same size.
     """
     given: dict[str, Any] = {
         "kernel_size": [1, 1],
@@ -115,14 +109,9 @@ def conv2d(inputs, num_outputs: int, **arguments: Any):
 
 
 def instance_norm(inputs, epsilon: float = 1e-6):
-    """Normalises each image's channels to mean 0 and deviation 1, then shifts them.
+    """Normalizes each image's channels; then scales and shifts them.
 
-    Args:
-        inputs: [N, H, W, C].
-        epsilon: added to the variance.
-
-    Returns:
-        The same shape; a scale and a shift per channel are trainable.
+    Scale and shift of each channel are trainable; inputs are [N, H, W, C].
     """
     n_channels = inputs.shape[-1]
     with tf.variable_scope(None, default_name="InstanceNorm"):

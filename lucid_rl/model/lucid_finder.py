@@ -28,10 +28,8 @@ _supplied: dict[str, str] = {}
 def make_importable(supplied: Mapping[str, str] | None = None) -> None:
     """Lets `import lucid` and its submodules work; imports nothing itself.
 
-    Args:
-        supplied: Lucid's modules -> modules to take their place where the installed
-            version lacks them: plain `pip` installs 0.3.8, and code written for
-            0.3.10 asks for more.
+    `supplied` maps modules of Lucid to modules that replace them where the installed
+    version lacks them: pip installs 0.3.8, and code written for 0.3.10 asks for more.
     """
     _supplied.update(supplied or {})
     if not any(isinstance(finder, _LucidFinder) for finder in sys.meta_path):

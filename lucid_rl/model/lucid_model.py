@@ -48,18 +48,15 @@ def read_model_and_metadata(
 ) -> tuple[tf.GraphDef, Metadata]:
     """Reads a `.model.pb`.
 
-    Args:
-        path: the file.
-
     Returns:
-        The frozen graph, without devices and attributes for compilers, and what its
-        metadata node says; where there is none, the only Placeholder and its shape.
+        The frozen graph, without devices and attributes for compilers, and the contents
+        of its metadata node; where there is none, the only Placeholder and its shape.
 
     Raises:
-        FileFormatError: the file cannot be read, is truncated or no GraphDef, holds
-            an unknown operation, its nodes do not fit each other, or its tensors take
-            more memory than `graph_bounds` allows.
-        ModelError: it takes bytes, and does more with them than turn them into floats.
+        FileFormatError: the file cannot be read, is truncated or no GraphDef, holds an
+            unknown operation, its nodes do not fit each other, or its tensors take more
+            memory than `graph_bounds` allows.
+        ModelError: it takes bytes, and does more with them than convert them to floats.
     """
     path = pathlib.Path(path)
     try:
@@ -100,12 +97,7 @@ def write_model_pb(
     path: str | os.PathLike,
     metadata: Metadata,
 ) -> None:
-    """Writes a frozen graph so that Lucid loads it.
-
-    Args:
-        graph_def: the network, with constants for parameters.
-        path: file to write, atomically.
-        metadata: its input.
+    """Writes a frozen graph, with constants for parameters, so that Lucid loads it.
 
     Raises:
         SaveError: the file cannot be written.

@@ -39,12 +39,10 @@ _models_of_files: dict[tuple, Any] = {}
 
 
 def lucid_model(model: Any) -> Any:
-    """Makes what Lucid's functions take out of any kind of model.
+    """Makes an object that Lucid's functions take out of any kind of model.
 
-    Args:
-        model: a Lucid model (anything with `import_graph`), a Model, or the
-            path of a `.model.pb` or a checkpoint. The same object or unchanged file
-            gives the same result.
+    A Lucid model (anything with `import_graph`), a Model, or the path of a `.model.pb`
+    or a checkpoint. The same object or unchanged file gives the same result.
 
     Raises:
         FileFormatError: the file holds no model.
@@ -70,11 +68,8 @@ def lucid_model(model: Any) -> Any:
 def network_of(model: Any, override: Override | None = None) -> "LucidNetwork":
     """The network of a model, made at the first call and kept as long as the model.
 
-    Args:
-        model: as `lucid_model` takes it. Give it a new `graph_def`, rather than
-            change the one it has, and the network is made anew.
-        override: gradient functions by the type of operation they replace, as for
-            `gradient_override_map`.
+    A new `graph_def` is noticed, a change within it is not. `override` has gradient
+    functions by the type of operation they replace, as for `gradient_override_map`.
     """
     model = lucid_model(model)
     kept = _kept_for.setdefault(model, {})
@@ -121,8 +116,7 @@ class LucidNetwork:
     def tensor(self, name: str | None) -> Any:
         """A tensor by its name in the network's own graph, without ":0".
 
-        Args:
-            name: "input" or None is the observations.
+        "input" or None is the observations.
 
         Raises:
             ModelError: there is none; the message lists the nearest names.
@@ -166,21 +160,18 @@ class LucidNetwork:
         direction: np.ndarray | None = None,
         positions: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Gradient of the sum of scores with respect to a tensor, at given values.
+        """Gradient f32 of the sum of scores with respect to a tensor, at given values.
 
         Args:
             target: tensor that is scored.
             source: tensor that is fed with `points`; None for the observations.
             observations: floats [N, H, W, C], for what depends on them otherwise.
             points: f32 [N, ...], values of the source.
-            score: TensorFlow function of the target [N, ...] (of its values at
-                `positions` where these are given), returning scores [N, ...]. Pass
-                the same object again to reuse its graph.
+            score: TensorFlow function from the target [N, ...] (its values at
+                `positions` where these are given) to scores [N, ...]. Pass the same
+                object again to reuse its graph.
             direction: f32 [C], multiplied into the target's channels.
             positions: int [N, 2], row and column of the target for each observation.
-
-        Returns:
-            f32, of the points' shape.
         """
         fetch = self._gradient(
             target, source, score, direction is not None, positions is not None

@@ -81,11 +81,11 @@ class Model:
             graph_def: the graph; one Placeholder takes the observations.
             logits_name: node of the policy's logits, [N, A].
             value_name: node of the value function, [N] or [N, 1].
-            bfloat16: convolve in bfloat16, about 1.7 times faster where the
-                processor has it; relative error of activations about 1 percent.
-            name: for display.
+            bfloat16: convolve in bfloat16, about 1.7 times faster where the processor
+                has it; relative error of activations about 1 percent.
+            name: this and the others are described under the class's attributes.
             checkpoint: parameters and settings that the graph was made of.
-            metadata: what the article's metadata file says.
+            metadata: contents of the article's metadata file.
             files: paths of the files that came with the model.
             onnx: the ONNX file that the graph was made of.
             notes: what was assumed when the file was read, in sentences.
@@ -134,13 +134,7 @@ class Model:
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, **options: Any) -> Model:
-        """Makes a model of a checkpoint.
-
-        Args:
-            checkpoint: parameters and settings.
-            **options: `bfloat16`, `name`, `metadata`, `files`, as the constructor
-                takes them.
-        """
+        """Makes a model of a checkpoint; options are the constructor's."""
         graph_def = architectures.build_graph_def(
             checkpoint.params,
             checkpoint.architecture,
@@ -221,9 +215,8 @@ class Model:
     def tensor_name(self, name: str) -> str:
         """Full name of a tensor, "ppo2_model/pi/2b/Relu:0" for "2b".
 
-        Args:
-            name: a layer's short name, "input", "logits", "value", or a node's or
-                tensor's own name.
+        Takes a layer's short name, "input", "logits", "value", or a node's or tensor's
+        own.
 
         Raises:
             ModelError: there is none; the message lists those that exist.
@@ -357,15 +350,10 @@ class Model:
     def outputs_without(
         self, directions: np.ndarray, layer: str, observations: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Computes what models `without` one direction each would put out.
+        """Computes the outputs of models `without` one direction each.
 
-        What lies before the layer is computed once for all directions.
-
-        Args:
-            directions: [K, C] in the layer's channels. One that is zero takes nothing
-                away.
-            layer: as in `without`.
-            observations: uint8 or floats in [0, 1], (N, *image_shape).
+        The network up to the layer is computed once for all directions, [K, C], of
+        which those that are zero change nothing.
 
         Returns:
             logits f32 [K, N, A] and values f32 [K, N].
@@ -427,17 +415,16 @@ class Model:
         Raises:
             ModelError: the layer does not exist or no kernel reads it.
         """
-        return reading_kernels(self._graph_def, self.node_name(layer))
+        return reading_kernels(self.index, self.node_name(layer))
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the model, atomically.
 
-        Args:
-            path: ends in ".pb" for a Lucid `.model.pb`, in ".onnx" for a model that
-                was loaded from such a file; else a `.jd` checkpoint is written.
+        A path that ends in ".pb" gets a Lucid `.model.pb`, in ".onnx" (if the model was
+        loaded from such a file) the edited file; any other a `.jd` checkpoint.
 
         Raises:
-            InputError: the model does not have what the file needs.
+            InputError: the model cannot be written in this format.
             SaveError: the file cannot be written.
         """
         if os.fspath(path).endswith(".pb"):
@@ -476,11 +463,9 @@ class Model:
         return observations.check_observations(batch, self.image_shape)
 
     def float_observations(self, batch: np.ndarray, first: int = 0) -> np.ndarray:
-        """Converts checked observations to float32 in [0, 1].
+        """Converts what `check_observations` returned to float32 in [0, 1].
 
-        Args:
-            batch: what `check_observations` returned, or a part of it.
-            first: number of the batch's first observation, for error messages.
+        `first` is the number of the batch's first observation, for messages.
 
         Raises:
             InputError: floats are not finite or lie outside [0, 1].
@@ -507,8 +492,7 @@ class Model:
             name: scope of the copied operations.
 
         Returns:
-            Tensors of the nodes wanted, computed from those given, and the scope
-            that the copied operations lie in.
+            The wanted nodes' tensors, computed from those given, and the copy's scope.
         """
         nodes = list(nodes)
         wanted = [node for node in nodes if node not in mapped]

@@ -57,18 +57,13 @@ class Operations(Protocol):
 
 
 def features(architecture: str, net: Operations, x: Tensor) -> Tensor:
-    """Computes what the policy and value heads read.
+    """Computes what the policy and value heads read, [N, F].
 
-    Args:
-        architecture: one of `checkpoints.architectures.ARCHITECTURES`.
-        net: the operations.
-        x: observations in [0, 1], [N, H, W, C].
-
-    Returns:
-        [N, F].
+    `x` is observations in [0, 1], [N, H, W, C].
 
     Raises:
-        ModelError: the architecture is unknown.
+        ModelError: the architecture is not in
+            `checkpoints.architectures.ARCHITECTURES`.
     """
     if architecture == "clear":
         return _clear(net, x)

@@ -13,12 +13,7 @@ def check_observations(
 ) -> np.ndarray:
     """Checks type and shape of a batch of observations without copying it.
 
-    Args:
-        observations: uint8, or floats in [0, 1], shaped (N, *image_shape).
-        image_shape: what the model takes.
-
-    Returns:
-        The batch as an array.
+    uint8, or floats in [0, 1], shaped (N, *image_shape).
 
     Raises:
         InputError: it has another type or shape.
@@ -47,11 +42,9 @@ def check_observations(
 
 
 def to_floats(observations: np.ndarray, first: int = 0) -> np.ndarray:
-    """Converts checked observations to float32 in [0, 1].
+    """Converts checked observations to float32 in [0, 1]; uint8 is divided by 255.
 
-    Args:
-        observations: uint8, which is divided by 255, or floats.
-        first: number of the first of them, for error messages.
+    `first` is the number of the first of them, for messages.
 
     Raises:
         InputError: floats are not finite or lie outside [0, 1].

@@ -45,7 +45,7 @@ class OnnxNetwork:
             `LOGITS_NAME` and `VALUE_NAME`.
         data: the file's content.
         kernels: the graph's constants that hold kernels, by name.
-        notes: what was decided about inputs and outputs, in sentences.
+        notes: sentences on how inputs and outputs were identified.
     """
 
     graph_def: tf.GraphDef

@@ -63,16 +63,12 @@ class PathQuotients:
         seeds: Sequence[np.ndarray],
         observations: np.ndarray | None = None,
     ) -> list[np.ndarray]:
-        """Computes difference quotients from each point to the next.
+        """Computes quotients from each point to the next, f32 [P, B, *shape].
 
         Args:
             points: f32 [P + 1, B, *shape], the paths of B observations.
-            seeds: for each target the weights of what is differentiated,
-                f32 [B, *target shape].
+            seeds: for each target weights f32 [B, *target shape].
             observations: float observations, where they are needed.
-
-        Returns:
-            For each target f32 [P, B, *shape].
         """
         feed = {self._points: points, **dict(zip(self._seeds, seeds, strict=True))}
         if self._function.needs_observations:

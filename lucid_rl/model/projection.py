@@ -15,13 +15,10 @@ _RANK_TOLERANCE = 1e-5
 
 
 def orthonormal_basis(directions: np.ndarray) -> np.ndarray:
-    """Returns an orthonormal basis of the space that the directions span.
+    """Returns an orthonormal basis, f64 [r, c], of the span of directions.
 
     Args:
-        directions: float [c] or [k, c], any scale, not zero.
-
-    Returns:
-        float64 [r, c] with r <= k: dependent directions count once.
+        directions: float [c] or [k, c], any scale, not zero. Dependent ones count once.
 
     Raises:
         InputError: wrong number of dimensions, or values not finite, or all zero.
@@ -49,17 +46,14 @@ def project_out(
 ) -> np.ndarray:
     """Removes directions of the input channels from a kernel.
 
-    Computes K - strength * B^T (B K) over the input-channel axis, where the
-    rows of B are an orthonormal basis of the directions.
+    Computes K - strength * B^T (B K) over the input-channel axis, where the rows of B
+    are an orthonormal basis of the directions.
 
     Args:
-        kernel: [height, width, c, d] of a convolution, or [positions * c, d] of
-            a dense layer that reads a flattened [positions, c] activation.
+        kernel: [height, width, c, d] of a convolution, or [positions * c, d] of a dense
+            layer that reads a flattened [positions, c] activation.
         directions: [c] or [k, c]; only the space that they span matters.
         strength: 0 leaves the kernel as it is, 1 removes the directions wholly.
-
-    Returns:
-        The edited kernel, same shape and dtype.
 
     Raises:
         InputError: shapes that do not fit, or a strength outside [0, 1].

@@ -62,13 +62,8 @@ class CheckReport:
 def check_model(model: ReleasedModel) -> CheckReport:
     """Verifies a model's files completely; needs TensorFlow for the last check.
 
-    Args:
-        model: paths as `fetch_released` or `files_beside` gives them; what needs a
-            missing one is skipped.
-
-    Returns:
-        A report with one result for each file and one for graph against checkpoint.
-        Nothing is raised for what is wrong with the files.
+    The report has one result for each file and one for graph against checkpoint; what
+    needs a missing file is skipped. Nothing is raised for faults of the files.
     """
     results: list[CheckResult] = []
 

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 
 from lucid_rl.interpret.quadrature import quadrature
 from lucid_rl.interpret.targets import logit, value
-from lucid_rl.model.affine_prefix import AffinePrefix, affine_prefix, nonlinear_parts
+from lucid_rl.model.affine_prefix import affine_ends, nonlinear_parts
 from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.layers import GraphIndex
 from lucid_rl.model.model import Model
@@ -123,8 +123,8 @@ class TestShortCuts:
         function = models["clear"].layer_function("4a", [value().tensor])
         dense = 4 * 4 * 32 * 256  # straight: from 4a's pool to the first dense layer
         rest = 256 * 512 + 512
-        assert function.line_gradients.multiplications(1) == (3 + 1) * dense + 2 * rest
-        assert function.line_gradients.multiplications(5) == (3 + 1) * dense + 10 * rest
+        assert function.line_gradients.multiplications(1) == 2 * dense + 2 * rest
+        assert function.line_gradients.multiplications(5) == 2 * dense + 10 * rest
         twice = function.line_quotients.multiplications(2)
         assert twice - function.line_quotients.multiplications(1) >= 2 * rest
         assert function.line_quotients.bytes_per_observation(
@@ -144,17 +144,17 @@ class TestWhereRaysBend:
     )
     def test_straight_up_to_the_next_bias(self, model_a, layer, end):
         node = model_a.node_name(layer)
-        prefix = affine_prefix(model_a.index, node, "Placeholder", [VALUE])
-        assert prefix.ends == (end,)
-        later = nonlinear_parts(model_a.index, prefix.ends, [VALUE])
+        ends = affine_ends(model_a.index, node, "Placeholder", [VALUE])
+        assert ends == (end,)
+        later = nonlinear_parts(model_a.index, ends, [VALUE])
         assert later[-1] == "ppo2_model/pi/dense_1/BiasAdd"
         assert end not in later
 
     def test_residual_paths_end_in_several_nodes(self, models):
         model = models["impala"]
         node = model.node_name("layer_2")
-        prefix = affine_prefix(model.index, node, "Placeholder", [VALUE])
-        assert set(prefix.ends) == {
+        ends = affine_ends(model.index, node, "Placeholder", [VALUE])
+        assert set(ends) == {
             "ppo2_model/pi/add",
             "ppo2_model/pi/layer_3/BiasAdd",
         }
@@ -164,21 +164,4 @@ class TestWhereRaysBend:
             x = tf.placeholder(tf.float32, (None, 3), name="x")
             tf.tanh(tf.identity(x, name="layer"), name="end")
         index = GraphIndex(graph.as_graph_def())
-        assert affine_prefix(index, "layer", "x", ["end"]).ends == ("layer",)
-
-
-class TestInterpolation:
-    def test_exact_for_what_is_affine(self):
-        alphas = np.array([0.0, 0.05, 0.3, 0.77, 1.0])
-        for scales in ((1.0, 0.0), (1.0, 0.4, 0.1)):
-            weights = AffinePrefix((), scales).interpolation(alphas)
-            curves = np.stack([3 + 2 * s for s in scales])
-            np.testing.assert_allclose(weights @ curves, 3 + 2 * alphas, rtol=1e-5)
-
-    @pytest.mark.parametrize("q", [0, 1e-10, 1e-8, 1e-6, 1e-2])
-    def test_pools_are_close(self, q):
-        scales = np.array((1.0, 0.4, 0.1))
-        alphas = np.linspace(0.02, 1, 50)
-        weights = AffinePrefix((), tuple(scales)).interpolation(alphas)
-        found = weights @ np.sqrt(scales**2 * q + 1e-8)
-        np.testing.assert_allclose(found, np.sqrt(alphas**2 * q + 1e-8), atol=2e-5)
+        assert affine_ends(index, "layer", "x", ["end"]) == ("layer",)

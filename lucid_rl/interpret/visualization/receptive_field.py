@@ -53,18 +53,11 @@ class Window:
 def receptive_window(
     model: Any, places: Iterable[Place], size: tuple[int, int]
 ) -> Window | None:
-    """The smallest window that keeps places of layers as they are.
+    """The smallest window of an image that keeps places of layers as they are.
 
-    It begins and ends in step with the strides, so that padding stays the same.
-
-    Args:
-        model: any model that `lucid_model` takes, with a graph.
-        places: nodes of the graph, each with a position there.
-        size: (H, W) of the images.
-
-    Returns:
-        The window; None where it is not known, because there are other operations
-        than convolutions, pooling and pointwise ones on the way.
+    It begins and ends in step with the strides, so that padding stays the same. None
+    where it is not known: there are other operations than convolutions, pooling and
+    pointwise ones on the way. `size` is (H, W) of the images.
 
     Raises:
         InputError: a position that the layer does not have.
@@ -173,42 +166,32 @@ class _Axis:
 
 
 def _order(index: GraphIndex, goals: list[str], start: str) -> list[str] | None:
-    """Nodes between the input and the goals, sources first; None if one is unknown."""
-    order: list[str] = []
-    seen: set[str] = set()
-    stack = [(goal, False) for goal in goals]
-    while stack:
-        node, done = stack.pop()
-        if done:
-            order.append(node)
-        if done or node in seen:
-            continue
-        seen.add(node)
-        stack.append((node, True))
-        if node == start:
-            continue
-        operation = index.nodes[node]
-        known = operation.op in _POINTWISE or (
-            operation.op in _SLIDING
-            and operation.attr["data_format"].s in (b"", b"NHWC")
-            and operation.attr["padding"].s in (b"SAME", b"VALID")
-            and _kernel_shape(index, node) is not None
-        )
-        sources = [name for name in index.inputs[node] if not index.is_constant(name)]
-        if not known or not sources:
-            return None
-        stack.extend((source, False) for source in sources)
-    return order
+    """Nodes from the input to the goals, sources first; None if one is unknown."""
+    between = index.between([start], goals)
+    order = [start] + [
+        name
+        for name in index.in_order()
+        if name in between and not index.is_constant(name)
+    ]
+    known = set(goals) <= set(order) and all(_is_known(index, n) for n in order[1:])
+    return order if known else None
+
+
+def _is_known(index: GraphIndex, node: str) -> bool:
+    operation = index.nodes[node]
+    return operation.op in _POINTWISE or (
+        operation.op in _SLIDING
+        and operation.attr["data_format"].s in (b"", b"NHWC")
+        and operation.attr["padding"].s in (b"SAME", b"VALID")
+        and _kernel_shape(index, node) is not None
+    )
 
 
 def _kernel_shape(index: GraphIndex, node: str) -> Any:
     """Shape of a convolution's kernel; () of a pool; None if unknown."""
     if index.nodes[node].op.endswith("Pool"):
         return ()
-    name = index.inputs[node][1]
-    while index.nodes[name].op in ("Identity", "Cast"):
-        name = index.inputs[name][0]
-    if index.nodes[name].op != "Const":
+    kernel = index.constant(index.inputs[node][1])
+    if kernel is None:
         return None
-    shape = index.nodes[name].attr["value"].tensor.tensor_shape
-    return tuple(dim.size for dim in shape.dim)
+    return tuple(dim.size for dim in kernel.attr["value"].tensor.tensor_shape.dim)

@@ -1,13 +1,15 @@
-"""Difference quotients over segments of the line from 0 to an activation.
+"""Integrals of gradients along the straight line from 0 to an activation.
 
-The line alpha * a is cut into segments. Over each segment the network passes back
-difference quotients (see `difference_quotients`), whose mean, weighted by the
-segments' lengths, takes the place of the integral of gradients: it converges to it,
-and for any number of segments the attributions add up to F(a) - F(0).
+`LineGradients` adds up gradients at points of the line alpha * a, as an ordinary
+quadrature rule needs. `LineQuotients` cuts the line into segments, over each of which
+the network passes back difference quotients (see `difference_quotients`). Their mean,
+weighted by the segments' lengths, converges to the integral, and for any number of
+segments the attributions add up to F(a) - F(0).
 
-Values before each nonlinearity change almost evenly within a segment. So the later
-parts of a network, which cost less, are computed on finer segments, between values
-interpolated from the coarser ones.
+The network is computed in parts. Up to the next bias it is affine in alpha (see
+`affine_prefix`): values are interpolated between 0 and a, and it is passed back through
+once. For difference quotients, later parts, which cost less, are computed on finer
+segments, between values interpolated from the coarser ones.
 """
 
 import itertools
@@ -18,7 +20,7 @@ import numpy as np
 
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.affine_prefix import (
-    affine_prefix,
+    affine_ends,
     multiplications,
     nonlinear_parts,
 )
@@ -108,8 +110,8 @@ class _Level:
         return _reshape(tf.reduce_sum(parts, 1), [-1], inner)
 
 
-class LineQuotients:
-    """For a layer's activation a: the mean difference quotient from 0 to a.
+class _Line:
+    """The network from a layer onward along the line from 0 to an activation.
 
     Attributes:
         parts: nodes that each part of the network ends in, the targets last.
@@ -117,25 +119,24 @@ class LineQuotients:
             each later one but the last; after the first it is cut into `n_steps`.
     """
 
+    # Where the line begins; what later parts pass back; whether there are inner parts.
+    _START = 0.0
+    _RULE = staticmethod(quotient_gradients)
+    _INNER_PARTS = True
+
     def __init__(self, function):
         """Builds the operations for a LayerFunction."""
         self._function = function
         model = function.model
-        prefix = affine_prefix(
-            model.index, function.layer, model.input_node, function.target_nodes
-        )
-        # The parts of the network, each by the nodes it ends in.
-        inner = nonlinear_parts(model.index, prefix.ends, function.target_nodes)
-        parts = [prefix.ends, *((node,) for node in inner), function.target_nodes]
-        self.parts: list[Sequence[str]] = parts
+        index, goals = model.index, function.target_nodes
+        ends = affine_ends(index, function.layer, model.input_node, goals)
+        inner = nonlinear_parts(index, ends, goals) if self._INNER_PARTS else []
+        self.parts: list[Sequence[str]] = [ends, *((node,) for node in inner), goals]
         with model.graph.as_default():
-            # Where the segments of the first part end, ascending to 1.
-            self._alphas = tf.placeholder(tf.float32, (None,))
-            n_steps = tf.shape(self._alphas)[0]
             # Multiplications of each part of the network, for one row.
             self._costs = [
                 multiplications(model.index, model.graph, starts, ends)
-                for starts, ends in itertools.pairwise([(function.layer,), *parts])
+                for starts, ends in itertools.pairwise([(function.layer,), *self.parts])
             ]
             # Into how many each segment is cut where one part meets the next: in two,
             # where that makes the finer part no dearer than the one before.
@@ -143,27 +144,30 @@ class LineQuotients:
                 2 if 2 * later <= earlier else 1
                 for earlier, later in itertools.pairwise(self._costs[1:])
             ]
-            self._factors = [n_steps, *self.refinements]
-            self._build(parts)
+            # Places on the line, ascending, and the weights of the sum.
+            self._alphas = tf.placeholder(tf.float32, (None,))
+            self._weights = tf.placeholder(tf.float32, (None,))
+            self._factors = [tf.shape(self._alphas)[0], *self.refinements]
+            self._build()
 
-    def _build(self, parts):
+    def _build(self):
         function = self._function
         model = function.model
         self._points = tf.placeholder(tf.float32, (None, *function.shape))
         self._observations = tf.placeholder(tf.float32, (None, *model.image_shape))
         self._seeds = function.seed_placeholders()
-        starts = tf.zeros_like(self._points)
-        if not function.needs_observations:
+        starts = self._START * self._points
+        if self._START == 0 and not function.needs_observations:
             starts = starts[:1]  # the same for all
         n_rows = tf.shape(self._points)[0]
         layer = function.layer
         level = _Level(function, 1, n_rows, {layer: self._points}, {layer: starts})
         levels: list[_Level] = []
         self._row_bytes = []
-        for i, nodes in enumerate(parts):
+        for i, nodes in enumerate(self.parts):
             first = len(model.graph.get_operations())
             if i > 0:
-                fractions = self._alphas
+                fractions = (self._alphas - self._START) / (1 - self._START)
                 if i > 1:
                     factor = self._factors[i - 1]
                     fractions = tf.range(1.0, factor + 1) / factor
@@ -174,25 +178,24 @@ class LineQuotients:
         finals = function.apply_transforms(level.outcomes)
         self.starts = function.apply_transforms(level.start_outcomes)
         self.ends = [level.by_segment(final)[-1] for final in finals]
-        self.quotients: list[Any] = []
+        self.sums: list[Any] = []
         for final, seed in zip(finals, self._seeds, strict=True):
             # One output after the other keeps memory bounded.
-            with tf.control_dependencies(self.quotients[-1:]):
+            with tf.control_dependencies(self.sums[-1:]):
                 seed = tf.identity(seed)
-            self.quotients.append(self._backward(levels, final, seed))
+            self.sums.append(self._backward(levels, final, seed))
 
     def _backward(self, levels, final, seed):
-        starts = tf.concat([[0.0], self._alphas[:-1]], 0)
-        finest = levels[-1]
-        parts = finest.n_steps // levels[min(1, len(levels) - 1)].n_steps
-        lengths = tf.repeat((self._alphas - starts) / tf.cast(parts, tf.float32), parts)
-        weights = tf.repeat(lengths, tf.shape(seed)[0])
+        parts = levels[-1].n_steps // levels[min(1, len(levels) - 1)].n_steps
+        weights = tf.repeat(self._weights / tf.cast(parts, tf.float32), parts)
+        weights = tf.repeat(weights, tf.shape(seed)[0])
         weights = tf.reshape(weights, [-1, *(1,) * (seed.shape.rank - 1)])
         targets, seeds = [final], [weights * repeat_rows(seed, tf.shape(final)[0])]
         for i in reversed(range(len(levels))):
             level = levels[i]
             sources = list(level.tensors.values())
-            found = quotient_gradients(targets, sources, seeds, level.previous)
+            rule = self._RULE if i else quotient_gradients
+            found = rule(targets, sources, seeds, level.previous)
             if i == 0:
                 return tf.zeros_like(self._points) if found[0] is None else found[0]
             coarser = levels[i - 1]
@@ -220,6 +223,21 @@ class LineQuotients:
             rows *= factor
         return total
 
+    def _run(self, fetches, activations, alphas, weights, seeds, observations):
+        feed = {
+            self._points: activations,
+            self._alphas: alphas,
+            self._weights: weights,
+            **dict(zip(self._seeds, seeds, strict=True)),
+        }
+        if self._function.needs_observations:
+            feed[self._observations] = observations
+        return self._function.model.session.run(fetches, feed)
+
+
+class LineQuotients(_Line):
+    """For a layer's activation a: the mean difference quotient from 0 to a."""
+
     def __call__(
         self,
         activations: np.ndarray,
@@ -227,28 +245,53 @@ class LineQuotients:
         seeds: Sequence[np.ndarray],
         observations: np.ndarray | None = None,
     ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-        """Computes mean difference quotients.
+        """Computes mean difference quotients of sum(seed * target).
 
         Args:
             activations: ends of the lines, f32 [B, *shape].
             n_steps: segments of each line, in the first part of the network.
-            seeds: for each target the weights of what is differentiated,
-                sum(seed * target), f32 [B, *target shape].
+            seeds: for each target weights f32 [B, *target shape].
             observations: float observations, where they are needed.
 
         Returns:
-            (quotients, starts, ends): for each target f32 [B, *shape], the target at
-            0, with 1 or B rows, and at the activations.
+            (quotients, starts, ends): for each target f32 [B, *shape], the target at 0,
+            with 1 or B rows, and at the activations.
         """
-        feed = {
-            self._points: activations,
-            self._alphas: (np.arange(1, n_steps + 1) / n_steps) ** _EXPONENT,
-            **dict(zip(self._seeds, seeds, strict=True)),
-        }
-        if self._function.needs_observations:
-            feed[self._observations] = observations
-        fetches = (self.quotients, self.starts, self.ends)
-        return self._function.model.session.run(fetches, feed)
+        ends = (np.arange(n_steps + 1) / n_steps) ** _EXPONENT
+        fetches = (self.sums, self.starts, self.ends)
+        return self._run(
+            fetches, activations, ends[1:], np.diff(ends), seeds, observations
+        )
+
+
+class LineGradients(_Line):
+    """For a layer's activation a: sum over k of w_k dF/da at alpha_k * a."""
+
+    # L2 pooling is sqrt(mean square + 1e-8): a straight line but for alpha near 0.
+    _START = 0.2
+    _RULE = staticmethod(
+        lambda targets, sources, seeds, previous: tf.gradients(targets, sources, seeds)
+    )
+    _INNER_PARTS = False
+
+    def __call__(
+        self,
+        activations: np.ndarray,
+        alphas: np.ndarray,
+        weights: np.ndarray,
+        seeds: Sequence[np.ndarray],
+        observations: np.ndarray | None = None,
+    ) -> list[np.ndarray]:
+        """Computes weighted sums of gradients of sum(seed * target), f32 [B, *shape].
+
+        Args:
+            activations: ends of the lines, f32 [B, *shape].
+            alphas: where on each line to take gradients, [K].
+            weights: the sum's weights, [K].
+            seeds: for each target weights f32 [B, *target shape].
+            observations: float observations, where they are needed.
+        """
+        return self._run(self.sums, activations, alphas, weights, seeds, observations)
 
 
 def _reshape(tensor, leading, trailing):
