@@ -41,11 +41,7 @@ def output_limit(n_bytes: int) -> int:
 
 
 class Inflater(io.RawIOBase):
-    """A stream of what zlib or gzip compressed, expanded while it is read.
-
-    Args:
-        stream: the compressed data.
-        limit: most bytes of output.
+    """A stream of what zlib or gzip compressed, expanded while it is read, to a limit.
 
     Raises:
         FileFormatError: while reading, where the data are damaged, end early or expand
@@ -85,11 +81,7 @@ class Inflater(io.RawIOBase):
 
 
 def decompress(data: bytes, limit: int | None = None) -> bytes:
-    """Expands what zlib or gzip compressed.
-
-    Args:
-        data: the compressed bytes.
-        limit: most bytes of output; by default `output_limit` of the input's.
+    """Expands bytes that zlib or gzip compressed, by default to `output_limit` at most.
 
     Raises:
         FileFormatError: the data are damaged, truncated or expand too far.
@@ -104,10 +96,6 @@ def _chunks(stream: Inflater) -> Callable[[], bytes]:
 
 class ZipReader:
     """The members of a zip archive; together they stay within `output_limit`.
-
-    Args:
-        stream: the archive, seekable.
-        limit: most bytes of output; by default `output_limit` of the archive's.
 
     Attributes:
         names: of the members.
@@ -215,11 +203,7 @@ def _npy(data: bytes, name: str) -> np.ndarray:
 
 
 def parse_json(text: str | bytes, where: Any) -> Any:
-    """The value of a JSON text.
-
-    Args:
-        text: the text.
-        where: what to call its file in an error.
+    """The value of a JSON text; errors call its file `where`.
 
     Raises:
         FileFormatError: it is damaged, or nested too deep.
@@ -235,11 +219,7 @@ def parse_json(text: str | bytes, where: Any) -> Any:
 
 
 def read_json(path: str | os.PathLike, schema: Any = object) -> Any:
-    """The value of a JSON file.
-
-    Args:
-        path: the file.
-        schema: what it has to be, as `check_schema` takes it; anything by default.
+    """The value of a JSON file that fits a schema (`check_schema`).
 
     Raises:
         FileFormatError: it is missing, damaged, nested too deep, or something else.

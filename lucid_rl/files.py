@@ -26,14 +26,9 @@ _swept: set[pathlib.Path] = set()
 def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
     """Opens a temporary file that replaces `path` when the block succeeds.
 
-    The first call in a folder removes temporary files that killed processes left there.
-
-    Args:
-        path: file to write; missing parent folders are made. A link stays one.
-        mode: "wb" or "w" (UTF-8).
-
-    Yields:
-        The open temporary file, in the same folder as `path`.
+    It lies in the same folder; missing folders are made. A link stays one. The first
+    call in a folder removes temporary files that killed processes left there. The mode
+    is "wb" or "w" (UTF-8).
 
     Raises:
         SaveError: the folder or file cannot be written, the disk is full, or `path` is

@@ -90,14 +90,9 @@ def define_changes(
 ) -> Callable[[], dict[str, Any]]:
     """Defines flags without defaults, for fields that something else decides.
 
-    Args:
-        settings_class: a settings dataclass.
-        fields: names of the flags by field.
-        note: what stands in place of a flag that is not given; added to the help.
-        flag_values: where the flags are registered.
-
-    Returns:
-        A function that gives the values of the flags that were given, by field.
+    `fields` has the flags' names by field; `note`, added to the help, says what holds
+    in place of a flag that is not given. The function returned gives the values of the
+    flags that were given, by field.
     """
     types_of, texts = typing.get_type_hints(settings_class), field_texts(settings_class)
     readers = {

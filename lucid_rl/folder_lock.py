@@ -14,13 +14,10 @@ LOCK_NAME = ".lock"
 
 @contextlib.contextmanager
 def folder_lock(folder: PathLike, work: str) -> Iterator[None]:
-    """Holds the lock of a folder while the block runs.
+    """Holds the lock of a folder, made if missing, while the block runs.
 
     The operating system releases the lock when the process ends, however it ends.
-
-    Args:
-        folder: where results are written; made if missing.
-        work: what runs, for the other's message: "training".
+    `work` is what runs, for the other's message: "training".
 
     Raises:
         SaveError: another process holds the lock, or the folder cannot be written.

@@ -66,9 +66,7 @@ class Film:
             quality=75,
             method=4,
         )
-        return row(
-            [_figure("webp", stream.getvalue(), self.width, self.title, self.title)]
-        )
+        return row([figure("webp", stream.getvalue(), self.title, self.width)])
 
 
 def summary(value: Any) -> str:
@@ -82,17 +80,22 @@ def summary(value: Any) -> str:
 
 
 def picture(image: np.ndarray, caption: str = "", width: int = _PICTURE_WIDTH) -> str:
-    """A picture with a caption below it.
+    """A picture with a caption below it, whose lines are kept.
 
     Args:
-        image: uint8, or floats of which [0, 1] is shown; [H, W], [H, W, 3] or
-            [H, W, 4].
-        caption: text; lines are kept.
+        image: uint8, or floats of which [0, 1] is shown; [H, W], [H, W, 3] or [H, W,
+            4].
+        caption: text.
         width: on the screen, in pixels.
 
     Raises:
         InputError: an image of another shape.
     """
+    return figure("png", png_bytes(image), caption, width)
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """A PNG file of an image, as `picture` takes it."""
     image = np.asarray(image)
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,), (4,)):
         raise InputError(
@@ -102,7 +105,21 @@ def picture(image: np.ndarray, caption: str = "", width: int = _PICTURE_WIDTH) -
         image = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "PNG", optimize=True)
-    return _figure("png", stream.getvalue(), width, caption, caption)
+    return stream.getvalue()
+
+
+def figure(kind: str, data: bytes, caption: str, width: int) -> str:
+    """A picture file, "png" or "webp", with a caption below it."""
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    image = (
+        f'<img src="{source}" width="{width}" alt="{html.escape(caption)}" '
+        f'style="{_PICTURE}">'
+    )
+    if caption:
+        lines = html.escape(caption).replace("\n", "<br>")
+        style = _CAPTION.format(width=width)
+        image += f'<figcaption style="{style}">{lines}</figcaption>'
+    return f'<figure style="margin:0">{image}</figure>'
 
 
 def row(items: Iterable[str], title: str = "") -> str:
@@ -131,19 +148,6 @@ def swatch(colour: str, label: str) -> str:
         f"border:1px solid #888;vertical-align:-1px;background:{html.escape(colour)}"
     )
     return f'<span><span style="{spot}"></span> {html.escape(label)}</span>'
-
-
-def _figure(kind: str, data: bytes, width: int, caption: str, label: str) -> str:
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    image = (
-        f'<img src="{source}" width="{width}" alt="{html.escape(label)}" '
-        f'style="{_PICTURE}">'
-    )
-    if caption:
-        lines = html.escape(caption).replace("\n", "<br>")
-        style = _CAPTION.format(width=width)
-        image += f'<figcaption style="{style}">{lines}</figcaption>'
-    return f'<figure style="margin:0">{image}</figure>'
 
 
 def _brief(value: Any) -> str:

@@ -14,14 +14,8 @@ def progress(
 ) -> Iterator[_Item]:
     """Iterates over `items` while showing how many are done and the time left.
 
-    Args:
-        items: what to go through.
-        description: a few words, shown at the start of the line.
-        total: number of items where `items` has no length.
-
-    Yields:
-        The items, in order. The bar stays off where standard error is not a terminal,
-        but for one line at the end.
+    `total` is their number where `items` has no length. Where standard error is not a
+    terminal there is one line at the end.
     """
     terminal = sys.stderr.isatty()
     yield from tqdm.tqdm(

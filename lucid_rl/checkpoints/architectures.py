@@ -83,18 +83,11 @@ def parameter_shapes(
     n_input_channels: int = 3,
     sizes: Sizes | None = None,
 ) -> Shapes:
-    """Name and shape of every parameter, in the order the article saves them.
+    """Shape of every parameter by full tensor name, in the article's order.
 
-    Args:
-        architecture: one of `ARCHITECTURES`.
-        n_actions: number of logits: 15 for Procgen, 9 for the article's model of
-            the original CoinRun, 7 for a plain one.
-        n_input_channels: 3 for each stacked colour frame.
-        sizes: where they are not the article's.
-
-    Returns:
-        Shapes by full tensor name. Kernels are (height, width, input channels,
-        output channels) or (inputs, outputs).
+    Kernels are (height, width, input channels, output channels) or (inputs, outputs).
+    There are 15 actions for Procgen, 9 for the article's model of the original CoinRun,
+    7 for a plain one, and 3 input channels for each stacked colour frame.
 
     Raises:
         InputError: the architecture is unknown or a number is not positive.
@@ -157,12 +150,7 @@ def sizes_of(
 ) -> Sizes:
     """Sizes of a network, from its parameters, which need not be consistent.
 
-    Args:
-        architecture: one of `ARCHITECTURES`.
-        params: arrays by full tensor name.
-        image_size: height and width of observations; None to infer them from the first
-            dense layer, as a square.
-        has_value: whether it has a head of the value function.
+    Without an `image_size` it is inferred from the first dense layer, as a square.
     """
     kernel, bias = _variables(architecture)
     suffix = "/conv2d" if architecture == "clear" else ""

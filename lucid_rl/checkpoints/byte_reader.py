@@ -29,10 +29,7 @@ OTHER_FORMATS = {
 class ByteReader:
     """A binary stream of known length that never reads past its end.
 
-    Args:
-        stream: what to read.
-        size: how many bytes it has.
-        shortage: what it means that it has no more.
+    `shortage` says in errors what it means that it has no more.
     """
 
     def __init__(

@@ -146,12 +146,9 @@ class Checkpoint:
         *,
         args: Mapping[str, Any] | None = None,
     ) -> "Checkpoint":
-        """A new checkpoint with some parameters (and settings) replaced.
+        """A new checkpoint with some parameters and settings replaced, by their names.
 
-        Args:
-            changes: new values by full tensor name; floats of other widths, as
-                edits in float64 have them, are rounded to float32.
-            args: settings to change or add.
+        Floats of other widths, as edits in float64 have them, are rounded to float32.
 
         Raises:
             CheckpointError: a name is unknown or a value does not fit.

@@ -35,13 +35,7 @@ def construct(
 ) -> Any:
     """The value that a file asks for with a name and arguments.
 
-    Args:
-        function: what the file calls.
-        arguments: what it calls it with.
-        constructors: what makes data, by name.
-
-    Returns:
-        Data, or a placeholder of what a function that is not known would return.
+    Data where the name has a constructor, else a placeholder of the result.
 
     Raises:
         UnpicklingError: the file calls no name, or with other arguments.

@@ -49,15 +49,11 @@ def fetch_file(
 ) -> None:
     """Makes sure that `path` holds what `url` offers, downloading it if needed.
 
-    A broken transfer starts again, twice at most; an interrupted one leaves no
-    file. A file that was put at `path` by hand is taken as it is, after `check`.
-    One process at a time downloads into a folder.
-
-    Args:
-        url: where the file is.
-        path: where it goes; a copy that is there already is not fetched again, but
-            one that changed since its checksum was recorded is.
-        check: reads the file and raises FileFormatError where it is not whole.
+    A broken transfer starts again, twice at most; an interrupted one leaves no file. A
+    copy that is there is not fetched again, unless it changed since its checksum was
+    recorded. A file that was put there by hand is taken as it is, after `check`, which
+    raises FileFormatError where a file is not whole. One process at a time downloads
+    into a folder.
 
     Raises:
         DownloadError: the file cannot be fetched, is too long or too slow, is not what

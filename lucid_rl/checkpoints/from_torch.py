@@ -133,19 +133,11 @@ def parameters(
     image_size: tuple[int, int] | None = None,
     activation: str | None = None,
 ) -> Network:
-    """Parameters by the article's names.
+    """Parameters of a state dictionary by the article's names.
 
     Kernels turn from [out, in, height, width] to [height, width, in, out], and the
-    first dense layer's inputs from channels first to channels last.
-
-    Args:
-        weights: a state dictionary.
-        where: what to call it in an error.
-        policy: as in `import_torch`.
-        value: as in `import_torch`.
-        ignored: as in `import_torch`.
-        image_size: as in `import_torch`.
-        activation: as in `import_torch`.
+    first dense layer's inputs from channels first to channels last. `where` names the
+    file in errors; the other arguments are those of `import_torch`.
 
     Raises:
         CheckpointError: they make no known network.

@@ -26,20 +26,16 @@ _PROTOCOL = 3
 def read_jd(path: str | os.PathLike, required: Collection[str] | None = None) -> Any:
     """Reads a `.jd` file of plain containers, numbers, text and numpy arrays.
 
-    Files of any joblib since 0.10 and any numpy are read, plain or compressed by
-    joblib with zlib or gzip. Nothing in the file is executed. Memory and time stay
-    within a multiple of the file's size. What a file names beyond plain data
-    (functions, classes, objects) is not part of the value.
+    Files of any joblib since 0.10 and any numpy are read, plain or compressed by joblib
+    with zlib or gzip. Nothing in the file is executed. Memory and time stay within a
+    multiple of the file's size. Functions, classes and objects that the file names are
+    not part of the value. Arrays have native byte order and are writable copies.
 
     Args:
         path: the file.
         required: keys of the dictionary in the file whose values must be plain data
-            throughout; what is not plain under other keys is left out, with one
-            warning that names it. By default everything must be plain.
-
-    Returns:
-        The value. Arrays have native byte order and are writable copies, not
-        memory maps.
+            throughout; what is not plain under other keys is left out, with one warning
+            that names it. By default everything must be plain.
 
     Raises:
         FileFormatError: the file is missing, unreadable, truncated, damaged, expands
@@ -79,13 +75,9 @@ def read_jd(path: str | os.PathLike, required: Collection[str] | None = None) ->
 
 
 def write_jd(value: Any, path: str | os.PathLike) -> None:
-    """Writes a value as a `.jd` file, atomically.
+    """Writes plain containers, numbers, text and arrays as a `.jd` file, atomically.
 
     Plain joblib of any age since 0.10 reads it, with Python 3 and any numpy.
-
-    Args:
-        value: plain containers, numbers, text and numpy arrays.
-        path: file to write; an earlier one is replaced only when all is written.
 
     Raises:
         InputError: the value holds something else; says where.

@@ -17,12 +17,7 @@ from lucid_rl.errors import CheckpointError, some_of
 def check_architecture(
     args: dict[str, Any], params: dict[str, Any], where: str
 ) -> None:
-    """Refuses recurrent models and architectures that are not known here.
-
-    Args:
-        args: the training script's settings, with cnn and use_lstm.
-        params: anything, by tensor name.
-        where: what to call the checkpoint in an error.
+    """Refuses recurrent models and unknown architectures.
 
     Raises:
         CheckpointError: says what was found and expected.
@@ -88,18 +83,14 @@ def check_params(
     """Makes sure that parameters are those of an architecture: float32, finite.
 
     Numbers of actions and of input channels and all widths are taken from the
-    parameters.
+    parameters, as is the image's size by default.
 
     Args:
         params: anything, by tensor name.
         architecture: one of `ARCHITECTURES`.
         where: what to call the checkpoint in an error.
-        image_size: height and width of observations, inferred from the parameters by
-            default.
+        image_size: height and width of observations.
         has_value: whether there is a head of the value function.
-
-    Returns:
-        The network's sizes.
 
     Raises:
         CheckpointError: names the tensor, what was expected and found.

@@ -86,14 +86,9 @@ def read_described_array(
 ) -> Any:
     """Reads the raw bytes that follow joblib's description of an array.
 
-    Args:
-        state: attributes of joblib's wrapper.
-        source: the file, just behind the description.
-        name: what to call the array in an error.
-        read_pickle: reads the pickle that stands in place of the bytes of objects.
-
-    Returns:
-        The array, or a placeholder of one that is not plain.
+    `state` has the attributes of joblib's wrapper, `name` is for errors, and
+    `read_pickle` reads the pickle that stands in place of the bytes of objects. An
+    array that is not plain becomes a placeholder.
     """
     if type(state) is not dict or type(state.get("subclass")) is not Placeholder:
         raise UnpicklingError(f"the array {name} has a malformed description")
@@ -136,11 +131,9 @@ def array_from_buffer(buffer: Any, record: Any, shape: Any, order: Any) -> Any:
 def set_array_state(array: np.ndarray, state: Any) -> None:
     """Fills, in place, the empty array that numpy's `_reconstruct` made.
 
-    Args:
-        array: an empty array; of a dtype that is not plain, it becomes an empty array
-            of objects, which is not plain either.
-        state: (version, shape, dtype, Fortran order, bytes); a bytes value written
-            by Python 2 arrives as Latin-1 text. Very old files lack the version.
+    The state is (version, shape, dtype, Fortran order, bytes); a bytes value written by
+    Python 2 arrives as Latin-1 text, and very old files lack the version. An array of a
+    dtype that is not plain becomes an empty one of objects, which is not plain either.
     """
     if type(state) is not tuple or len(state) not in (4, 5):
         raise UnpicklingError("an array has a malformed state")

@@ -35,7 +35,7 @@ class Placeholder:
 
     Attributes:
         name: dotted name of the class or function.
-        arguments: what the file calls it with; None for the name itself.
+        arguments: of the file's call of it; None for the name itself.
         state: what the file stores in the object; None if nothing.
         items: what the file stores under keys, if the object is a mapping.
     """
@@ -85,20 +85,12 @@ def check_plain(value: Any) -> None:
 
 
 def plain_parts(value: Any, name: str = "value") -> tuple[Any, dict[str, str]]:
-    """A value without what a `.jd` file may not hold.
+    """A value without what a `.jd` file may not hold, None if nothing is left.
 
     Dictionaries lose the items that are not plain; lists and tuples with such an item,
     whose places would shift, are left out whole. Takes time proportional to the number
     of distinct items, however often a container is shared. What is plain throughout is
-    not copied.
-
-    Args:
-        value: anything.
-        name: what to call it.
-
-    Returns:
-        What is left (None for nothing), and why parts are missing, by where they
-        were, as in "value['args'][3]": the first ten.
+    not copied. The first ten reasons are given by place, as in "value['args'][3]".
     """
     plain = _Plain()
     found = plain.part(value, (None, name), 0)

@@ -73,25 +73,22 @@ def fetch_released(
 ) -> ReleasedModel:
     """Fetches a released model, or finds it where it was fetched before.
 
-    Each file is read through once when it arrives, so that a truncated one is
-    never kept, and its checksum is recorded then and verified at every later call.
+    Each file is read through once when it arrives, so that a truncated one is never
+    kept, and its checksum is recorded then and verified at every later call.
 
     Args:
         name: as `released_names` lists them.
-        files: which of `FILES` to fetch.
+        files: which of `FILES` to fetch; paths of the others are None.
         cache_dir: where to keep them; LUCID_RL_CACHE or the user's cache folder by
-            default (`released_index.cache_folder`). A file put there by hand, under
-            the server's own path, is not fetched.
-        base_url: another server with the same layout; LUCID_RL_RELEASED_URL or
-            OpenAI's by default.
-
-    Returns:
-        The paths of the files asked for; others are None.
+            default (`released_index.cache_folder`). A file put there by hand, under the
+            server's own path, is not fetched.
+        base_url: another server with the same layout; LUCID_RL_RELEASED_URL or OpenAI's
+            by default.
 
     Raises:
         InputError: the name or a file's kind is malformed.
-        DownloadError: a file cannot be fetched or is not what it should be; says
-            from where and what to do.
+        DownloadError: a file cannot be fetched or is not what it should be; says from
+            where and what to do.
     """
     unknown = sorted(set(files) - set(FILES))
     if unknown or not is_released_name(name):
@@ -114,12 +111,9 @@ def fetch_released(
 
 
 def files_beside(checkpoint_path: str | os.PathLike) -> ReleasedModel:
-    """Finds the files beside a user's checkpoint, in the article's layout.
+    """Finds the files that exist beside a user's checkpoint, in the article's layout.
 
     The article's code puts them into a folder "rl-clarity" beside the checkpoint.
-
-    Returns:
-        Paths of those that exist; others are None.
     """
     path = pathlib.Path(checkpoint_path)
     name = path.name.removesuffix(".jd")
@@ -130,11 +124,7 @@ def files_beside(checkpoint_path: str | os.PathLike) -> ReleasedModel:
 
 
 def resolve_model(spec: str | os.PathLike) -> str:
-    """Path of a named checkpoint, fetched if necessary.
-
-    Args:
-        spec: "bundled" or another of `BUNDLED`, "released:<name>", or the path of a
-            `.jd` file.
+    """Path of a model of `BUNDLED`, of "released:<name>" (fetched), or of a file.
 
     Raises:
         DownloadError: a released model cannot be fetched.

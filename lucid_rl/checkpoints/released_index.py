@@ -47,9 +47,8 @@ def released_url() -> str:
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
     """Where fetched files go.
 
-    Returns:
-        `cache_dir`, or else what LUCID_RL_CACHE names, or else "lucid_rl" in the
-        user's cache folder; all with "released" added.
+    `cache_dir`, or else the folder in LUCID_RL_CACHE, or else "lucid_rl" in the user's
+    cache folder; all with "released" added.
     """
     chosen = cache_dir or os.environ.get("LUCID_RL_CACHE") or pooch.os_cache("lucid_rl")
     return pathlib.Path(chosen).expanduser() / "released"
@@ -66,16 +65,9 @@ def released_names(
     cache_dir: str | os.PathLike | None = None,
     base_url: str | None = None,
 ) -> list[str]:
-    """Names of the released models.
+    """Names of the last index read from the server, or else those in the package.
 
-    Args:
-        refresh: read the server's index, and keep it for later calls.
-        cache_dir: see `cache_folder`.
-        base_url: another server's address.
-
-    Returns:
-        The names of the last index read from the server, or else those that come
-        with the package.
+    With `refresh` the server's index is read and kept for later calls.
 
     Raises:
         DownloadError: the index was asked for and cannot be read.

@@ -75,15 +75,10 @@ def _counted(step: Callable[[Any], None]) -> Callable[[Any], None]:
 class SafeUnpickler(_Base):
     """Reads one value of plain containers, scalars, numpy arrays and placeholders.
 
-    `load` raises `pickle.UnpicklingError` with a reason for what is refused on
-    purpose; a damaged pickle raises whatever its broken operation raises.
-
-    Args:
-        source: the pickle, with joblib's raw arrays inside.
-        constructors: what makes data beside `CONSTRUCTORS`, by name.
-        persistent_load: what a persistent identifier stands for; without it, files
-            have none.
-        max_operations: how many operations there may be.
+    `load` raises `pickle.UnpicklingError` with a reason for what is refused on purpose;
+    a damaged pickle raises whatever its broken operation raises. `constructors` make
+    data beside `CONSTRUCTORS`, by name; without `persistent_load` there are no
+    persistent identifiers.
     """
 
     def __init__(

@@ -60,15 +60,12 @@ _OTHER_ARCHIVES = (
 def read_torch(path: PathLike) -> Any:
     """Reads what `torch.save` wrote, or the parameters that Stable-Baselines3 saved.
 
-    Memory and time stay within a multiple of the file's size.
-
-    Args:
-        path: a `.pt`, `.pth` or `.zip` file.
+    Memory and time stay within a multiple of the file's size. Nothing that the file
+    names is imported or called.
 
     Returns:
         The value, with read-only arrays in place of tensors (bfloat16 as float32) and
-        `Placeholder` in place of objects. Nothing that the file names is imported or
-        called.
+        `Placeholder` in place of objects.
 
     Raises:
         FileFormatError: the file is missing, damaged, too large once expanded, or of
@@ -100,11 +97,10 @@ def read_torch(path: PathLike) -> Any:
 
 
 def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
-    """What an archive of Stable-Baselines3 says beside the parameters.
+    """Reads the settings of an archive of Stable-Baselines3.
 
-    Returns:
-        "gamma", "lambda", "image_size" and "activation", as far as the file has them;
-        nothing for files of another kind.
+    "gamma", "lambda", "image_size" and "activation", as far as the file has them;
+    nothing for files of another kind.
 
     Raises:
         FileFormatError: the agent saw observations that were not divided by 255, or has

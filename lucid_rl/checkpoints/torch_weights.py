@@ -27,17 +27,13 @@ _ACTIVATION = re.compile(
 
 
 def find_weights(content: Any, where: str, name: str | None = None) -> Weights:
-    """The state dictionary in what a file holds.
+    """The state dictionary in what a file holds: arrays by name, in their order.
 
     Args:
         content: as `read_torch` returns it: a state dictionary, something that holds
             one, a module, or a method of a module.
         where: what to call the file in an error.
         name: keys that lead to it, joined by "/"; by default it must be the only one.
-
-    Returns:
-        Arrays by name, in their order, without the prefixes of parallel and compiled
-        modules.
 
     Raises:
         CheckpointError: there is none, or several.
@@ -163,8 +159,7 @@ class Layer:
         name: in the file, without ".weight".
         kernel: [out, in, height, width] or [out, in].
         bias: [out].
-        tensors: names of the tensors that it accounts for, those of its equals
-            included.
+        tensors: names of its tensors and of their equals.
     """
 
     name: str
@@ -190,14 +185,7 @@ def layers_of(weights: Weights, where: str) -> tuple[list[Layer], list[str]]:
     """The convolutions and dense layers of a state dictionary, in its order.
 
     Layers that several names share appear once, by the first. Batch normalization is
-    folded into the layer before it.
-
-    Args:
-        weights: arrays by name.
-        where: what to call the file in an error.
-
-    Returns:
-        The layers, and sentences on what was assumed.
+    folded into the layer before it. The sentences say what was assumed.
 
     Raises:
         CheckpointError: a batch normalization follows no layer of its width.

@@ -28,7 +28,7 @@ from lucid_rl.games.registry import engine_version, make_game, saves_states
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.feature_sheet import feature_sheet
 from lucid_rl.interpret.features import fit_features
-from lucid_rl.interpret.measures import one_hotness, top_share
+from lucid_rl.interpret.measures import one_hotness, top_fraction
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations, sample_observations
@@ -188,7 +188,7 @@ def _search(
     return {
         "removed": {row: found.as_dict() for row, found in removed.items()},
         "layer": first.layer,
-        "top_shares": top_share(reduced, N_TOP).tolist(),
+        "top_shares": top_fraction(reduced, N_TOP).tolist(),
         "one_hotness": one_hotness(first.directions).tolist(),
     }
 

@@ -25,10 +25,10 @@ from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.feature_set import feature_responses
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import (
-    changed_share,
+    changed_fraction,
     matched_cosines,
     one_hotness,
-    top_share,
+    top_fraction,
     with_other_backgrounds,
 )
 from lucid_rl.interpret.nmf import NMF, NMFSettings
@@ -169,8 +169,8 @@ def measure_layer(
     responses = [feature_responses(model, seen, whole) for seen in (shown, redrawn)]
     measures = {
         "consistency": float(np.mean(cosines)),
-        "background": float(np.nanmean(changed_share(*responses))),
-        "sparsity": float(np.nanmean(top_share(reduced))),
+        "background": float(np.nanmean(changed_fraction(*responses))),
+        "sparsity": float(np.nanmean(top_fraction(reduced))),
         "one_hotness": float(np.nanmean(one_hotness(whole.directions))),
     }
     return measures, whole

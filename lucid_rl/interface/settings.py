@@ -138,7 +138,7 @@ class InterfaceSettings:
     max_side: int = 32
     early_page: bool = True
     nmf: NMFSettings = dataclasses.field(
-        default_factory=lambda: NMFSettings(order="share")
+        default_factory=lambda: NMFSettings(order="fraction")
     )
     fit_positions: int = 500_000
     examples: ExampleSettings = dataclasses.field(default_factory=ExampleSettings)

@@ -32,7 +32,7 @@ def total_error(
 
     Returns:
         The largest error of a total over positions, as a mean over observations,
-        relative to the mean |F(a) - F(0)|; of several targets the worst.
+        relative to the mean |F(a) - F(0)|; of several targets the largest.
     """
     errors = values - reference
     if features is not None:
@@ -65,7 +65,7 @@ def settings_within(
         observations: a few that are typical, uint8 or floats in [0, 1].
         layer: name of the layer.
         target: as in `attribute`.
-        settings: method and memory; its n_steps is what is looked for.
+        settings: method and memory.
         features: what errors are measured on; None for channels.
         max_steps: the most steps, up to 32.
 
@@ -74,8 +74,7 @@ def settings_within(
         tolerance where max_steps do not suffice.
 
     Raises:
-        SettingsError: the tolerance is not positive, or the method does not
-            integrate.
+        SettingsError: the tolerance is not positive, or the method does not integrate.
         InputError: as in `attribute`, or there are no observations.
         ModelError: as in `attribute`.
     """

@@ -24,18 +24,11 @@ PALETTES = ("hue", "colour_blind_safe")
 
 
 def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
-    """Colours of unit length for hues.
+    """Colours f64 [..., 3] of Euclidean norm 1 for hues in degrees [...].
 
-    Red, yellow, green, cyan, blue and magenta, each of unit length, lie 60 degrees
-    apart; in between colours are mixed linearly and made unit length again.
-
-    Args:
-        degrees: any shape [...]; 360 degrees go around.
-        warp: pulls hues away from red, green and blue, so that evenly spaced ones
-            are easier to distinguish.
-
-    Returns:
-        f64 [..., 3], each of Euclidean norm 1.
+    Red, yellow, green, cyan, blue and magenta, each of norm 1, lie 60 degrees apart; in
+    between colours are mixed linearly and normalized again. `warp` pulls hues away from
+    red, green and blue, so that evenly spaced ones are easier to distinguish.
     """
     corners = np.array(
         [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]], np.float64
@@ -56,16 +49,11 @@ def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
 
 
 def feature_colours(n_features: int, palette: str = "hue") -> np.ndarray:
-    """Chooses a colour for each feature.
+    """Chooses a colour for each feature, f32 [n, 3] in [0, 1].
 
-    Args:
-        n_features: number of features.
-        palette: "hue" (evenly spaced hues, the article's) or "colour_blind_safe"
-            (at most eight, distinct for any kind of colour vision, partly by
-            their lightness).
-
-    Returns:
-        f32 [n, 3] in [0, 1]; hues have Euclidean norm 1.
+    The palette "hue" (the article's) has evenly spaced hues of Euclidean norm 1;
+    "colour_blind_safe" has at most eight colours, distinct for any kind of colour
+    vision, partly by their lightness.
 
     Raises:
         InputError: no such palette, or not enough colours in it.
@@ -109,16 +97,13 @@ def colour_features(
     colours: np.ndarray | None = None,
     residual: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Sums the features' colours, each times its weight.
+    """Sums the features' colours, each times its weight: RGB [..., 3], also above 1.
 
     Args:
         weights: [..., K] >= 0.
         colours: [K, 3]; by default `feature_colours(K)`.
-        residual: [...] >= 0, weight of what no feature explains, shown as grey of
-            norm 1.
-
-    Returns:
-        RGB of the weights' type, [..., 3]; not limited to 1.
+        residual: [...] >= 0, weight of what no feature explains, shown as grey of norm
+            1.
 
     Raises:
         InputError: negative weights.
@@ -134,16 +119,11 @@ def colour_features(
 
 
 def attribution_scale(attribution: np.ndarray) -> float:
-    """Median over frames of the largest attribution, of either sign, in each.
+    """Median over frames of the largest absolute attribution in each; 1 where all is 0.
 
-    Divide by it to show trajectories at one scale. (The article looks at positive
-    attribution only, which leaves frames that are mostly negative too bright.)
-
-    Args:
-        attribution: [frames, ...].
-
-    Returns:
-        The scale; 1 where there is no attribution to scale.
+    Divide attribution [frames, ...] by it to show trajectories at one scale. (The
+    article looks at positive attribution only, which leaves frames that are mostly
+    negative too bright.)
     """
     largest = np.abs(attribution).reshape(len(attribution), -1).max(axis=1)
     scale = float(np.median(largest))
@@ -151,14 +131,10 @@ def attribution_scale(attribution: np.ndarray) -> float:
 
 
 def brightness_to_opacity(rgb: np.ndarray) -> np.ndarray:
-    """RGB to RGBA: brightness becomes opacity, the hue stays.
+    """RGB floats [..., 3] >= 0 to RGBA: brightness becomes opacity, the hue stays.
 
-    Args:
-        rgb: floats [..., 3] >= 0.
-
-    Returns:
-        Floats [..., 4]: the colour at norm 1 (black where there is none), so that
-        no value exceeds 1, and opacity min(1, norm).
+    The colour has norm 1 (black where there is none), so that no value exceeds 1;
+    opacity is min(1, norm).
     """
     norm = np.sqrt(np.einsum("...c,...c->...", rgb, rgb))
     divisor = np.where(norm > 0, norm, 1)

@@ -22,7 +22,7 @@ class Descent(NamedTuple):
     """f32 [K, C]."""
     explained: float
     """Fraction of the rows' sum of squares."""
-    shares: np.ndarray
+    fractions: np.ndarray
     """f32 [K], sum of squares of each feature's own part, as a fraction of the same."""
     n_iterations: int
     violation: float
@@ -30,15 +30,10 @@ class Descent(NamedTuple):
 
 
 def nndsvd(rows: np.ndarray, n_features: int) -> tuple[np.ndarray, np.ndarray]:
-    """NNDSVD start (Boutsidis & Gallopoulos 2008), from the C x C Gram matrix.
+    """NNDSVD start (Boutsidis & Gallopoulos 2008) for rows f32 [n, C] >= 0, not all 0.
 
-    Args:
-        rows: f32 [n, C] >= 0, not all zero.
-        n_features: K, at most C.
-
-    Returns:
-        Weights f32 [K, n] (transposed) and directions f32 [K, C]; zero for features
-        beyond the rank of the rows.
+    From the C x C Gram matrix: weights f32 [K, n] (transposed) and directions f32 [K,
+    C]; zero for features beyond the rank of the rows.
     """
     gram = sum(
         (block.T.astype(np.float64) @ block for block in _blocks(rows)),
@@ -87,8 +82,9 @@ def coordinate_descent(
 
     Cichocki & Phan 2009, "Fast local algorithms for large scale nonnegative matrix and
     tensor factorizations", with scikit-learn's order and rule to stop. One iteration
-    passes over the rows once, block by block: only the weights and the rows
-    themselves are ever as long as the rows.
+    passes over the rows once, block by block: only the weights and the rows themselves
+    are ever as long as the rows. The final weights are the best single step for the
+    final directions.
 
     Args:
         rows: X, f32 [n, C].
@@ -96,9 +92,6 @@ def coordinate_descent(
         directions: H to start from, f32 [K, C]; changed in place.
         tolerance: of `Descent.violation`.
         max_iterations: ends the descent at the latest.
-
-    Returns:
-        The end; weights are the best single step for the final directions.
     """
     first = 0.0
     with block_threads() as pool:
@@ -113,9 +106,9 @@ def coordinate_descent(
     energy = float(np.einsum("nc,nc->", rows, rows, dtype=np.float64))
     parts = gram * (directions @ directions.T) / energy
     explained = 2 * float((projections * directions).sum()) / energy - parts.sum()
-    shares = np.diagonal(parts).astype(np.float32)
+    fractions = np.diagonal(parts).astype(np.float32)
     return Descent(
-        weights, directions, float(explained), shares, n_iterations, relative
+        weights, directions, float(explained), fractions, n_iterations, relative
     )
 
 

@@ -35,30 +35,27 @@ class ExampleGrid:
 
 
 def spatial_examples(
-    weights: np.ndarray, subdivision: float = 1.0, top_share: float = 0.1
+    weights: np.ndarray, subdivision: float = 1.0, top_fraction: float = 0.1
 ) -> ExampleGrid:
     """For each position, the observation with the strongest response there.
 
-    For diversity an observation is used at about `cells / (N * top_share)` positions
+    For diversity an observation is used at about `cells / (N * top_fraction)` positions
     at most; positions where the feature never responds get weight 0.
 
     Args:
         weights: reduced activations of one feature, f32 [N, H, W] >= 0.
-        subdivision: cells per position along each axis: 2 makes a grid of 2H x 2W
-            cells, 0.25 one of H/4 x W/4 (rounded); between positions the response
-            is interpolated linearly.
-        top_share: fraction of the observations that must be enough to fill the grid.
-
-    Returns:
-        A grid of round(H * subdivision) x round(W * subdivision) cells.
+        subdivision: cells per position along each axis, so that the grid has round(H *
+            subdivision) x round(W * subdivision); in between the response is
+            interpolated linearly.
+        top_fraction: fraction of the observations that must be enough to fill the grid.
 
     Raises:
-        InputError: weights of another shape, not finite or negative, or a
-            subdivision that leaves no cell.
+        InputError: weights of another shape, not finite or negative, or a subdivision
+            that leaves no cell.
     """
     weights = _checked(weights)
-    if not 0 < top_share <= 1:
-        raise InputError(f"top_share must lie in (0, 1], got {top_share}")
+    if not 0 < top_fraction <= 1:
+        raise InputError(f"top_fraction must lie in (0, 1], got {top_fraction}")
     size = [math.floor(n * subdivision + 0.5) for n in weights.shape[1:]]
     if min(size) < 1:
         raise InputError(
@@ -69,27 +66,20 @@ def spatial_examples(
         (np.arange(cells) + 0.5) * n / cells
         for cells, n in zip(size, weights.shape[1:], strict=True)
     )
-    return examples_at(weights, rows, columns, top_share)
+    return examples_at(weights, rows, columns, top_fraction)
 
 
 def examples_at(
-    weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, top_share: float
+    weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, top_fraction: float
 ) -> ExampleGrid:
-    """As `spatial_examples`, for a grid of any places.
+    """As `spatial_examples`, for an h x w grid of any places.
 
-    Args:
-        weights: reduced activations of one feature, f32 [N, H, W] >= 0.
-        rows: f64 [h], where the cells' centres lie in [0, H]; i + 0.5 is the centre
-            of position i.
-        columns: f64 [w], the same in [0, W].
-        top_share: as in `spatial_examples`.
-
-    Returns:
-        A grid of h x w cells.
+    `rows`, f64 [h] in [0, H], and `columns`, f64 [w] in [0, W], are the cells' centres;
+    i + 0.5 is the centre of position i.
     """
     n_observations, height, width = weights.shape
     scores = _resample(weights, rows, columns)
-    max_uses = math.ceil(len(scores) / (n_observations * top_share))
+    max_uses = math.ceil(len(scores) / (n_observations * top_fraction))
     # Where the feature never responds no example can be missed.
     live = scores.max(axis=1) > 0
     chosen = limited_argmax(scores, max_uses, strict=False, live=live)
@@ -107,20 +97,13 @@ def diverse_examples(
 ) -> ExampleGrid:
     """The strongest observations, from many positions, in reading order.
 
-    Each observation takes part with its best position, or a lesser one where more
-    than `max_per_position` stronger ones claim that; the strongest side² then stand.
-
-    Args:
-        weights: reduced activations of one feature, f32 [N, H, W] >= 0.
-        side: cells along each axis of the grid.
-        max_per_position: by default `side`.
-
-    Returns:
-        A grid of side x side cells, positions ascending from cell to cell.
+    Each observation takes part with its best position, or a lesser one where more than
+    `max_per_position` (by default `side`) stronger ones claim that; the strongest side²
+    then fill a side x side grid.
 
     Raises:
-        InputError: weights of another shape, not finite or negative, or fewer
-            observations than cells.
+        InputError: weights, f32 [N, H, W] >= 0, of another shape, not finite or
+            negative, or fewer observations than cells.
     """
     weights = _checked(weights)
     n_observations, height, width = weights.shape
@@ -158,21 +141,18 @@ def reading_order(
 def limited_argmax(
     scores: np.ndarray, max_uses: float, strict: bool, live: np.ndarray | None = None
 ) -> np.ndarray:
-    """Each row's best column, where no column serves more than `max_uses` rows.
+    """Each row's best column, int64 [rows], of which none serves over `max_uses` rows.
 
-    In round i every column with too many rows gives the weakest of them up, to
-    their i-th best column (counted from 0), until none has too many. Equal scores
-    rank by column.
+    In round i every column with too many rows gives the weakest of them up, to their
+    i-th best column (counted from 0), until none has too many. Equal scores rank by
+    column.
 
     Args:
         scores: floats [rows, columns].
         max_uses: may be infinite.
-        strict: whether rows that found no place end with their worst column (so
-            that few columns are overfull) or with their best.
-        live: bool [rows], which rows take part; by default all.
-
-    Returns:
-        int64 [rows], the column of each row; of rows that take no part, the best.
+        strict: whether rows that found no place end with their worst column (so that
+            few columns are overfull) or with their best.
+        live: bool [rows], rows that take part, by default all; others get their best.
     """
     chosen = scores.argmax(axis=1)
     if live is None:

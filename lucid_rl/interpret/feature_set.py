@@ -27,15 +27,9 @@ class FeatureSet(Protocol):
 def feature_responses(
     model: Model, observations: np.ndarray, features: FeatureSet
 ) -> np.ndarray:
-    """Computes how strongly each position responds to each feature.
+    """Computes how strongly each position responds to each feature of a layer.
 
-    Args:
-        model: the network.
-        observations: uint8 or floats in [0, 1], [N, H, W, C].
-        features: features of one of its layers, such as an `NMF`.
-
-    Returns:
-        f32 [N, h, w, K] >= 0: the layer's activations in terms of the features.
+    f32 [N, h, w, K] >= 0, for uint8 or float observations [N, H, W, C].
     """
     layer = features.layer
     shape = (*model.layer_shape(layer)[:-1], len(features.directions))

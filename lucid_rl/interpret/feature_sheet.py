@@ -76,12 +76,12 @@ def feature_sheet(
         names: names of the features; by default their numbers.
         side: examples along each side of a picture, if there are observations enough.
         patch_positions: side of a patch, in positions of the layer.
-        spatial: show a spatially-aware map instead: for every position the
-            observation that responds most there.
+        spatial: show a spatially-aware map instead: for every position the observation
+            that responds most there.
 
     Raises:
         InputError: observations or names that do not fit.
-        ModelError: the features's layer does not exist.
+        ModelError: there is no such layer.
     """
     names = tuple(names) or tuple(
         f"feature {k}" for k in range(len(features.directions))

@@ -30,24 +30,21 @@ def fit_features(
     model_name: str = "",
     positions: int | None = None,
 ) -> NMF:
-    """Finds feature directions of a layer from sampled observations.
+    """Finds feature directions of a layer from sampled observations, in bounded memory.
 
     Args:
         model: the network.
-        observations: uint8 or floats in [0, 1], [N, H, W, C]; the article takes a
-            few thousand, sampled infrequently.
+        observations: uint8 or floats in [0, 1], [N, H, W, C]; the article takes a few
+            thousand, sampled infrequently.
         layer: name of the layer.
-        of: "attribution" of the value function (the article's interface), or
-            "activation" (its dataset examples), which also stands in for it where the
-            value function does not read the layer.
+        of: "attribution" of the value function (the article's interface) or
+            "activation" (its dataset examples), which is also taken where the value
+            function does not read the layer.
         nmf: number of features, seed and the fit's limits.
         attribution: how attributions are computed; by default in 4 steps.
         model_name: noted in the result.
         positions: use only as many observations, spread evenly, as hold this many
             positions of the layer; NMF fits a sample of positions in any case.
-
-    Returns:
-        The features. Memory is bounded whatever the number of observations.
 
     Raises:
         InputError: observations that do not fit, or nothing but zeros at the layer.
@@ -75,17 +72,9 @@ def value_attributions(
     layer: str,
     settings: AttributionSettings | None = None,
 ) -> Iterator[np.ndarray]:
-    """Attributions of the value function, chunk by chunk.
+    """Attributions of the value function, f32 [n, *layer shape], `CHUNK` at a time.
 
-    Args:
-        model: the network.
-        observations: uint8 or floats in [0, 1], [N, H, W, C].
-        layer: name of the layer.
-        settings: how attributions are computed; by default in 4 steps, as features
-            are fitted.
-
-    Yields:
-        f32 [n, *layer shape], of `CHUNK` observations at a time.
+    By default in 4 steps, as features are fitted.
     """
     settings = settings or AttributionSettings(n_steps=_FIT_STEPS)
     for rows in _chunks(observations, f"attributions of layer {layer}"):

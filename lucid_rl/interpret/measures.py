@@ -7,19 +7,16 @@ from scipy.optimize import linear_sum_assignment
 from lucid_rl.errors import InputError
 
 
-def top_share(attribution: np.ndarray, n_top: int = 10) -> np.ndarray:
-    """Fraction of the total absolute attribution in the strongest pairs.
+def top_fraction(attribution: np.ndarray, n_top: int = 10) -> np.ndarray:
+    """Fraction, f64 [N], of the total absolute attribution in the strongest pairs.
 
     Article, "Attribution discussion", Sparsity: of one observation "the top 10
-    position-channel pairs account for more than 80% of the total absolute
-    attribution", channels after NMF.
+    position-channel pairs account for more than 80% of the total absolute attribution",
+    channels after NMF. NaN where an observation has no attribution at all.
 
     Args:
         attribution: float [N, H, W, K], reduced to features.
         n_top: number of position-channel pairs.
-
-    Returns:
-        float64 [N] in [0, 1]; NaN where an observation has no attribution at all.
 
     Raises:
         InputError: another shape, values not finite, or `n_top` below 1.
@@ -27,7 +24,7 @@ def top_share(attribution: np.ndarray, n_top: int = 10) -> np.ndarray:
     attribution = np.asarray(attribution)
     if attribution.ndim != 4 or not np.isfinite(attribution).all() or n_top < 1:
         raise InputError(
-            f"top_share takes finite attributions [N, H, W, K] and n_top >= 1; got "
+            f"top_fraction takes finite attributions [N, H, W, K] and n_top >= 1; got "
             f"shape {attribution.shape} and n_top={n_top}"
         )
     sizes = np.abs(attribution.reshape(len(attribution), -1)).astype(np.float64)
@@ -39,16 +36,10 @@ def top_share(attribution: np.ndarray, n_top: int = 10) -> np.ndarray:
 
 
 def one_hotness(directions: np.ndarray) -> np.ndarray:
-    """How close directions are to single channels: cosine with the nearest axis.
+    """Cosine, f64 [K], of directions [K, C] with the nearest axis.
 
-    Article, Appendix A: "the NMF directions were close to one-hot".
-
-    Args:
-        directions: float [K, C].
-
-    Returns:
-        float64 [K], from 1 / sqrt(C) (all channels alike) to 1 (a single channel).
-        NaN for a direction that is zero.
+    Article, Appendix A: "the NMF directions were close to one-hot". From 1 / sqrt(C)
+    (all channels alike) to 1 (a single channel); NaN for a direction that is zero.
     """
     directions = np.abs(np.atleast_2d(np.asarray(directions, np.float64)))
     norms = np.linalg.norm(directions, axis=1)
@@ -57,18 +48,10 @@ def one_hotness(directions: np.ndarray) -> np.ndarray:
 
 
 def matched_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Cosines of directions after matching them one to one as well as possible.
+    """Cosines, f64 [K], of directions [K, C] with their partners among others.
 
-    Fitted to two halves of a dataset, features that mean something come out alike;
-    so this measures how consistent the features of a model are.
-
-    Args:
-        first: float [K, C].
-        second: float [K, C].
-
-    Returns:
-        float64 [K]: for each of `first`, the cosine with its partner in `second`; the
-        matching has the largest sum (Kuhn's assignment).
+    Partners maximize the sum (Kuhn's assignment). Fitted to two halves of a dataset,
+    meaningful features come out alike: this measures how consistent a model's are.
 
     Raises:
         InputError: the shapes differ.
@@ -91,21 +74,17 @@ def matched_cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def with_other_backgrounds(
     observations: np.ndarray, rng: np.random.Generator, radius: float = 4.0
 ) -> np.ndarray:
-    """Observations with the coarse colours of others, as if before their backgrounds.
+    """Puts the coarse colours of other observations in place of an observation's own.
 
-    Backgrounds are large pictures of few edges, and objects are small: the low
-    frequencies of another observation are put in place of an observation's own. It
-    needs no game; where the game's states are known, draw them before another
+    As if before another background: backgrounds are large and smooth, objects are
+    small. It needs no game; where the game's states are known, draw them before another
     background instead.
 
     Args:
         observations: u8 [N, H, W, C], at least 2.
         rng: draws whose colours an observation gets; never its own.
-        radius: standard deviation of the Gaussian that separates coarse from fine, in
-            pixels.
-
-    Returns:
-        u8 of the same shape.
+        radius: standard deviation, in pixels, of the Gaussian that separates coarse
+            from fine.
 
     Raises:
         InputError: fewer than 2 observations, or another type.
@@ -130,15 +109,11 @@ def with_other_backgrounds(
     return changed
 
 
-def changed_share(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """How much of features' responses differs: sum of |differences| over the sum.
+def changed_fraction(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Difference of features' responses [N, H, W, K] >= 0 as a fraction of their sum.
 
-    Args:
-        first: float [N, H, W, K] >= 0.
-        second: the same of changed observations.
-
-    Returns:
-        float64 [K] in [0, 1]; NaN for a feature that never responds.
+    sum of |differences| over the sum of both, f64 [K] in [0, 1]; NaN for a feature that
+    never responds.
     """
     axes = tuple(range(np.ndim(first) - 1))
     changed = np.abs(first - second).sum(axis=axes, dtype=np.float64)

@@ -70,7 +70,7 @@ class NMFSettings:
     """The fit ends when the projected gradient, relative to the first, is below."""
     max_iterations: int = 200
     """The fit ends here at the latest."""
-    order: Literal["fit", "share"] = "fit"
+    order: Literal["fit", "fraction"] = "fit"
     """Order of the features: as fitted (the article's), or largest fraction first."""
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class NMFSettings:
             tolerance=at_least(0.0),
             max_iterations=at_least(1),
             seed=at_least(0),
-            order=one_of(("fit", "share")),
+            order=one_of(("fit", "fraction")),
         )
 
 
@@ -116,13 +116,10 @@ class NMF:
         layer: str = "",
         model: str = "",
     ):
-        """Makes an unfitted NMF.
+        """Makes an unfitted NMF; `n_features` replaces that of the settings.
 
-        Args:
-            n_features: in place of `settings.n_features`; 8 by default.
-            settings: by default `NMFSettings()`.
-            layer: noted; an `Attribution` that is fitted brings its own.
-            model: noted.
+        `layer` and `model` are noted; an `Attribution` that is fitted brings its own
+        layer.
 
         Raises:
             SettingsError: a setting is out of range.
@@ -141,12 +138,7 @@ class NMF:
     def from_directions(
         cls, directions: np.ndarray, *, layer: str = "", model: str = ""
     ) -> "NMF":
-        """Makes an NMF of directions that are known.
-
-        Args:
-            directions: [K, C], finite and not negative.
-            layer: short name of the layer.
-            model: noted.
+        """Makes an NMF of known directions [K, C].
 
         Raises:
             InputError: directions of another shape, negative or not finite.
@@ -200,13 +192,13 @@ class NMF:
             descent = self._fewest_features(rows, judged.items())
         else:
             descent = self._descend(rows, settings.n_features)
-        directions, shares = descent.directions, descent.shares
-        if settings.order == "share":
-            order = np.argsort(-shares, kind="stable")
-            directions, shares = directions[order], shares[order]
+        directions, fractions = descent.directions, descent.fractions
+        if settings.order == "fraction":
+            order = np.argsort(-fractions, kind="stable")
+            directions, fractions = directions[order], fractions[order]
         self._directions = directions
         self.explained = descent.explained
-        self.feature_fractions = shares
+        self.feature_fractions = fractions
         self.fit_info = {
             **dataclasses.asdict(settings),
             "n_features": len(directions),
@@ -244,18 +236,15 @@ class NMF:
         return self.directions.sum(axis=1)
 
     def transform(self, values: np.ndarray) -> np.ndarray:
-        """Computes the non-negative weights that explain values best, exactly.
-
-        Args:
-            values: f32 [..., C], of any sign.
+        """Computes the exact non-negative weights that explain values [..., C] best.
 
         Returns:
-            w f32 [..., K] >= 0 that minimises ||values - w @ directions||² at
-            each position.
+            w f32 [..., K] >= 0 that minimises ||values - w @ directions||² at each
+            position.
 
         Raises:
-            InputError: the last axis is not the layer's channels, or a value is
-                not finite.
+            InputError: the last axis is not the layer's channels, or a value is not
+                finite.
         """
         rows = self._rows(values)
         directions = self.directions.astype(np.float64)
@@ -308,13 +297,10 @@ class NMF:
         return features, residual.astype(np.float32)
 
     def residual_fraction(self, attribution: np.ndarray | Attribution) -> float:
-        """The residual's part of attribution totals, between 0 and 1.
+        """The residual's part of attribution totals [..., h, w, C], between 0 and 1.
 
-        Sums over positions, of the features and of the residual, are compared by
-        their absolute values, added up over observations.
-
-        Args:
-            attribution: f32 [..., h, w, C], or an `Attribution`.
+        Sums over positions, of the features and of the residual, are compared by their
+        absolute values, added up over observations.
         """
         features, residual = self.reduce(attribution)
         explained = np.abs(features.sum(axis=(-3, -2))).sum(dtype=np.float64)
@@ -335,7 +321,7 @@ class NMF:
 
     def save(self, path: PathLike) -> None:
         """Writes an `.npz` without pickles (numpy's own loader reads it, too)."""
-        shares = self.feature_fractions
+        fractions = self.feature_fractions
         metadata = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -349,7 +335,9 @@ class NMF:
             np.savez(
                 stream,
                 directions=directions,
-                feature_shares=np.zeros(0, np.float32) if shares is None else shares,
+                feature_shares=np.zeros(0, np.float32)
+                if fractions is None
+                else fractions,
                 metadata=np.array(json.dumps(metadata)),
             )
 
@@ -379,14 +367,14 @@ class NMF:
             )
         except LucidRLError as error:
             raise FileFormatError(f"{path}: {error}") from error
-        shares = arrays["feature_shares"]
-        if shares.shape not in [(0,), (loaded.n_features,)]:
+        fractions = arrays["feature_shares"]
+        if fractions.shape not in [(0,), (loaded.n_features,)]:
             raise FileFormatError(
-                f"{path}: feature_shares of shape {shares.shape} for "
+                f"{path}: feature_shares of shape {fractions.shape} for "
                 f"{loaded.n_features} features"
             )
         loaded.explained = float(metadata["explained"])
-        loaded.feature_fractions = shares if len(shares) else None
+        loaded.feature_fractions = fractions if len(fractions) else None
         loaded.fit_info = metadata["fit"]
         return loaded
 

@@ -11,24 +11,19 @@ _BLOCK_ROWS = 1 << 14
 
 
 def solve_nonnegative(gram: np.ndarray, projections: np.ndarray) -> np.ndarray:
-    r"""Solves min over w >= 0 of ½ wᵀ G w - bᵀ w for each row b.
+    """Minimises ||x - w D||² over w >= 0 for many rows, exactly.
 
-    With G = H Hᵀ and b = H x this is the best non-negative combination of the rows
-    of H for x. Block principal pivoting (Kim & Park 2011, "Fast nonnegative matrix
-    factorization: an active-set-like method and comparisons"): unknowns move between
-    free and held at zero until w >= 0 where free and the gradient is >= 0 where held,
-    which is the optimum itself and no approximation of it.
+    Block principal pivoting (Kim & Park 2011, "Fast nonnegative matrix factorization").
 
     Args:
-        gram: G, [K, K], symmetric and positive semidefinite. An unknown with
-            G[k, k] = 0 stays at zero.
-        projections: b, [N, K].
+        gram: D Dᵀ, [K, K].
+        projections: x Dᵀ, [N, K].
 
     Returns:
-        w, f64 [N, K].
+        w f32 [N, K]. Zero directions get weight 0.
 
     Raises:
-        InputError: the shapes do not fit, or a value is not finite.
+        InputError: arrays of another shape, or not finite.
     """
     # Numba is slow to import.
     from lucid_rl.interpret.nnls_kernel import solve_rows

@@ -57,7 +57,7 @@ def assemble_patches(
     widths: Sequence[int] | np.ndarray,
     weights: np.ndarray,
 ) -> np.ndarray:
-    """One RGBA image of the patches; a checkerboard lies beyond the screen's edge.
+    """One RGBA image of patches; a checkerboard lies beyond the screen's edge.
 
     Args:
         observations: uint8 or floats in [0, 1], [N, H, W, 3].
@@ -68,8 +68,7 @@ def assemble_patches(
         weights: [h, w] >= 0, made opacities by division by the largest.
 
     Returns:
-        Floats [sum(heights), sum(widths), 4]; f32 for uint8 observations, else of
-        their type.
+        [sum(heights), sum(widths), 4]; f32 for uint8 observations, else of their type.
     """
     row_cell = np.repeat(np.arange(len(heights)), heights)[:, None]
     column_cell = np.repeat(np.arange(len(widths)), widths)[None, :]
@@ -103,21 +102,11 @@ def rescale_opacity(
     max_scale: float = 10.0,
     keep_zeros: bool = False,
 ) -> np.ndarray:
-    """Stretches opacities so that weak examples can be seen.
+    """Stretches opacities of RGBA floats [..., H, W, 4], each image by itself.
 
     Opacity a becomes min(1, m + (1 - m) a / t), where m is `min_opacity` and t the
-    opacity that the strongest `opaque_frac` of pixels exceed, but at least the
-    largest opacity divided by `max_scale`.
-
-    Args:
-        images: RGBA floats [..., H, W, 4].
-        min_opacity: opacity of what had none.
-        opaque_frac: fraction of pixels made fully opaque.
-        max_scale: opacities grow by this factor at most (relative to the largest).
-        keep_zeros: whether pixels without opacity stay without.
-
-    Returns:
-        A copy with other opacities; each image is treated by itself.
+    opacity that the strongest `opaque_frac` of pixels exceed, but at least the largest
+    opacity divided by `max_scale`. With `keep_zeros`, pixels without opacity stay so.
     """
     opacity = images[..., 3]
     flat = opacity.reshape(*opacity.shape[:-2], -1)

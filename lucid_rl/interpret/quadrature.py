@@ -8,14 +8,9 @@ RULES = ("right_riemann", "midpoint", "gauss_legendre")
 
 
 def quadrature(rule: str, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of a rule on [0, 1].
+    """Points and weights of a rule on [0, 1], f64 [n_steps] each; weights sum to 1.
 
-    Args:
-        rule: one of `RULES`. "right_riemann" is the article's: k / n for k = 1..n.
-        n_steps: number of points.
-
-    Returns:
-        (points, weights), float64 [n_steps] each; the weights sum to 1.
+    "right_riemann" is the article's: k / n for k = 1..n.
 
     Raises:
         SettingsError: the rule is unknown or n_steps is less than 1.

@@ -18,16 +18,13 @@ def norm_filter(
     norm_func: Callable[[np.ndarray], np.ndarray] = lambda distance: np.exp(-distance),
     clip: bool = True,
 ) -> np.ndarray:
-    """A square filter whose values depend on the distance from its centre.
+    """A square filter, f64 [length, length], of the distance from its centre.
 
     Args:
         length: height and width.
         norm_ord: order of the norm that measures distance (2 is Euclidean).
         norm_func: falls from the centre outwards; takes an array of distances.
         clip: cuts the corners off: values below the largest on the rim are 0.
-
-    Returns:
-        f64 [length, length], not normalised.
     """
     if length < 1:
         raise InputError(f"a filter's length is at least 1, got {length}")
@@ -42,18 +39,12 @@ def norm_filter(
 
 
 def smooth(images: np.ndarray, kernel: np.ndarray | None = None) -> np.ndarray:
-    """Correlates each channel with a filter; zeros lie beyond the edges.
+    """Correlates each channel of images [N, H, W, C] with a filter; zeros lie around.
 
     Each row of the filter is a banded matrix that acts on rows of the images, and a
-    symmetric filter has half as many different rows: a few matrix products do it.
-
-    Args:
-        images: floats [N, H, W, C].
-        kernel: [h, w]; by default `norm_filter(15)`. Sides of even length reach
-            one position further to the right and bottom.
-
-    Returns:
-        Floats of the same shape and type.
+    symmetric filter has half as many different rows: a few matrix products do it. By
+    default the filter is `norm_filter(15)`; sides of even length reach one position
+    further to the right and bottom.
 
     Raises:
         InputError: images or a filter of another shape.

@@ -41,7 +41,7 @@ def small_settings(own_samples, tmp_path_factory):
         code_levels=255,
         attribution=AttributionSettings(n_steps=2),
         error_tolerance=0,
-        nmf=NMFSettings(n_features=3, order="share"),
+        nmf=NMFSettings(n_features=3, order="fraction"),
     )
 
 

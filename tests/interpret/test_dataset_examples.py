@@ -86,7 +86,7 @@ def test_grids_have_exact_sizes(n, subdivision):
 def test_each_position_shows_the_strongest_observation():
     weights = np.random.default_rng(0).random((6, 4, 3), np.float32)
     # One of the six must be enough: every position may show the same.
-    grid = spatial_examples(weights, top_share=1 / 6)
+    grid = spatial_examples(weights, top_fraction=1 / 6)
     np.testing.assert_array_equal(grid.observations, weights.argmax(axis=0))
     np.testing.assert_array_equal(grid.weights, weights.max(axis=0))
 
@@ -94,7 +94,7 @@ def test_each_position_shows_the_strongest_observation():
 def test_an_observation_is_not_used_too_often():
     weights = np.random.default_rng(0).random((100, 8, 8), np.float32)
     weights[7] += 5
-    grid = spatial_examples(weights, top_share=0.1)
+    grid = spatial_examples(weights, top_fraction=0.1)
     # 64 cells for 10 observations: 7 each at most.
     assert np.bincount(grid.observations.ravel()).max() == 7
     assert (grid.observations == 7).sum() == 7
@@ -125,7 +125,9 @@ def test_between_positions_responses_are_interpolated():
 
 def test_places_may_be_chosen():
     weights = np.random.default_rng(0).random((4, 5, 5), np.float32)
-    grid = examples_at(weights, np.array([0.5, 4.5]), np.array([2.5]), top_share=0.25)
+    grid = examples_at(
+        weights, np.array([0.5, 4.5]), np.array([2.5]), top_fraction=0.25
+    )
     np.testing.assert_array_equal(grid.weights, weights.max(axis=0)[[0, 4]][:, 2:3])
     np.testing.assert_allclose(grid.centres[:, 0], [[0.1, 0.5], [0.9, 0.5]])
 
@@ -184,8 +186,8 @@ def test_wrong_sizes_are_refused():
     weights = np.ones((3, 4, 4))
     with pytest.raises(InputError, match="leaves no cell"):
         spatial_examples(weights, 0.1)
-    with pytest.raises(InputError, match="top_share"):
-        spatial_examples(weights, top_share=0)
+    with pytest.raises(InputError, match="top_fraction"):
+        spatial_examples(weights, top_fraction=0)
     with pytest.raises(InputError, match="needs 16 observations, got 3"):
         diverse_examples(weights, side=4)
 

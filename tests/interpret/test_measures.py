@@ -5,28 +5,28 @@ import pytest
 
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.measures import (
-    changed_share,
+    changed_fraction,
     matched_cosines,
     one_hotness,
-    top_share,
+    top_fraction,
     with_other_backgrounds,
 )
 
 
-def test_top_share_by_hand():
+def test_top_fraction_by_hand():
     attribution = np.zeros((3, 2, 2, 2))
     attribution[0, 0, 0] = [4.0, -3.0]
     attribution[0, 1, 1] = [2.0, -1.0]
     attribution[1] = 1.0
-    shares = top_share(attribution, n_top=2)
+    shares = top_fraction(attribution, n_top=2)
     assert shares[0] == pytest.approx(0.7)  # signs do not matter
     assert shares[1] == pytest.approx(2 / 8)
     assert np.isnan(shares[2])
 
 
-def test_top_share_is_one_when_every_pair_counts():
+def test_top_fraction_is_one_when_every_pair_counts():
     attribution = np.random.default_rng(0).normal(size=(2, 3, 3, 1))
-    np.testing.assert_allclose(top_share(attribution, 50), 1.0)
+    np.testing.assert_allclose(top_fraction(attribution, 50), 1.0)
 
 
 def test_one_hotness_by_hand():
@@ -50,9 +50,9 @@ def test_a_match_is_one_to_one():
 
 def test_bad_input_is_refused():
     with pytest.raises(InputError, match="n_top=0"):
-        top_share(np.ones((1, 2, 2, 1)), 0)
+        top_fraction(np.ones((1, 2, 2, 1)), 0)
     with pytest.raises(InputError, match=r"\[N, H, W, K\]"):
-        top_share(np.ones((2, 2)))
+        top_fraction(np.ones((2, 2)))
     with pytest.raises(InputError, match="same"):
         matched_cosines(np.ones((2, 3)), np.ones((3, 3)))
 
@@ -80,10 +80,10 @@ def test_an_observation_never_keeps_its_own_colours():
     assert (changed[:, 0, 0, 0] != levels.ravel()).all()
 
 
-def test_the_changed_share_of_responses():
+def test_the_changed_fraction_of_responses():
     first = np.zeros((1, 2, 2, 3))
     second = np.zeros((1, 2, 2, 3))
     first[..., 0], second[..., 0] = 1, 1  # nothing changes
     first[0, 0, 0, 1], second[0, 1, 1, 1] = 2, 2  # everything does
-    found = changed_share(first, second)
+    found = changed_fraction(first, second)
     assert found[:2].tolist() == [0, 1] and np.isnan(found[2])

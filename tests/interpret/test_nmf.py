@@ -207,7 +207,7 @@ def test_the_scale_of_the_values_does_not_matter(scale):
 def test_order_by_share():
     rows, _ = planted()
     as_fitted = NMF(settings=NMFSettings(n_features=4)).fit(rows)
-    by_share = NMF(settings=NMFSettings(n_features=4, order="share")).fit(rows)
+    by_share = NMF(settings=NMFSettings(n_features=4, order="fraction")).fit(rows)
     assert (np.diff(by_share.feature_fractions) <= 0).all()
     assert sorted(as_fitted.feature_fractions) == sorted(by_share.feature_fractions)
     assert 0.5 < by_share.feature_fractions.sum() < 1.5

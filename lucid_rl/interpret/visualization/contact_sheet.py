@@ -3,7 +3,6 @@
 Rows are written as they are done, so that an interrupted run resumes.
 """
 
-import base64
 import hashlib
 import html
 import io
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lucid_rl import notebook
 from lucid_rl.bounded import read_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike, atomic_open
@@ -23,10 +23,12 @@ from lucid_rl.interpret.visualization.presets import Preset
 RESULTS = "results.json"
 PAGE = "index.html"
 _VERSION = 1
+HEADER = ("row", "layer", "extremal fraction", "spectrum slope", "reached")
 LEGEND = (
-    "Extremal share: pixels within 0.25 of one of the 8 extremal colours, among those "
-    "that the objective depends on. Spectrum slope: exponent of the power's fall with "
-    "frequency. Reached: activation over the largest of the observations, median."
+    "Extremal fraction: pixels within 0.25 of one of the 8 extremal colours, among "
+    "those that the objective depends on. Spectrum slope: exponent of the power's "
+    "fall with frequency. Reached: activation over the largest of the observations, "
+    "median."
 )
 _DISPLAY_PIXELS = 128  # side of a small picture on the page
 
@@ -45,10 +47,8 @@ class ContactSheet:
     ):
         """Opens a folder, with what an earlier run of the same subject left there.
 
-        Args:
-            folder: it is made when the first row is written.
-            about: names and values shown at the page's top.
-            observations: measurements of the observations as a whole.
+        It is made when the first row is written. `about` has names and values shown at
+        the page's top, `observations` measurements of the observations as a whole.
 
         Raises:
             FileFormatError: its results.json is none.
@@ -76,10 +76,8 @@ class ContactSheet:
     def start(self, name: str, preset: Preset, keys: list[str]) -> None:
         """Begins a figure, keeping those of its rows that are done.
 
-        Args:
-            name: of the figure, and of the folder of its pictures.
-            preset: its title and text.
-            keys: for each row a digest of all that it depends on.
+        `name` is also that of the folder of its pictures; `keys` are for each row a
+        digest of all that it depends on.
         """
         old = self.results["figures"].get(name, {}).get("rows", [])
         done = {row["key"]: row for row in old if self._has_pictures(row)}
@@ -103,7 +101,7 @@ class ContactSheet:
         for i, image in enumerate(row.images):
             file = f"{name}/{key}-{i:02d}.png"
             with atomic_open(self.folder / file) as stream:
-                stream.write(png_bytes(image))
+                stream.write(notebook.png_bytes(image))
             files.append(file)
         self._rows(name).append(
             {
@@ -119,14 +117,7 @@ class ContactSheet:
         self._write_results()
 
     def write(self, order: dict[str, list[str]] | None = None) -> pathlib.Path:
-        """Writes the page.
-
-        Args:
-            order: keys of the rows of each figure, in the order in which to show them.
-
-        Returns:
-            Its path.
-        """
+        """Writes the page; rows are shown in the order of their keys, by figure."""
         for name, keys in (order or {}).items():
             self._rows(name).sort(key=lambda row: keys.index(row["key"]))
         self._write_results()
@@ -138,38 +129,36 @@ class ContactSheet:
     def table(self) -> list[dict[str, Any]]:
         """The measurements, one entry for each row of optimized pictures.
 
-        "extremal share" and "spectrum slope" are means over its pictures, "reached"
+        "extremal fraction" and "spectrum slope" are means over its pictures, "reached"
         the median ratio of the activation reached to the dataset's largest (over
         pictures whose dataset maximum is positive).
         """
-        found = []
-        for name, figure in self.results["figures"].items():
-            for row in figure["rows"]:
-                if row["losses"] is not None:
-                    found.append(
-                        {
-                            "figure": name,
-                            "row": row["title"],
-                            "layer": row["settings"].get("layer", ""),
-                            **_summary(row["numbers"]),
-                        }
-                    )
-        return found
+        return [
+            {
+                "figure": name,
+                "row": row["title"],
+                "layer": row["settings"].get("layer", ""),
+                **_summary(row["numbers"]),
+            }
+            for name, figure in self.results["figures"].items()
+            for row in figure["rows"]
+            if row["losses"] is not None
+        ]
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The measurements as text, by `HEADER`; those of the observations first."""
+        rows = [("the observations themselves", "", self.results["observations"])]
+        rows += [(f"{e['figure']}: {e['row']}", e["layer"], e) for e in self.table()]
+        return [(title, layer, *number_cells(entry)) for title, layer, entry in rows]
 
     def table_text(self) -> str:
         """The measurements as lines of text."""
-        rows = [("the observations themselves", "", self.results["observations"])]
-        rows += [(f"{e['figure']}: {e['row']}", e["layer"], e) for e in self.table()]
-        width = max(len(title) for title, _, _ in rows)
-        lines = [
-            f"{'':{width}} {'layer':>8} {'extremal':>9} {'slope':>6} {'reached':>8}"
-        ]
-        for title, layer, entry in rows:
-            share, slope, reached = number_cells(entry)
-            lines.append(
-                f"{title:{width}} {layer:>8} {share:>9} {slope:>6} {reached:>8}"
-            )
-        return "\n".join(lines)
+        rows = [HEADER, *self.cells()]
+        width = max(len(title) for title, *_ in rows)
+        return "\n".join(
+            f"{title:{width}}" + "".join(f"{cell:>19}" for cell in cells)
+            for title, *cells in rows
+        )
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         return self.results["figures"][name]["rows"]
@@ -182,71 +171,36 @@ class ContactSheet:
             json.dump(self.results | {"table": self.table()}, stream, indent=1)
 
     def _html(self) -> str:
-        about = self.results["about"]
+        about = dict(self.results["about"])
+        title = about.pop("title", "Feature visualization")
         parts = [
-            _HEAD,
-            f"<h1>{_text(about.get('title', 'Feature visualization'))}</h1>",
+            f"{_HEAD}<h1>{html.escape(title)}</h1>",
+            *(notebook.text(f"{name}: {value}") for name, value in about.items()),
+            f"<h2>Measurements</h2>{notebook.text(LEGEND)}",
+            f'<div class="wide">{notebook.table(HEADER, self.cells())}</div>',
         ]
-        parts.append(_definitions({k: v for k, v in about.items() if k != "title"}))
-        parts.append(self._table_html())
         for name, figure in self.results["figures"].items():
-            parts.append(
-                f'<section id="{_text(name)}"><h2>{_text(figure["title"])}</h2>'
-            )
-            parts.append(f"<p>{_text(figure['text'])}</p>")
-            parts.extend(self._row_html(row) for row in figure["rows"])
-            parts.append("</section>")
+            heading = html.escape(figure["title"])
+            parts.append(f'<h2 id="{html.escape(name)}">{heading}</h2>')
+            parts.append(notebook.text(figure["text"]))
+            for row in figure["rows"]:
+                pictures = [self._picture(row, i) for i in range(len(row["files"]))]
+                parts.append(notebook.row(pictures, row["title"]))
+                settings = "; ".join(f"{k} {v}" for k, v in row["settings"].items())
+                parts.append(notebook.text(settings))
         return "\n".join([*parts, "</main></body></html>\n"])
 
-    def _table_html(self) -> str:
-        rows = [
-            ["Figure", "Row", "Layer", "Extremal share", "Spectrum slope", "Reached"]
-        ]
-        observed = self.results["observations"]
-        if observed:
-            rows.append(
-                ["", "the observations themselves", "", *number_cells(observed)]
-            )
-        rows += [
-            [entry["figure"], entry["row"], entry["layer"], *number_cells(entry)]
-            for entry in self.table()
-        ]
-        lines = []
-        for i, row in enumerate(rows):
-            tag = "td" if i else "th"
-            cells = "".join(f"<{tag}>{_text(cell)}</{tag}>" for cell in row)
-            lines.append(f"<tr>{cells}</tr>")
-        return (
-            f"<h2>Measurements</h2><p>{LEGEND}</p>"
-            f"<div class=wide><table>{''.join(lines)}</table></div>"
-        )
-
-    def _row_html(self, row: dict[str, Any]) -> str:
-        settings = "; ".join(f"{k} {v}" for k, v in row["settings"].items())
-        figures = "".join(
-            self._picture_html(row, i, label) for i, label in enumerate(row["labels"])
-        )
-        return (
-            f"<h3>{_text(row['title'])}</h3><p class=settings>{_text(settings)}</p>"
-            f"<div class=row>{figures}</div>"
-        )
-
-    def _picture_html(self, row: dict[str, Any], i: int, label: str) -> str:
+    def _picture(self, row: dict[str, Any], i: int) -> str:
         data = (self.folder / row["files"][i]).read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             width = image.width * max(1, round(_DISPLAY_PIXELS / image.width))
-        source = base64.b64encode(data).decode()
-        lines = [_text(label)]
+        lines = [row["labels"][i]]
         for name, values in row["numbers"].items():
             if values[i] is not None:
-                lines.append(f"{_text(name)} {values[i]:.3g}")
+                lines.append(f"{name} {values[i]:.3g}")
         curve = "" if row["losses"] is None else _curve(row["losses"][i])
-        alternative = _text(f"{row['title']}, {label}")
-        return (
-            f'<figure><img src="data:image/png;base64,{source}" width="{width}" '
-            f'alt="{alternative}">{curve}'
-            f"<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
-        )
+        picture = notebook.figure("png", data, "\n".join(lines), width)
+        return f"<div>{picture}{curve}</div>"
 
 
 def row_key(*parts: Any) -> str:
@@ -255,22 +209,14 @@ def row_key(*parts: Any) -> str:
 
 
 def number_cells(entry: dict[str, Any]) -> list[str]:
-    """An entry's extremal share, spectrum slope and ratio reached, as text."""
-    share, slope = entry.get("extremal share"), entry.get("spectrum slope")
-    reached = entry.get("reached")
+    """An entry's extremal fraction, spectrum slope and ratio reached, as text."""
+    forms = {"extremal fraction": "{:.1%}", "spectrum slope": "{:.2f}"}
+    forms["reached"] = "{:.2f}"
+    found = {name: entry.get(name) for name in forms}
     return [
-        "" if share is None else f"{100 * share:.1f} %",
-        "" if slope is None else f"{slope:.2f}",
-        "" if reached is None else f"{reached:.2f}",
+        "" if value is None else forms[name].format(value).replace("%", " %")
+        for name, value in found.items()
     ]
-
-
-def png_bytes(image: np.ndarray) -> bytes:
-    """A PNG file of floats in [0, 1], [H, W, 3 or 4]."""
-    stream = io.BytesIO()
-    codes = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
-    Image.fromarray(codes).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
 
 
 def _plain(values: np.ndarray) -> list:
@@ -293,17 +239,10 @@ def _summary(numbers: dict[str, list]) -> dict[str, float | None]:
         if reached is not None and largest is not None and largest > 0
     ]
     return {
-        "extremal share": mean("extremal share"),
+        "extremal fraction": mean("extremal fraction"),
         "spectrum slope": mean("spectrum slope"),
         "reached": round(float(np.median(ratios)), 3) if ratios else None,
     }
-
-
-def _definitions(entries: dict[str, Any]) -> str:
-    items = "".join(
-        f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in entries.items()
-    )
-    return f"<dl>{items}</dl>"
 
 
 def _curve(losses: list[float]) -> str:
@@ -322,10 +261,6 @@ def _curve(losses: list[float]) -> str:
     )
 
 
-def _text(value: Any) -> str:
-    return html.escape(str(value))
-
-
 _HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -334,20 +269,8 @@ _HEAD = """<!DOCTYPE html>
 :root { color-scheme: light dark; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; }
 main { max-width: 1200px; margin: 0 auto; padding: 1rem; }
-h2 { margin: 2.5rem 0 .3rem; } h3 { margin: 1.2rem 0 0; font-size: 1rem; }
-p { max-width: 46rem; margin: .3rem 0; }
-.settings, figcaption, dl, table { font-size: .8rem; }
-.settings { opacity: .75; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; }
-dd { margin: 0; overflow-wrap: anywhere; }
+h2 { margin: 2.5rem 0 .3rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; }
 th, td { padding: .15rem .7rem .15rem 0; text-align: left; }
-th:nth-child(n+4), td:nth-child(n+4) { text-align: right; }
-tr:nth-child(n+2) td { border-top: 1px solid #8884; }
-.row { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: .4rem; }
-figure { margin: 0; }
-img { display: block; image-rendering: pixelated; background:
-  repeating-linear-gradient(45deg, #fff 0 6px, #ddd 6px 12px); }
 svg { display: block; width: 100%; height: 1.4rem; fill: none; stroke: currentColor; }
 </style></head><body><main>"""

@@ -16,7 +16,7 @@ from lucid_rl.interpret.patches import render_examples, rescale_opacity
 from lucid_rl.interpret.visualization import objectives
 from lucid_rl.interpret.visualization.image_statistics import (
     ImageStatistics,
-    extremal_share,
+    extremal_fraction,
     measure_statistics,
     spectrum_slope,
 )
@@ -172,14 +172,7 @@ class FigureRow:
 
 
 def make_row(row: Row, subject: Subject) -> FigureRow | None:
-    """Computes a row's pictures.
-
-    Args:
-        row: which.
-        subject: the model and its observations.
-
-    Returns:
-        The row; None where it shows a network that the subject does not have.
+    """Computes a row's pictures; None where the subject lacks its network.
 
     Raises:
         InputError: channels, features or observations that there are not.
@@ -202,13 +195,9 @@ def make_row(row: Row, subject: Subject) -> FigureRow | None:
 def check_row(row: Row, subject: Subject) -> None:
     """Checks a row's layer and targets before anything is computed.
 
-    Args:
-        row: which.
-        subject: the model and its observations.
-
     Raises:
-        InputError: channels, features or observations that there are not, examples
-            of a layer without positions, or models that do not compare.
+        InputError: channels, features or observations that there are not, examples of a
+            layer without positions, or models that do not compare.
         ModelError: a layer that there is not.
     """
     if isinstance(row, GradientRow) and (
@@ -322,7 +311,7 @@ def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
     for feature in chosen:
         weights = responses[..., feature]
         grid = (
-            spatial_examples(weights, row.subdivision, row.top_share)
+            spatial_examples(weights, row.subdivision, row.top_fraction)
             if row.spatial
             else diverse_examples(weights, row.side, row.max_per_position)
         )
@@ -335,7 +324,7 @@ def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
         "patches": f"{height}x{width} pixels",
     }
     if row.spatial:
-        settings["share of observations that is enough"] = f"{row.top_share:g}"
+        settings["fraction of observations that is enough"] = f"{row.top_fraction:g}"
     else:
         settings["from one position"] = f"at most {row.max_per_position or row.side}"
     labels = tuple(f"feature {i}" for i in chosen)
@@ -399,7 +388,7 @@ def _numbers(
     window = objective_window(model, objective, (height, width))
     if window is not None:
         # What lies around it has little reason to change.
-        numbers["extremal share"] = extremal_share(window.crop(images))
+        numbers["extremal fraction"] = extremal_fraction(window.crop(images))
     if found.dataset_maxima is not None:
         numbers["dataset maximum"] = found.dataset_maxima
     return numbers
@@ -407,7 +396,7 @@ def _numbers(
 
 def _measures(images: np.ndarray) -> dict[str, np.ndarray]:
     return {
-        "extremal share": extremal_share(images),
+        "extremal fraction": extremal_fraction(images),
         "spectrum slope": spectrum_slope(images),
     }
 

@@ -1,7 +1,7 @@
 """Colour and frequency statistics of images.
 
 The colours' covariance and the amplitudes of the frequencies shape the space in which
-images are optimized; the share of extremal colours and the spectrum's slope say in
+images are optimized; the fraction of extremal colours and the spectrum's slope say in
 numbers how far the results are from observations.
 """
 
@@ -47,17 +47,11 @@ class ImageStatistics:
 
 
 def measure_statistics(images: np.ndarray) -> ImageStatistics:
-    """Measures images such as a game's observations.
-
-    Args:
-        images: uint8 or floats in [0, 1], [N, H, W, 3], or [N, H, W, 1] of grey.
-
-    Returns:
-        Their statistics.
+    """Measures images, uint8 or floats in [0, 1], [N, H, W, 3] or [N, H, W, 1] (grey).
 
     Raises:
-        InputError: images of another shape, or colours of fewer than three
-            independent ones.
+        InputError: images of another shape, or colours of fewer than three independent
+            ones.
     """
     _check(images, (1, 3))
     n = images.shape[-1]
@@ -96,10 +90,7 @@ def measure_statistics(images: np.ndarray) -> ImageStatistics:
 def natural_statistics(height: int, width: int, channels: int = 3) -> ImageStatistics:
     """ImageNet's colours with amplitudes that fall as 1 / frequency.
 
-    Args:
-        height: of the images.
-        width: of the images.
-        channels: 3, or 1 for grey images, of ImageNet's mean and spread of brightness.
+    With 1 channel, grey images of ImageNet's mean and spread of brightness.
     """
     frequencies = spatial_frequencies(height, width)
     amplitudes = np.zeros_like(frequencies)
@@ -123,38 +114,29 @@ def spatial_frequencies(height: int, width: int) -> np.ndarray:
     return np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
 
 
-def extremal_share(images: np.ndarray, distance: float = 0.25) -> np.ndarray:
-    """Fraction of each image's pixels whose colour is near an extremal one.
+def extremal_fraction(images: np.ndarray, distance: float = 0.25) -> np.ndarray:
+    """Fraction, f64 [N], of pixels whose colour is near an extremal one.
 
-    Args:
-        images: uint8 or floats in [0, 1], [N, H, W, 3].
-        distance: largest Euclidean distance in the RGB cube of side 1.
-
-    Returns:
-        f64 [N]. Of colours spread evenly over the cube, pi / 6 * (2 * distance)^3,
-        which is 0.065 for the default.
+    Of images uint8 or floats in [0, 1], [N, H, W, 3]; near is within a Euclidean
+    distance in the RGB cube of side 1. Colours spread evenly over the cube give pi / 6
+    * (2 * distance)^3, which is 0.065 for the default.
     """
     _check(images)
-    shares = []
+    fractions = []
     for chunk in _chunks(images):
         # The nearest corner is found by rounding each component.
         squared = ((chunk - np.rint(chunk)) ** 2).sum(axis=-1)
-        shares.append((squared <= distance**2).mean(axis=(1, 2)))
-    return np.concatenate(shares)
+        fractions.append((squared <= distance**2).mean(axis=(1, 2)))
+    return np.concatenate(fractions)
 
 
 def spectrum_slope(images: np.ndarray) -> np.ndarray:
-    """Exponent with which each image's power falls with frequency.
+    """Exponent, f64 [N], with which each image's power falls with frequency.
 
     A line is fitted to the logarithm of the mean power of rings of frequencies, from
-    one cycle per image to half a cycle per pixel.
-
-    Args:
-        images: uint8 or floats in [0, 1], [N, H, W, 3].
-
-    Returns:
-        f64 [N]: 0 for independent pixels, about -2 for photographs; NaN for an image
-        of one colour.
+    one cycle per image to half a cycle per pixel: 0 for independent pixels, about -2
+    for photographs, NaN for an image of one colour. Images are uint8 or floats in [0,
+    1], [N, H, W, 3].
     """
     _check(images)
     height, width = images.shape[1:3]

@@ -81,13 +81,10 @@ def connect(
         model: a Model, a Lucid model, or the path of either.
         objective: what will be asked for.
         image: what "input" stands for.
-        seen: images f32 [N, H, W, 3] that the network sees.
+        seen: images f32 [N, H, W, C] that the network sees.
         compare_to: a second model, for objectives that compare two.
         scope: name of the copy; each copy needs its own.
         same_size: whether `seen` has the size that the network was made for.
-
-    Returns:
-        Its tensors, by the model's names.
     """
     window = None
     if seen.shape[1:3].is_fully_defined():

@@ -47,15 +47,11 @@ class Objective:
         places: Iterable[tuple[str, Any]] | None = None,
         scores_every_pair: bool = True,
     ):
-        """Makes an objective.
+        """Makes an objective of a function.
 
-        Args:
-            score: from T and False f32 [N], image i scored for target i; from T and
-                True f32 [N, n_targets], each image scored for each target.
-            n_targets: number of targets.
-            name: a few words.
-            places: as in the attributes.
-            scores_every_pair: whether `score` has the second form.
+        `score` gives, from T and False, f32 [N], image i scored for target i; from T
+        and True f32 [N, n_targets], each image scored for each target, unless
+        `scores_every_pair` is false. The rest are the attributes.
         """
         self._score = score
         self.n_targets = n_targets
@@ -242,9 +238,8 @@ def caricature(
 
     Args:
         layer: the layer's name.
-        references: f32 [K, H, W, C] or [H, W, C], the layer's activations for the
-            reference observations (`Model.activations`); [K, C] or [C] for a
-            dense layer.
+        references: f32 [K, H, W, C] or [H, W, C], activations for the reference
+            observations (`Model.activations`); [K, C] or [C] for a dense layer.
         cosine_power: as in `directions`; at each position.
     """
     array = np.asarray(references, np.float32)
@@ -404,14 +399,7 @@ def _checked_position(position: Position) -> Sequence[int] | None:
 
 
 def _mean_product(activations: Any, targets: Any, power: float, every: bool) -> Any:
-    """Dot products over channels, times cosines' power; mean over positions.
-
-    Args:
-        activations: [N, ..., C].
-        targets: [K, ..., C] of as many axes.
-        power: of the cosine.
-        every: as in `Objective`.
-    """
+    """Mean over positions of dot products of [N, ..., C], [K, ..., C] times cosines."""
     targets = tf.convert_to_tensor(targets, tf.float32)
     if every:
         # Never as large as all pairs of activations and targets.

@@ -56,12 +56,9 @@ class Parametrization:
     ) -> Callable:
         """A function of no arguments that makes images, f32 [N, H, W, C].
 
-        Args:
-            n_images: N.
-            size: (H, W).
-            seed: of the noise at the beginning.
-            channels: C, of a stack of frames, in colour where divisible by 3 and
-                otherwise grey; each frame is a picture of its own.
+        `seed` is of the noise at the beginning. Frames of a stack are in colour where
+        its channels are divisible by 3, and otherwise grey; each is a picture of its
+        own.
 
         Raises:
             SettingsError: statistics of images of another size, or of colours for
@@ -122,14 +119,8 @@ def fourier_components(
 ) -> Any:
     """Images [N, H, W, C] by their Fourier coefficients, scaled by a spectrum.
 
-    Args:
-        n_images: N.
-        size: (H, W).
-        std: standard deviation of the initial coefficients.
-        rng: source of the noise.
-        statistics: whose amplitudes scale the coefficients, with the mean square of
-            the default; by default 1 / frequency, as in Lucid.
-        channels: C.
+    Coefficients start as noise of standard deviation `std`. Amplitudes of `statistics`
+    scale them, with the mean square of the default, 1 / frequency, which is Lucid's.
     """
     height, width = size
     scale = 1 / np.maximum(spatial_frequencies(height, width), 1 / max(size))
@@ -158,13 +149,7 @@ def magnitude_constrained(
     """Images [N, H, W, C] in [0, 1] of which only the phases are optimized (MaCo).
 
     The decorrelated components have the statistics' amplitudes exactly, whatever the
-    phases; their colours are brought into [0, 1] by a sigmoid of slope 1 around grey.
-
-    Args:
-        n_images: N.
-        statistics: amplitudes and colours, and the images' size.
-        rng: source of the phases.
-        channels: C.
+    phases; a sigmoid of slope 1 around grey brings their colours into [0, 1].
     """
     n_frames = channels // len(statistics.colour_mean)
     amplitudes = np.tile(statistics.amplitudes, (n_frames, 1, 1))

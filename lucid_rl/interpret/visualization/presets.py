@@ -5,8 +5,8 @@ in one setting. Differences from the article are noted where a setting is made.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.interpret.visualization.parametrizations import Parametrization
@@ -82,7 +82,7 @@ class DatasetRow:
         side: patches along each side of the picture, if not spatial.
         max_per_position: patches from one position, if not spatial; by default `side`.
         subdivision: cells per position along each axis of a map.
-        top_share: fraction of the observations that must be enough to fill a map; it
+        top_fraction: fraction of the observations that must be enough to fill a map; it
             limits how often one is used (`dataset_examples.spatial_examples`).
         patch_positions: side of a patch, in positions of the layer; a map's patches
             are as large as its cells.
@@ -95,7 +95,7 @@ class DatasetRow:
     side: int = 4
     max_per_position: int | None = None
     subdivision: float = 0.5
-    top_share: float = 0.1
+    top_fraction: float = 0.1
     patch_positions: float = 6.0
 
 
@@ -133,25 +133,37 @@ class Preset:
 def _settings(
     base: VisualizationSettings, jitter: int = 8, **changes
 ) -> VisualizationSettings:
-    return dataclasses.replace(
-        base, transformations=Transformations(jitter=jitter), **changes
+    changes.setdefault("transformations", Transformations(jitter=jitter))
+    return dataclasses.replace(base, **changes)
+
+
+def _variants(
+    title: str,
+    text: str,
+    base: VisualizationSettings,
+    variants: Mapping[str, Mapping[str, Any]],
+) -> Preset:
+    """Neurons in one row for each variant: changes of settings, by the row's title."""
+    rows = (
+        GradientRow(name, settings=_settings(base, **changes))
+        for name, changes in variants.items()
     )
+    return Preset(title, text, tuple(rows))
 
 
 def layers(base: VisualizationSettings) -> Preset:
     """First layer against intermediate layer, with ImageNet's row beside."""
-    rows = []
     networks: dict[Network, str] = {"imagenet": "ImageNet", "model": "Model"}
-    for network, name in networks.items():
-        for layer, jitter in ((FIRST, 2), (INTERMEDIATE, 8)):
-            rows.append(
-                GradientRow(
-                    f"{name}, {layer} layer",
-                    layer=layer,
-                    network=network,
-                    settings=_settings(base, jitter),
-                )
-            )
+    rows = (
+        GradientRow(
+            f"{name}, {layer} layer",
+            layer=layer,
+            network=network,
+            settings=_settings(base, jitter),
+        )
+        for network, name in networks.items()
+        for layer, jitter in ((FIRST, 2), (INTERMEDIATE, 8))
+    )
     return Preset(
         "First layer and intermediate layer",
         "Each picture maximizes a neuron at the centre: the first three channels of "
@@ -191,38 +203,33 @@ def spatial(base: VisualizationSettings) -> Preset:
 
 def caricatures(base: VisualizationSettings) -> Preset:
     """Caricatures of three observations, by layer and by power of the cosine."""
-    rows: list[Row] = [ObservationRow("Reference observations")]
-    for layer in (FIRST, INTERMEDIATE):
-        for power in (0, 2):
-            rows.append(
-                GradientRow(
-                    f"Caricature at the {layer} layer, cosine power {power}",
-                    "caricature",
-                    layer,
-                    position="all",
-                    cosine_power=power,
-                    settings=_settings(base, 4),
-                )
-            )
+    rows = (
+        GradientRow(
+            f"Caricature at the {layer} layer, cosine power {power}",
+            "caricature",
+            layer,
+            position="all",
+            cosine_power=power,
+            settings=_settings(base, 4),
+        )
+        for layer in (FIRST, INTERMEDIATE)
+        for power in (0, 2)
+    )
     return Preset(
         "Caricatures",
         "Pictures whose activations have the largest dot product with those of an "
         "observation, times a power of the cosine between them.",
-        tuple(rows),
+        (ObservationRow("Reference observations"), *rows),
     )
 
 
 def penalties(base: VisualizationSettings) -> Preset:
     """An L2 penalty on first-layer activations, by strength."""
-    return Preset(
+    return _variants(
         "Penalizing extremal colours",
         "An L2 penalty on the activations of the first layer, of growing strength.",
-        tuple(
-            GradientRow(
-                f"Penalty {strength:g}", settings=_settings(base, penalty=strength)
-            )
-            for strength in (0, 0.003, 0.01, 0.03, 0.1)
-        ),
+        base,
+        {f"Penalty {x:g}": {"penalty": x} for x in (0, 0.003, 0.01, 0.03, 0.1)},
     )
 
 
@@ -231,30 +238,23 @@ def variations(base: VisualizationSettings) -> Preset:
 
     Strengths are in units of the objective for each unit of colour between neighbours.
     """
-    return Preset(
+    strengths = (0, 0.001, 0.003, 0.01, 0.03)
+    return _variants(
         "Penalizing differences between neighbouring pixels",
         "Total variation is taken off the objective, with growing strength.",
-        tuple(
-            GradientRow(
-                f"Total variation {strength:g}",
-                settings=_settings(base, total_variation=strength),
-            )
-            for strength in (0, 0.001, 0.003, 0.01, 0.03)
-        ),
+        base,
+        {f"Total variation {x:g}": {"total_variation": x} for x in strengths},
     )
 
 
 def jitters(base: VisualizationSettings) -> Preset:
     """Jitter of several sizes."""
-    return Preset(
+    return _variants(
         "Jitter",
         "Transformation robustness: the pictures are shifted at random between steps.",
-        tuple(
-            GradientRow(
-                f"Jitter {n}" if n else "No transformation", settings=_settings(base, n)
-            )
-            for n in (0, 2, 4, 8, 16)
-        ),
+        base,
+        {"No transformation": {"jitter": 0}}
+        | {f"Jitter {n}": {"jitter": n} for n in (2, 4, 8, 16)},
     )
 
 
@@ -265,13 +265,11 @@ def transformations(base: VisualizationSettings) -> Preset:
         "Scaling by up to a tenth": Transformations(0, 8, scaling=0.1),
         "Padding, jitter, scaling and rotation": Transformations(12, 8, 0.1, 10),
     }
-    return Preset(
+    return _variants(
         "Rotation and scaling",
         "Less fitting for a game whose own observations are neither turned nor scaled.",
-        tuple(
-            GradientRow(title, settings=dataclasses.replace(base, transformations=one))
-            for title, one in variants.items()
-        ),
+        base,
+        {title: {"transformations": one} for title, one in variants.items()},
     )
 
 
@@ -338,12 +336,10 @@ PRESETS: dict[str, Callable[[VisualizationSettings], Preset]] = {
 def choose_presets(
     names: Sequence[str] | None, own: Sequence[Row], base: VisualizationSettings
 ) -> dict[str, Preset]:
-    """Figures by name, those of the article and one of a user's own rows.
+    """Figures by name: those of `PRESETS`, and "own" of a user's own rows.
 
-    Args:
-        names: of `PRESETS`; None for all, or for none where there are own rows.
-        own: rows of the figure "own".
-        base: settings of the article's figures, where these do not vary them.
+    No names stand for all, or for none where there are own rows. `base` are settings of
+    the article's figures, where these do not vary them.
 
     Raises:
         SettingsError: an unknown name, or nothing to make.

@@ -1,13 +1,14 @@
 """A contact sheet as a Markdown page with small pictures, for documentation."""
 
 import pathlib
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
 
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.interpret.visualization.contact_sheet import (
+    HEADER,
     LEGEND,
     ContactSheet,
     number_cells,
@@ -20,16 +21,8 @@ _ROW_WIDTH = 600  # pictures of one row go on below past this
 def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.Path:
     """Writes a Markdown page, with one strip of pictures for each row beside it.
 
-    Strips that an earlier report left there are removed.
-
-    Args:
-        sheet: a finished sheet.
-        path: the page, such as features.md; its pictures go to a folder of the
-            same name without ".md".
-        command: that made the sheet.
-
-    Returns:
-        The page's path.
+    Pictures go to a folder of the page's name without ".md"; strips that an earlier
+    report left there are removed. The page names the command that made the sheet.
 
     Raises:
         SaveError: a file cannot be written.
@@ -42,7 +35,9 @@ def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.P
         for name, value in sheet.results["about"].items()
         if name != "title"
     ]
-    lines += ["", *_table(sheet)]
+    lines += ["", LEGEND, "", _line(HEADER), "|---|---|---:|---:|---:|"]
+    lines += map(_line, sheet.cells())
+    entries = {(entry["figure"], entry["row"]): entry for entry in sheet.table()}
     kept = set()
     for name, figure in sheet.results["figures"].items():
         lines += ["", f"## {figure['title']}", "", figure["text"]]
@@ -50,7 +45,8 @@ def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.P
             file = folder / f"{name}-{i}.png"
             _write_strip([sheet.folder / one for one in row["files"]], file)
             kept.add(file)
-            numbers = [text for text in number_cells(_entry(sheet, name, row)) if text]
+            entry = entries.get((name, row["title"]), {})
+            numbers = list(filter(None, number_cells(entry)))
             caption = f"**{row['title']}**" + (
                 f" ({', '.join(numbers)})" if numbers else ""
             )
@@ -62,26 +58,8 @@ def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.P
     return page
 
 
-def _entry(sheet: ContactSheet, name: str, row: dict[str, Any]) -> dict[str, Any]:
-    for entry in sheet.table():
-        if (entry["figure"], entry["row"]) == (name, row["title"]):
-            return entry
-    return {}
-
-
-def _table(sheet: ContactSheet) -> list[str]:
-    rows = [("the observations themselves", "", sheet.results["observations"])]
-    rows += [(f"{e['figure']}: {e['row']}", e["layer"], e) for e in sheet.table()]
-    return [
-        LEGEND,
-        "",
-        "| row | layer | extremal share | spectrum slope | reached |",
-        "|---|---|---:|---:|---:|",
-        *(
-            f"| {' | '.join([title, layer, *number_cells(e)])} |"
-            for title, layer, e in rows
-        ),
-    ]
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _write_strip(files: list[pathlib.Path], path: pathlib.Path) -> None:

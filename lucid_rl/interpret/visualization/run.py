@@ -130,10 +130,8 @@ def make_figures(
 def check_presets(presets: Mapping[str, Preset], subject: Subject) -> None:
     """Checks all rows' layers and targets before anything is computed.
 
-    Args:
-        presets: figures by name.
-        subject: the model and its observations, whose number matters, and, where two
-            models are compared, that these differ on them.
+    Only the number of the subject's observations matters, and, where two models are
+    compared, that these differ on them.
 
     Raises:
         InputError: channels, features or observations that there are not.
@@ -152,12 +150,8 @@ def run_presets(
 ) -> tuple[ContactSheet, pathlib.Path]:
     """Makes figures, skipping rows that an earlier run finished with the same settings.
 
-    Args:
-        presets: figures by name.
-        subject: the model and its observations.
-        folder: where the pictures, numbers and the page go.
-        about: what the page says of the whole, such as the model's name; part of what
-            distinguishes one run from another.
+    `about` is shown on the page, such as the model's name, and part of what
+    distinguishes one run from another.
 
     Returns:
         The sheet, and the path of its page.

@@ -16,13 +16,9 @@ _BATCH = 16
 def score_images(
     model: Any, objective: Any, images: np.ndarray, compare_to: Any = None
 ) -> np.ndarray:
-    """Scores f32 [N] of images, image i for target i.
+    """Scores f32 [N] of images, floats in [0, 1] [N, H, W, C], image i for target i.
 
-    Args:
-        model: a Model, a Lucid model, or the path of either.
-        objective: an objective of as many targets as images, or of one.
-        images: floats in [0, 1], [N, H, W, C].
-        compare_to: a second model, for objectives that compare two.
+    An objective of one target scores all images for it.
     """
     images = np.asarray(images, np.float32)
     objective = as_objective(objective)
@@ -39,11 +35,7 @@ def dataset_scores(
 ) -> np.ndarray:
     """Scores f32 [N, n_targets] of every observation for every target.
 
-    Args:
-        model: a Model, a Lucid model, or the path of either.
-        objective: an objective of this package.
-        observations: uint8 or floats in [0, 1], [N, H, W, C].
-        compare_to: a second model, for objectives that compare two.
+    Observations are uint8 or floats in [0, 1], [N, H, W, C].
 
     Raises:
         InputError: no observations, or an objective of Lucid's own.

@@ -50,11 +50,9 @@ class Transformations:
         return not self.keep_size and bool(self.padding or self.jitter or self.scaling)
 
     def functions(self, size: tuple[int, int], seed: int = 0) -> list[Callable]:
-        """The transformations as Lucid's `render_vis` takes them.
+        """The transformations as Lucid's `render_vis` takes them, for images of (H, W).
 
-        Args:
-            size: (height, width) of the images.
-            seed: of the random draws; they also depend on the graph's own seed.
+        Random draws depend on the seed and on the graph's own.
 
         Raises:
             SettingsError: nothing would be left of the images.

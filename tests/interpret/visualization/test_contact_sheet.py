@@ -105,7 +105,7 @@ def test_pictures_and_numbers(folder, subject):
         assert image.size == (24, 24)  # 2 x 2 patches of 6 positions of 2 pixels
     table = {entry["row"]: entry for entry in results["table"]}
     assert set(table) == {"Neurons", "Features", "Like it", "MaCo", "Penalized"}
-    assert 0 <= table["Neurons"]["extremal share"] <= 1
+    assert 0 <= table["Neurons"]["extremal fraction"] <= 1
     numbers = rows["Neurons"]["numbers"]
     ratios = [
         a / b

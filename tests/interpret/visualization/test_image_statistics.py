@@ -5,7 +5,7 @@ import pytest
 
 from lucid_rl.errors import InputError
 from lucid_rl.interpret.visualization.image_statistics import (
-    extremal_share,
+    extremal_fraction,
     measure_statistics,
     natural_statistics,
     spatial_frequencies,
@@ -32,19 +32,19 @@ def test_spectrum_slope_of_one_colour_is_unknown():
     assert np.isnan(spectrum_slope(np.full((1, 8, 8, 3), 0.5))).all()
 
 
-def test_extremal_share_by_hand():
+def test_extremal_fraction_by_hand():
     image = np.full((1, 2, 2, 3), 0.5)
     image[0, 0, 0] = 1, 0, 1  # magenta
     image[0, 0, 1] = 0.85, 0.15, 0  # at distance 0.212 from red
     image[0, 1, 0] = 0.8, 0.2, 0  # at 0.283
-    assert extremal_share(image) == 0.5
-    assert extremal_share(image, 0.3) == 0.75
-    assert extremal_share(np.array([[[[255, 0, 0]]]], np.uint8)) == 1
+    assert extremal_fraction(image) == 0.5
+    assert extremal_fraction(image, 0.3) == 0.75
+    assert extremal_fraction(np.array([[[[255, 0, 0]]]], np.uint8)) == 1
 
 
-def test_extremal_share_of_the_whole_cube_is_that_of_eight_eighths_of_a_ball():
+def test_extremal_fraction_of_the_whole_cube_is_that_of_eight_eighths_of_a_ball():
     images = np.random.default_rng(0).random((1, 200, 200, 3))
-    assert extremal_share(images)[0] == pytest.approx(np.pi / 6 * 0.5**3, abs=0.005)
+    assert extremal_fraction(images)[0] == pytest.approx(np.pi / 6 * 0.5**3, abs=0.005)
 
 
 @pytest.mark.parametrize("width", [64, 63])
@@ -74,7 +74,7 @@ def test_natural_components_have_variance_one(size):
 
 
 def test_bad_images():
-    for measure in (extremal_share, spectrum_slope, measure_statistics):
+    for measure in (extremal_fraction, spectrum_slope, measure_statistics):
         with pytest.raises(InputError, match=r"\[N, H, W, 3\]"):
             measure(np.zeros((4, 4, 3)))
     grey = np.random.default_rng(0).random((2, 8, 8, 1)).repeat(3, axis=-1)
