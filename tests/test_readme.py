@@ -1,7 +1,8 @@
-"""The README's Python runs as it stands, in small."""
+"""The README's Python and the examples run as they stand, in small."""
 
 import pathlib
 import re
+import runpy
 
 import pytest
 
@@ -24,6 +25,15 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
     exec(code, {})
     assert (tmp_path / "page" / "index.html").is_file()
     assert (tmp_path / "blind.jd").is_file()
+
+
+@pytest.mark.slow
+def test_the_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    example = runpy.run_path(str(ROOT / "examples" / "first_steps.py"))
+    example["main"]("bundled", "8", "32")
+    assert (tmp_path / "first_steps" / "page" / "index.html").is_file()
+    assert "nearest: feature" in capsys.readouterr().out
 
 
 def test_the_readme_is_short():
