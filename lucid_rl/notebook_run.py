@@ -5,9 +5,13 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lucid_rl.errors import InputError, ProcessError
+from lucid_rl.bounded import read_json
+from lucid_rl.errors import FileFormatError, InputError, ProcessError
 from lucid_rl.files import PathLike, atomic_open
 from lucid_rl.progress import progress
+
+_CELL = {"cell_type": str, "metadata": dict, "source": (str, [str])}
+_NOTEBOOK = {"nbformat": int, "metadata": dict, "cells": [_CELL]}
 
 PARAMETERS_TAG = "parameters"
 """Marks the cell whose values may be set; papermill, too, looks for it."""
@@ -25,7 +29,9 @@ def run_notebook(
         parameters: values for names that the cell tagged "parameters" assigns.
 
     Raises:
-        InputError: no such notebook, no such parameter, or nbclient is not installed.
+        FileFormatError: there is no such notebook, or it is damaged or of another
+            version than 4.
+        InputError: no such parameter, or nbclient is not installed.
         ProcessError: a cell failed; nothing is written.
     """
     try:
@@ -36,10 +42,10 @@ def run_notebook(
         raise InputError(
             f"executing notebooks needs {error.name}: pip install nbclient ipykernel"
         ) from error
-    try:
-        document = nbformat.read(notebook, as_version=4)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the notebook {notebook}: {error}") from error
+    # nbformat does not look closely at what it reads.
+    if read_json(notebook, _NOTEBOOK)["nbformat"] != 4:
+        raise FileFormatError(f"{notebook} is not of nbformat 4: save it anew.")
+    document = nbformat.read(notebook, as_version=4)
     cells = [cell for cell in document.cells if cell.cell_type == "code"]
     settings = _settings_cell(cells, parameters or {}, notebook)
     original = settings.source if settings is not None else ""

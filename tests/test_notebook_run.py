@@ -10,7 +10,7 @@ import sys
 import nbformat
 import pytest
 
-from lucid_rl.errors import InputError, ProcessError
+from lucid_rl.errors import FileFormatError, InputError, ProcessError
 from lucid_rl.notebook_run import PARAMETERS_TAG, run_notebook
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -77,11 +77,19 @@ def test_what_is_wrong_is_said_and_nothing_is_written(tmp_path):
     untagged = _written(tmp_path / "untagged.ipynb", "N = 2")
     with pytest.raises(InputError, match="no cell tagged"):
         run_notebook(untagged, output, {"N": 1})
-    (tmp_path / "bad.ipynb").write_text("{")
-    for name in ("bad.ipynb", "none.ipynb"):
-        with pytest.raises(InputError, match="cannot read the notebook"):
-            run_notebook(tmp_path / name, output)
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "[" * 100_000, '{"nbformat": 4, "metadata": {}, "cells": [3]}', None]
+    + [f'{{"nbformat": {n}, "metadata": {{}}, "cells": []}}' for n in ("3", '"x"')],
+)
+def test_what_is_no_notebook_is_refused(text, tmp_path):
+    if text is not None:
+        (tmp_path / "n.ipynb").write_text(text)
+    with pytest.raises(FileFormatError):
+        run_notebook(tmp_path / "n.ipynb", tmp_path / "out.ipynb")
 
 
 def test_the_articles_notebook_is_whole_and_opens_quickly():
