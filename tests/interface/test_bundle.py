@@ -247,10 +247,10 @@ def test_layers_that_make_no_sense_are_refused(parts, tmp_path, meta, arrays, wo
 def test_a_page_of_unclosed_parts_is_read_in_linear_time(tmp_path):
     page = tmp_path / "index.html"
     page.write_text(bundles._ELEMENT * 50_000)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(BundleError, match="cut short"):
         bundles.read_bundle(page)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
