@@ -1,7 +1,9 @@
 """Atomic writing of files, and checks of output paths."""
 
 import contextlib
+import dataclasses
 import fcntl
+import json
 import os
 import pathlib
 import stat
@@ -64,6 +66,28 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Writes a text file atomically; raises `SaveError` as `atomic_open`."""
+    with atomic_open(path, "w") as stream:
+        stream.write(text)
+
+
+def write_json(path: PathLike, values: Any) -> None:
+    """Writes a JSON file atomically; raises `SaveError` as `atomic_open`.
+
+    Args:
+        path: the file.
+        values: plain values; arrays are written as lists, dataclasses as objects.
+    """
+    write_text(path, f"{json.dumps(values, indent=1, default=_plain)}\n")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    return value.tolist() if hasattr(value, "tolist") else os.fspath(value)
 
 
 def check_output(path: PathLike) -> None:

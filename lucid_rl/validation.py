@@ -1,15 +1,19 @@
-"""Checks of settings: one line for each rule, one form of message for all.
+"""Checks of settings: rules in the fields' types, one form of message for all.
 
 Example:
-    def __post_init__(self):
-        check_fields(self, n_steps=at_least(1), gamma=between(0, 1))
+    @dataclasses.dataclass(frozen=True)
+    class PathSettings(Settings):
+        n_steps: Positive = 10
+        scale: Annotated[float, above(0)] = 1.0
 """
 
 import dataclasses
+import functools
 import math
 import numbers
+import typing
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Annotated, Any
 
 from lucid_rl.errors import SettingsError
 
@@ -79,19 +83,43 @@ def none() -> Rule:
     return Rule(lambda value: value is None, "None")
 
 
+Natural = Annotated[int, at_least(0)]
+Positive = Annotated[int, at_least(1)]
+Fraction = Annotated[float, between(0, 1)]
+
+
 def check_fields(settings: Any, **rules: Rule) -> None:
     """Checks fields of a settings dataclass.
 
     Args:
-        settings: an instance; its fields are read by name.
-        **rules: the rule of each field.
+        settings: an instance; fields of a type `Annotated[..., rule]` are checked.
+        **rules: rules of other fields.
 
     Raises:
         SettingsError: a field breaks its rule; names the field, the value and what
             was expected.
     """
-    for name, rule in rules.items():
+    own = _rules_of(type(settings))  # type: ignore[arg-type]
+    for name, rule in (*own, *rules.items()):
         check(name, getattr(settings, name), rule)
+
+
+@functools.cache
+def _rules_of(settings: type) -> list[tuple[str, Rule]]:
+    types = typing.get_type_hints(settings, include_extras=True)
+    return [
+        (name, rule)
+        for name, kind in types.items()
+        for rule in getattr(kind, "__metadata__", ())
+        if isinstance(rule, Rule)
+    ]
+
+
+class Settings:
+    """Base of settings dataclasses: checks the fields when an instance is made."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def check(name: str, value: Any, rule: Rule) -> None:

@@ -8,8 +8,6 @@ second reads what raters exported from the page, opens the blind with the key, a
 prints the percentage of interpretable features by model, with Cohen's kappa.
 """
 
-import pathlib
-
 from absl import flags
 
 from lucid_rl.experiments.blind_scoring import (
@@ -28,9 +26,7 @@ from . import program
 
 _MODELS = flags.DEFINE_list("models", ["bundled"], "What `lucid_rl.load` takes.")
 _GRADES = flags.DEFINE_list("grades", [], "Files that raters exported from the page.")
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/blind_scoring", "Where page, key and results go."
-)
+_output_dir = program.output_dir("outputs/blind_scoring")
 _settings = define_flags(
     BlindSettings(),
     skip=("features",),
@@ -42,7 +38,7 @@ _settings = define_flags(
 
 def main() -> None:
     """Makes a page, or opens the blind."""
-    folder = pathlib.Path(_OUTPUT_DIR.value)
+    folder = _output_dir()
     results = ResultsFolder(folder, "blind_scoring")
     if not _GRADES.value:
         models = {spec: load(spec) for spec in _MODELS.value}

@@ -8,8 +8,6 @@ levels that the original plays. Writes trust.md, trust.json and a figure to
 --output_dir. Run again to resume.
 """
 
-import pathlib
-
 from absl import flags
 
 from lucid_rl.experiments.trust import TrustSettings, compare_attributions, report
@@ -18,18 +16,16 @@ from lucid_rl.flags import define_flags
 from . import program
 
 _MODEL = flags.DEFINE_string("model", "bundled", "What `lucid_rl.load` takes.")
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/trust", "Where results and episodes go."
-)
+_output_dir = program.output_dir("outputs/trust")
 _settings = define_flags(TrustSettings())
 
 
 def main() -> None:
     """Compares what the flags describe."""
-    found = compare_attributions(_MODEL.value, _settings(), _OUTPUT_DIR.value)
+    found = compare_attributions(_MODEL.value, _settings(), _output_dir())
     print(report(*found))
-    print(pathlib.Path(_OUTPUT_DIR.value).resolve())
+    print(_output_dir().resolve())
 
 
 if __name__ == "__main__":
-    program.run(main, stopped="stopped; run again to resume")
+    program.run(main, program.RESUMES)

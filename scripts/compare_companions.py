@@ -8,8 +8,6 @@ model's game is installed, all play the same levels. Names as in the article's t
 shown beside it.
 """
 
-import pathlib
-
 from absl import flags
 
 from lucid_rl.checkpoints.released import fetch_with_observations, resolve_model
@@ -24,11 +22,9 @@ _MODEL = flags.DEFINE_string(
 _COMPANIONS = flags.DEFINE_list(
     "companions", None, "Edited versions, as in name=released:edit/x.", required=True
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/companions", "Where the report and the episodes go."
-)
+_output_dir = program.output_dir("outputs/companions")
 _use_engine = game_flags.define_engine_flags()
-_settings = define_flags(CompanionSettings(), skip=("nmf", "sampling"))
+_settings = define_flags(CompanionSettings(), skip=("nmf",))
 
 
 def main() -> None:
@@ -39,11 +35,11 @@ def main() -> None:
         fetch_with_observations(_MODEL.value),
         {name: resolve_model(spec) for name, spec in companions.items()},
         _settings(),
-        _OUTPUT_DIR.value,
+        _output_dir(),
     )
     print(results.markdown())
-    print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
+    print(f"written: {_output_dir().resolve()}")
 
 
 if __name__ == "__main__":
-    program.run(main, "stopped; what was played is kept, and the same command goes on")
+    program.run(main, program.RESUMES)

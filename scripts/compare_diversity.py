@@ -8,8 +8,6 @@ measured, and how well the best of them detects each object. Writes diversity.js
 diversity.md to --output_dir. A second run resumes an interrupted one.
 """
 
-import pathlib
-
 from absl import flags
 
 from lucid_rl.experiments.diversity import (
@@ -26,18 +24,16 @@ _MODEL = flags.DEFINE_list(
     ["bundled", "bundled:100_levels"],
     "Paths of .jd files, released:<name>, bundled, bundled:100_levels.",
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/diversity", "Where results and episodes go."
-)
-_settings = define_flags(DiversitySettings(), skip=("sampling", "nmf"))
+_output_dir = program.output_dir("outputs/diversity")
+_settings = define_flags(DiversitySettings(), skip=("nmf",))
 
 
 def main() -> None:
     """Compares what the flags describe."""
     models = program.model_names(_MODEL.value)
-    print(report(compare_diversity(models, _settings(), _OUTPUT_DIR.value)))
-    print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
+    print(report(compare_diversity(models, _settings(), _output_dir())))
+    print(f"written: {_output_dir().resolve()}")
 
 
 if __name__ == "__main__":
-    program.run(main, "stopped; what was played is kept, and the same command goes on")
+    program.run(main, program.RESUMES)

@@ -34,9 +34,7 @@ _DEFAULT = ComparisonSettings()
 _MODEL = flags.DEFINE_string(
     "model", "bundled", 'Path of a .jd file, "released:<name>" or "bundled".'
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/comparison", "Where everything is written."
-)
+_output_dir = program.output_dir("outputs/comparison")
 _REMOVE = flags.DEFINE_list(
     "remove",
     [],
@@ -48,11 +46,6 @@ _FEATURES_ONLY = flags.DEFINE_bool(
     False,
     "Fit features, draw them as features_<layer>.html in --output_dir, and stop.",
 )
-_N_OBSERVATIONS = flags.DEFINE_integer(
-    "n_observations",
-    _DEFAULT.sampling.n_observations,
-    "Observations from which features are found and named.",
-)
 _RESULTS_FILE = flags.DEFINE_string(
     "results_file", None, "Write the results there too (JSON), with the report as .md."
 )
@@ -60,7 +53,7 @@ _use_engine = game_flags.define_engine_flags()
 _game = game_flags.define_game_flags("name", "distribution_mode")
 _settings = define_flags(
     _DEFAULT,
-    skip=("game", "remove", "sampling", "nmf"),
+    skip=("game", "remove", "nmf"),
     names={
         "nmf.n_features": "n_features",
         **{f"directions.{n}": n for n in vars(_DEFAULT.directions)},
@@ -71,16 +64,15 @@ _settings = define_flags(
 def main() -> None:
     """Runs the experiments that the flags describe."""
     _use_engine()
-    folder = pathlib.Path(_OUTPUT_DIR.value)
+    folder = _output_dir()
     given = program.pairs("remove", _REMOVE.value)
     remove = {row: GivenFeatures.parse(text) for row, text in given.items()}
-    sampling = _DEFAULT.sampling.resized(_N_OBSERVATIONS.value)
-    changes = {"game": _game(load(_MODEL.value)), "sampling": sampling}
+    game = _game(load(_MODEL.value))
     if _FEATURES_ONLY.value:
-        pages = draw_features(_MODEL.value, _settings(rows=(), **changes), folder)
+        pages = draw_features(_MODEL.value, _settings(rows=(), game=game), folder)
         print(*pages, sep="\n")
         return
-    settings = _settings(remove=remove, **changes)
+    settings = _settings(remove=remove, game=game)
     found = repeat_experiments(_MODEL.value, settings, folder)
     command = shlex.join(["python", "-m", "scripts.compare_to_article", *sys.argv[1:]])
     results = {"command": command, **found.as_dict()}
@@ -95,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, "stopped; what was played is kept, and the same command goes on")
+    program.run(main, program.RESUMES)

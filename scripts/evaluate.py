@@ -10,8 +10,6 @@ Writes evaluation.json and episodes.npz to --output_dir, into a folder for each 
 there are several models. A second run resumes an interrupted one.
 """
 
-import pathlib
-
 from absl import flags
 
 from lucid_rl.evaluation.many import evaluate_many, film_episodes
@@ -24,9 +22,7 @@ from . import game_flags, model_flags, program
 _MODEL = flags.DEFINE_list(
     "model", ["bundled"], f"One or several: {model_flags.MODEL_HELP}"
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/evaluation", "Where results and episodes go."
-)
+_output_dir = program.output_dir("outputs/evaluation")
 _use_engine = game_flags.define_engine_flags()
 _load = model_flags.define_model_flags()
 _game = game_flags.define_game_flags(
@@ -55,7 +51,7 @@ _REPLAY_FORMAT = flags.DEFINE_enum(
 def main() -> None:
     """Plays levels, or films episodes, as the flags say."""
     _use_engine()
-    folder = pathlib.Path(_OUTPUT_DIR.value)
+    folder = _output_dir()
     if _replay():
         films = film_episodes(
             folder, _replay(), _FULL_RESOLUTION.value, _REPLAY_FORMAT.value
@@ -74,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, "stopped; what was played is kept, and the same command goes on")
+    program.run(main, program.RESUMES)

@@ -46,9 +46,7 @@ _MODEL = flags.DEFINE_string(
 _EPISODES = flags.DEFINE_string(
     "episodes", None, "Folder of an evaluation of the model; without one it plays."
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/moments", "Where page, table and file go."
-)
+_output_dir = program.output_dir("outputs/moments")
 _COUNTERFACTUAL = flags.DEFINE_string(
     "counterfactual",
     None,
@@ -76,7 +74,7 @@ _what_if = define_flags(WhatIfSettings(), skip=("seed",))
 def main() -> None:
     """Finds the moments that the flags describe."""
     _use_engine()
-    settings, folder = _settings(), pathlib.Path(_OUTPUT_DIR.value)
+    settings, folder = _settings(), _output_dir()
     if _MOMENT.value:
         if not _COUNTERFACTUAL.value:
             raise InputError("--moment is played on from: give --counterfactual, too")
@@ -111,4 +109,4 @@ def _play_on(
 
 
 if __name__ == "__main__":
-    program.run(main, "stopped; what was played is kept, and the same command goes on")
+    program.run(main, program.RESUMES)

@@ -8,10 +8,6 @@ their consistency, sparsity and one-hotness beside the article's percentages of
 interpretable features to --output_dir. A second run resumes an interrupted one.
 """
 
-import pathlib
-
-from absl import flags
-
 from lucid_rl.experiments.finite_levels import (
     FiniteLevelsSettings,
     measure_finite_levels,
@@ -21,9 +17,7 @@ from lucid_rl.flags import define_flags
 
 from . import program
 
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/finite_levels", "Where the table and the figures go."
-)
+_output_dir = program.output_dir("outputs/finite_levels")
 _settings = define_flags(
     FiniteLevelsSettings(),
     skip=("nmf",),
@@ -33,12 +27,10 @@ _settings = define_flags(
 
 def main() -> None:
     """Measures what the flags describe."""
-    rows = measure_finite_levels(_settings(), _OUTPUT_DIR.value)
+    rows = measure_finite_levels(_settings(), _output_dir())
     print(report(rows))
-    print(f"written: {pathlib.Path(_OUTPUT_DIR.value).resolve()}")
+    print(f"written: {_output_dir().resolve()}")
 
 
 if __name__ == "__main__":
-    program.run(
-        main, "stopped; what was measured is kept, and the same command goes on"
-    )
+    program.run(main, program.RESUMES)

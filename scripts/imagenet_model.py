@@ -10,24 +10,32 @@ It is EfficientNet-Lite0; the article compares with GoogLeNet, whose weights com
 server. Any other `.model.pb` of Lucid's does as well.
 """
 
-from absl import flags
+import dataclasses
 
+from lucid_rl.flags import define_flags
 from lucid_rl.model.efficientnet_lite import packaged_weights, save_efficientnet_lite0
 
 from . import program
 
-_WEIGHTS = flags.DEFINE_string(
-    "weights", None, "The weights' file (.pth); by default the installed package's."
-)
-_OUTPUT = flags.DEFINE_string(
-    "output", "outputs/efficientnet_lite0.model.pb", "Where the network goes."
-)
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Files of the network."""
+
+    weights: str | None = None
+    """The weights' file (.pth); by default the installed package's."""
+    output: str = "outputs/efficientnet_lite0.model.pb"
+    """Where the network goes."""
+
+
+_settings = define_flags(Network())
 
 
 def main() -> None:
     """Writes the network."""
-    save_efficientnet_lite0(_WEIGHTS.value or packaged_weights(), _OUTPUT.value)
-    print(_OUTPUT.value)
+    network = _settings()
+    save_efficientnet_lite0(network.weights or packaged_weights(), network.output)
+    print(network.output)
 
 
 if __name__ == "__main__":

@@ -72,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, "stopped; the same command goes on with what is finished")
+    program.run(main, program.RESUMES)

@@ -7,34 +7,43 @@ Opens the page at its first bookmark, or where --address says. Needs playwright,
 development tools, and Chromium.
 """
 
+import dataclasses
 import pathlib
 import shutil
+from typing import Annotated, Literal
 
-from absl import flags
 from playwright.sync_api import sync_playwright
 
 from lucid_rl.errors import InputError
 from lucid_rl.files import atomic_open
+from lucid_rl.flags import define_flags
 from lucid_rl.interface import read_bundle
+from lucid_rl.validation import Settings, at_least, none
 
 from . import program
 
-_PAGE = flags.DEFINE_string(
-    "page", "outputs/interface/index.html", "The interface's index.html."
-)
-_OUTPUT = flags.DEFINE_string(
-    "output", "docs/images/interface.png", "Where the picture goes."
-)
-_ADDRESS = flags.DEFINE_string(
-    "address", None, "What to show, '#trajectory=1&frame=9&layer=2b'."
-)
-_WIDTH = flags.DEFINE_integer("width", 1280, "Of the window.", lower_bound=640)
-_HEIGHT = flags.DEFINE_integer("height", 800, "Of the window.", lower_bound=480)
-_THEME = flags.DEFINE_enum("theme", "light", ["light", "dark"], "Colours of the page.")
-_FEATURE = flags.DEFINE_integer(
-    "feature", None, "Open this feature's visualization, from 1.", lower_bound=1
-)
 
+@dataclasses.dataclass(frozen=True)
+class Picture(Settings):
+    """What is shown, and how large."""
+
+    page: str = "outputs/interface/index.html"
+    """The interface's index.html."""
+    output: str = "docs/images/interface.png"
+    """Where the picture goes."""
+    address: str | None = None
+    """What to show, '#trajectory=1&frame=9&layer=2b'."""
+    width: Annotated[int, at_least(640)] = 1280
+    """Of the window, in pixels."""
+    height: Annotated[int, at_least(480)] = 800
+    """Of the window, in pixels."""
+    theme: Literal["light", "dark"] = "light"
+    """Colours of the page."""
+    feature: Annotated[int | None, none() | at_least(1)] = None
+    """Open this feature's visualization, from 1."""
+
+
+_settings = define_flags(Picture())
 _DRAWN = """() => {
     const view = window.lucidRL?.inspect();
     return view && view.drawn.every((row) => row?.s === view.s);
@@ -52,10 +61,11 @@ def _first_bookmark(page: pathlib.Path) -> str:
 
 def main() -> None:
     """Takes the picture that the flags describe."""
-    page = pathlib.Path(_PAGE.value)
+    wanted = _settings()
+    page = pathlib.Path(wanted.page)
     if not page.is_file():
         raise InputError(f"there is no page {page}; scripts.make_interface makes one")
-    address = _ADDRESS.value or _first_bookmark(page)
+    address = wanted.address or _first_bookmark(page)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
@@ -63,22 +73,22 @@ def main() -> None:
             timeout=_PATIENCE,
         )
         view = browser.new_page(
-            viewport={"width": _WIDTH.value, "height": _HEIGHT.value},
-            color_scheme="dark" if _THEME.value == "dark" else "light",
+            viewport={"width": wanted.width, "height": wanted.height},
+            color_scheme=wanted.theme,
         )
         view.set_default_timeout(_PATIENCE)
         view.goto(page.resolve().as_uri() + address)
         view.wait_for_function(_DRAWN)
-        if _FEATURE.value is not None:
-            view.get_by_test_id(f"open-{_FEATURE.value}").click()
+        if wanted.feature is not None:
+            view.get_by_test_id(f"open-{wanted.feature}").click()
         before, picture = b"", view.screenshot()
         while picture != before:  # thumbnails follow
             view.wait_for_timeout(1000)
             before, picture = picture, view.screenshot()
-        with atomic_open(_OUTPUT.value) as stream:
+        with atomic_open(wanted.output) as stream:
             stream.write(picture)
         browser.close()
-    print(_OUTPUT.value)
+    print(wanted.output)
 
 
 if __name__ == "__main__":

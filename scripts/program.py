@@ -2,6 +2,7 @@
 
 import math
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,18 @@ from absl import app, flags
 
 from lucid_rl.errors import InputError, LucidRLError
 from lucid_rl.files import check_output, check_output_folder
+
+RESUMES = "stopped; run the same command again to resume"
+"""For `run`, where finished work is kept."""
+
+# Flags belong to the script that asks for them.
+flags.disclaim_key_flags()
+
+
+def output_dir(default: str) -> Callable[[], pathlib.Path]:
+    """Defines --output_dir; returns a function that reads it."""
+    holder = flags.DEFINE_string("output_dir", default, "Where everything is written.")
+    return lambda: pathlib.Path(holder.value)
 
 
 def run(work: Callable[[], None], stopped: str = "stopped") -> None:
@@ -34,8 +47,7 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
     try:
         app.run(main, flags_parser=_parse)
     except BrokenPipeError:
-        # Whoever read the output has enough, as in `--help | head`; what is still
-        # buffered has nowhere to go.
+        # The reader has closed, as in `--help | head`: drop what is still buffered.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 

@@ -8,71 +8,71 @@ r"""Lists, fetches and checks the article's released models.
 A model's files can then be used by name, as in `--model=released:coinrun`.
 """
 
+import dataclasses
 import sys
-
-from absl import flags
 
 from lucid_rl.checkpoints import released, released_index
 from lucid_rl.errors import InputError, LucidRLError
+from lucid_rl.flags import define_flags
 
 from . import program
 
-_REFRESH = flags.DEFINE_bool(
-    "refresh", False, "Read the names from the server's index first."
-)
-_FETCH = flags.DEFINE_multi_string(
-    "fetch", [], "Name of a model to fetch with all its files; may be repeated."
-)
-_ALL = flags.DEFINE_bool("all", False, "Fetch every model that is listed.")
-_CHECK = flags.DEFINE_bool(
-    "check", False, "Verify each fetched model completely and print a report."
-)
-_CACHE_DIR = flags.DEFINE_string(
-    "cache_dir", None, "Where to keep the files; LUCID_RL_CACHE or the user's cache."
-)
-_BASE_URL = flags.DEFINE_string(
-    "base_url", None, "Address of the server; LUCID_RL_RELEASED_URL or OpenAI's."
-)
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is listed, fetched and checked."""
+
+    refresh: bool = False
+    """Read the names from the server's index first."""
+    fetch: tuple[str, ...] = ()
+    """Names of models to fetch with all their files."""
+    all: bool = False
+    """Fetch every model that is listed."""
+    check: bool = False
+    """Verify each fetched model completely and print a report."""
+    cache_dir: str | None = None
+    """Where to keep the files; LUCID_RL_CACHE or the user's cache."""
+    base_url: str | None = None
+    """Address of the server; LUCID_RL_RELEASED_URL or OpenAI's."""
 
 
-def _fetch(name: str) -> bool:
-    """Fetches one model, checks it if asked to, and says what came of it."""
-    model = released.fetch_released(
-        name, cache_dir=_CACHE_DIR.value, base_url=_BASE_URL.value
-    )
-    if not _CHECK.value:
-        print(f"{name}: {model.checkpoint}")
-        return True
-    # TensorFlow takes long to import.
-    from lucid_rl.model.released_check import check_model
+_settings = define_flags(Wanted())
 
-    report = check_model(model)
-    print(report)
-    return report.passed
+
+def _fetch(name: str, wanted: Wanted) -> bool:
+    """Fetches one model, checks it if asked to, and prints the outcome."""
+    server = {"cache_dir": wanted.cache_dir, "base_url": wanted.base_url}
+    try:
+        model = released.fetch_released(name, **server)
+        if not wanted.check:
+            print(f"{name}: {model.checkpoint}")
+            return True
+        # TensorFlow takes long to import.
+        from lucid_rl.model.released_check import check_model
+
+        report = check_model(model)
+        print(report)
+        return report.passed
+    except LucidRLError as error:
+        print(f"error: {name}: {error}", file=sys.stderr)
+        return False
 
 
 def main() -> None:
     """Lists, fetches and checks; exit status 1 where a model fails."""
-    names = released_index.released_names(
-        _REFRESH.value, cache_dir=_CACHE_DIR.value, base_url=_BASE_URL.value
+    wanted = _settings()
+    listed = released_index.released_names(
+        wanted.refresh, cache_dir=wanted.cache_dir, base_url=wanted.base_url
     )
-    wanted = list(dict.fromkeys(_FETCH.value + (names if _ALL.value else [])))
-    if not wanted:
-        if _CHECK.value:
+    names = list(dict.fromkeys([*wanted.fetch, *(listed if wanted.all else ())]))
+    if not names:
+        if wanted.check:
             raise InputError("--check needs --fetch=<name> or --all")
-        print("\n".join(names))
+        print("\n".join(listed))
         return
-    failed = []
-    for name in wanted:
-        try:
-            sound = _fetch(name)
-        except LucidRLError as error:
-            print(f"error: {name}: {error}", file=sys.stderr)
-            sound = False
-        if not sound:
-            failed.append(name)
-    if len(wanted) > 1 or _CHECK.value:
-        print(f"{len(wanted) - len(failed)} of {len(wanted)} models are sound.")
+    failed = [name for name in names if not _fetch(name, wanted)]
+    if len(names) > 1 or wanted.check:
+        print(f"{len(names) - len(failed)} of {len(names)} models are sound.")
         for name in failed:
             print(f"  not sound: {name}")
     if failed:
@@ -80,4 +80,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, "stopped; what was fetched whole is kept")
+    program.run(main, program.RESUMES)

@@ -9,20 +9,28 @@ committed with. --set changes a value of the notebook's cell of parameters.
 """
 
 import ast
+import dataclasses
 import pathlib
 
 from absl import flags
 
+from lucid_rl.flags import define_flags
 from lucid_rl.notebook_run import run_notebook
 
 from . import program
 
-_NOTEBOOK = flags.DEFINE_string(
-    "notebook", "docs/notebooks/understanding_rl_vision.ipynb", "What to execute."
-)
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Where the result goes; by default the notebook itself."
-)
+
+@dataclasses.dataclass(frozen=True)
+class Notebook:
+    """Files of the notebook."""
+
+    notebook: str = "docs/notebooks/understanding_rl_vision.ipynb"
+    """What to execute."""
+    output: str | None = None
+    """Where the result goes; by default the notebook itself."""
+
+
+_settings = define_flags(Notebook())
 _SET = flags.DEFINE_multi_string(
     "set", [], "A parameter, as in N_LEVELS=100 or MODEL=released:coinrun; repeatable."
 )
@@ -41,8 +49,9 @@ def _parameters() -> dict[str, object]:
 
 def main() -> None:
     """Executes what the flags describe."""
-    output = pathlib.Path(_OUTPUT.value or _NOTEBOOK.value)
-    run_notebook(_NOTEBOOK.value, output, _parameters())
+    files = _settings()
+    output = pathlib.Path(files.output or files.notebook)
+    run_notebook(files.notebook, output, _parameters())
     print(f"{output.resolve()}: {output.stat().st_size / 2**20:.1f} MiB")
 
 

@@ -7,8 +7,6 @@ For models of Procgen's CoinRun. Writes a table (Markdown), a figure (PNG) and a
 was measured (JSON) to --output_dir. docs/interpretability.md says what is measured.
 """
 
-import pathlib
-
 from absl import flags
 
 from lucid_rl.experiments.interpretability import (
@@ -28,15 +26,13 @@ from . import program
 
 _MODELS = flags.DEFINE_list("models", ["bundled"], "What `lucid_rl.load` takes.")
 _CONTROLS = flags.DEFINE_list("controls", list(CONTROLS), "Controls to score, too.")
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/interpretability", "Where table, figure and JSON go."
-)
+_output_dir = program.output_dir("outputs/interpretability")
 _settings = define_flags(InterpretabilitySettings())
 
 
 def main() -> None:
     """Scores the models that the flags name."""
-    folder = pathlib.Path(_OUTPUT_DIR.value)
+    folder = _output_dir()
     settings = _settings()
     models = {spec: load(spec) for spec in _MODELS.value}
     with ResultsFolder(folder, NAME).locked() as written:

@@ -11,7 +11,6 @@ JSON to --output_dir after every model. Run again to resume.
 """
 
 import dataclasses
-import pathlib
 
 from absl import flags
 
@@ -22,9 +21,7 @@ from lucid_rl.training.config import TrainConfig
 
 from . import program
 
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/sweep", "Where results and runs go."
-)
+_output_dir = program.output_dir("outputs/sweep")
 _MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
     None,
@@ -55,13 +52,13 @@ def main() -> None:
     minutes = _MAX_MINUTES.value
     points = sweep(
         _settings(),
-        _OUTPUT_DIR.value,
+        _output_dir(),
         max_seconds=None if minutes is None else 60 * minutes,
         ray_address=_RAY_ADDRESS.value,
     )
     print(report(points))
-    print(pathlib.Path(_OUTPUT_DIR.value).resolve())
+    print(_output_dir().resolve())
 
 
 if __name__ == "__main__":
-    program.run(main, stopped="stopped; run again to resume")
+    program.run(main, program.RESUMES)

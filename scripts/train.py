@@ -54,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, stopped="stopped; run again to resume")
+    program.run(main, program.RESUMES)

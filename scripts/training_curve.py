@@ -4,25 +4,35 @@ Example:
   python -m scripts.training_curve --run=outputs/coinrun --output=outputs/curve
 """
 
-from absl import flags
+import dataclasses
 
+from lucid_rl.flags import define_flags
 from lucid_rl.training.curve import write_curve
+from lucid_rl.validation import Positive, Settings
 
 from . import program
 
-_RUN = flags.DEFINE_string("run", "outputs/training", "Folder of the training run.")
-_OUTPUT = flags.DEFINE_string(
-    "output", "outputs/curve", "The files' path, without .csv and .png."
-)
-_SMOOTH = flags.DEFINE_integer(
-    "smooth", 10, "Updates whose episodes are counted together.", lower_bound=1
-)
+
+@dataclasses.dataclass(frozen=True)
+class Curve(Settings):
+    """Which run is drawn, and where."""
+
+    run: str = "outputs/training"
+    """Folder of the training run."""
+    output: str = "outputs/curve"
+    """The files' path, without .csv and .png."""
+    smooth: Positive = 10
+    """Updates whose episodes are counted together."""
+
+
+_settings = define_flags(Curve())
 
 
 def main() -> None:
     """Writes the table and the picture."""
-    table, picture = f"{_OUTPUT.value}.csv", f"{_OUTPUT.value}.png"
-    n_updates = write_curve(_RUN.value, table, picture, _SMOOTH.value)
+    curve = _settings()
+    table, picture = f"{curve.output}.csv", f"{curve.output}.png"
+    n_updates = write_curve(curve.run, table, picture, curve.smooth)
     print(f"{n_updates} updates: {table}, {picture}")
 
 

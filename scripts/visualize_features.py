@@ -41,9 +41,7 @@ _MODEL = flags.DEFINE_string(
     "bundled",
     model_flags.MODEL_HELP,
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", "outputs/features", "Where the page and the pictures go."
-)
+_output_dir = program.output_dir("outputs/features")
 _REPORT = flags.DEFINE_string(
     "report", None, "Write a Markdown page with small pictures, too, such as a.md."
 )
@@ -126,7 +124,7 @@ def main() -> None:
     )
     presets = choose_presets(_PRESETS.value, own, base)
     model = _load(_MODEL.value, samples=True)
-    sheet, page = make_figures(model, presets, _OUTPUT_DIR.value, figures)
+    sheet, page = make_figures(model, presets, _output_dir(), figures)
     print(sheet.table_text())
     print(page)
     if _REPORT.value is not None:
@@ -135,6 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(
-        main, "stopped; rows that are done are kept, and the same command resumes"
-    )
+    program.run(main, program.RESUMES)

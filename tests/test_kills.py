@@ -21,7 +21,6 @@ from lucid_rl.experiments.comparison_settings import ComparisonSettings
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import read_bundle
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.sampling.observations import ObservationSettings
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.logs import read_log
 from tests.interface.conftest import own_samples, small_settings  # noqa: F401
@@ -35,7 +34,7 @@ COMPARISON = ComparisonSettings(
     rows=("original_invisible_buzzsaws", "original_invisible_enemies"),
     layers=("3a",),
     nmf=NMFSettings(n_features=2),
-    sampling=ObservationSettings(n_envs=16, n_per_env=4, interval=16),
+    n_observations=64,
     game=GameSettings(n_envs=4, distribution_mode="easy"),
 )
 TRAINING = TrainConfig(

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 
 import pytest
 
@@ -60,7 +61,7 @@ _OWN = {
         "--code_levels=2",
     ],
     "picture_interface": ["--page=none.html", "--width=1", "--theme=none"],
-    "released_models": ["--fetch=../x", "--fetch="],
+    "released_models": ["--fetch=../x"],
     "run_notebook": ["--notebook=none.ipynb", "--set=x"],
     "train": [
         "--max_minutes=-1",
@@ -92,7 +93,8 @@ def _wrong_outputs(folder, flag):
 def _flags_of(script):
     scripts = pathlib.Path(__file__).parents[1] / "scripts"
     text = (scripts / f"{script}.py").read_text()
-    return [f for f in ("output", "output_dir", "cache_dir") if f'"{f}"' in text]
+    flags = ("output", "output_dir", "cache_dir")
+    return [f for f in flags if re.search(rf'"{f}"|^_{f} = |^    {f}: ', text, re.M)]
 
 
 @pytest.fixture

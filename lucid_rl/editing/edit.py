@@ -25,8 +25,8 @@ from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.model_samples import sample_observations
-from lucid_rl.sampling.observations import Observations, ObservationSettings
-from lucid_rl.validation import at_least, between, check_fields, one_of
+from lucid_rl.sampling.observations import Observations
+from lucid_rl.validation import Fraction, Natural, Positive, check_fields, one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +42,13 @@ class EditSettings:
     choose: Literal["directions", "features"] = "directions"
     """What `object` removes: its directions, found from pairs of observations with and
     without it; or the features with the best average precision."""
-    strength: float = 1.0
+    strength: Fraction = 1.0
     """1 removes the directions wholly, 0 not at all."""
-    n_observations: int = 1024
+    n_observations: Positive = 1024
     """Observations sampled to find directions and features."""
     game: str | None = None
     """What the model plays, where its file does not say so."""
-    seed: int = 0
+    seed: Natural = 0
     """Of sampling and of fitting."""
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
     """How features are fitted."""
@@ -56,9 +56,7 @@ class EditSettings:
     """How directions of an object are found."""
 
     def __post_init__(self) -> None:
-        check_fields(
-            self, strength=between(0, 1), n_observations=at_least(1), seed=at_least(0)
-        )
+        check_fields(self)
         if self.object is not None:
             by_directions = self.choose == "directions"
             known = ERASABLE_OBJECTS if by_directions else OBJECT_CLASSES
@@ -97,12 +95,8 @@ class Edit:
     @functools.cached_property
     def observations(self) -> Observations:
         """Observations of the model's own play, with the game's states."""
-        sampling = ObservationSettings(interval=32).resized(
-            self.settings.n_observations
-        )
-        return sample_labelled_observations(
-            self.original, self._game, sampling, self.settings.seed
-        )
+        n, seed = self.settings.n_observations, self.settings.seed
+        return sample_labelled_observations(self.original, n, self._game, seed=seed)
 
     @functools.cached_property
     def nmf(self) -> NMF:

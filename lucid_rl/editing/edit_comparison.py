@@ -87,10 +87,6 @@ class MatchedEdit:
     cosines: np.ndarray
     difference: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a results file."""
-        return {**dataclasses.asdict(self), "cosines": self.cosines.tolist()}
-
     def __str__(self) -> str:
         second = np.sort(self.cosines)[-2] if len(self.cosines) > 1 else float("nan")
         return (

@@ -1,61 +1,44 @@
 """Measurement of which object of CoinRun each feature detects."""
 
-import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from lucid_rl.editing.feature_objects import FeatureObjects, compare_with_objects
 from lucid_rl.errors import InputError
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
-from lucid_rl.games.registry import check_fits, game_settings, make_game
+from lucid_rl.games.registry import game_settings
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.feature_set import feature_responses
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.model import Model
-from lucid_rl.sampling.observations import (
-    Observations,
-    ObservationSettings,
-    sample_observations,
-)
+from lucid_rl.sampling.model_samples import sample_observations
+from lucid_rl.sampling.observations import Observations
 
 _MAP_SIZE = 16
 
 
 def sample_labelled_observations(
-    model: Model,
-    game: GameSettings | None = None,
-    settings: ObservationSettings | None = None,
-    seed: int = 0,
+    model: Model, n: int = 512, game: GameSettings | None = None, **options: Any
 ) -> Observations:
-    """Samples observations of CoinRun with the game's states.
+    """Samples observations of Procgen's CoinRun with the game's states.
 
     Args:
         model: the agent.
-        game: the game's options, by default those that the model was trained with; its
-            number of environments and seed are set here.
-        settings: how many observations; by default 512, from 32 environments.
-        seed: of the levels and of the actions.
+        n: number of observations.
+        game: the game's options, by default those that the model was trained with.
+        **options: as `sample_observations` takes them, such as `seed`.
 
     Raises:
-        InputError: a game other than Procgen's CoinRun, or a model of another
-            number of actions.
+        InputError: another game, or a model of another number of actions.
     """
     game = game or game_settings(model.args, model.n_actions, model.image_shape)
-    settings = settings or ObservationSettings(n_per_env=16)
     if game.name != "coinrun":
         raise InputError(
             f"objects are known for Procgen's coinrun only, not for {game.name!r}"
         )
-    game = dataclasses.replace(game, n_envs=settings.n_envs, seed=seed)
-    with make_game(game) as played:
-        check_fits(played, model.n_actions, model.image_shape)
-        return sample_observations(
-            played,
-            model,
-            dataclasses.replace(settings, states=True),
-            np.random.default_rng(seed),
-        )
+    return sample_observations(model, n, game=game, states=True, **options)
 
 
 def measure_features(

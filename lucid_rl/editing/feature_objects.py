@@ -7,13 +7,14 @@ scores choose the features to edit (`--object=buzzsaw --choose=features`).
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from lucid_rl.editing.ranking import Ranking
 from lucid_rl.errors import InputError
+from lucid_rl.reports import markdown_table
+from lucid_rl.statistics import bootstrap, percentile_interval
 
 GRID_SIZE = 16
 """Cells along a side at which features and objects are compared: a cell of 4 x 4
@@ -39,7 +40,6 @@ class Choice:
         interval: 95 % bootstrap interval of the best one's, over observations.
         confidence: fraction of bootstrap samples in which the best one is the best.
         base_rate: average precision of an uninformative feature.
-        runner_up: the second best feature, chosen or not; None if there is only one.
     """
 
     object_class: str
@@ -48,13 +48,6 @@ class Choice:
     interval: tuple[float, float]
     confidence: float
     base_rate: float
-    runner_up: int | None
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Choice":
-        """The choice that `dataclasses.asdict` made plain, lists for tuples or not."""
-        names = ("features", "average_precisions", "interval")
-        return cls(**{**values, **{name: tuple(values[name]) for name in names}})
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -67,24 +60,6 @@ class Choice:
         others = zip(self.features[1:], self.average_precisions[1:], strict=True)
         listed = ", ".join(f"feature {k} ({precision:.2f})" for k, precision in others)
         return f"{text}; so does {listed}" if listed else text
-
-
-@dataclasses.dataclass(frozen=True)
-class GivenChoice:
-    """Features that a person assigned to an object.
-
-    Attributes:
-        object_class: the object.
-        features: their numbers.
-    """
-
-    object_class: str
-    features: tuple[int, ...]
-
-    def __str__(self) -> str:
-        numbers = ", ".join(map(str, self.features))
-        plural = "s" if len(self.features) > 1 else ""
-        return f"feature{plural} {numbers} given by hand for {self.object_class}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,18 +119,19 @@ class FeatureObjects:
         precisions = np.array([r.average_precision(present) for r in self._rankings])
         order = np.argsort(-precisions, kind="stable")
         contenders = order[:_N_CONTENDERS].tolist()
-        samples = []
-        for _ in range(_N_RESAMPLES):
-            drawn = rng.integers(len(present), size=len(present))
-            if present[drawn].any():
-                times = np.bincount(drawn, minlength=len(present))
-                samples.append(
-                    [
-                        self._rankings[k].average_precision(present, times)
-                        for k in contenders
-                    ]
-                )
-        resampled = np.array(samples)
+        resampled = bootstrap(
+            lambda times: np.array(
+                [
+                    self._rankings[k].average_precision(present, times)
+                    for k in contenders
+                ]
+            ),
+            len(present),
+            rng,
+            _N_RESAMPLES,
+        )
+        # Resamples without the object have no average precision.
+        resampled = resampled[np.isfinite(resampled[:, 0])]
         best = int(order[0])
         excess = precisions - present.mean()
         chosen = [
@@ -163,15 +139,13 @@ class FeatureObjects:
             for k in contenders
             if k == best or excess[k] >= WORTH_AS_MUCH * excess[best]
         ]
-        low, high = np.quantile(resampled[:, 0], [0.025, 0.975])
         return Choice(
             object_class=object_class,
             features=tuple(chosen),
             average_precisions=tuple(float(precisions[k]) for k in chosen),
-            interval=(float(low), float(high)),
+            interval=percentile_interval(resampled[:, 0]),
             confidence=float((resampled.argmax(axis=1) == 0).mean()),
             base_rate=float(present.mean()),
-            runner_up=int(order[1]) if len(order) > 1 else None,
         )
 
     def table(self) -> str:
@@ -179,20 +153,20 @@ class FeatureObjects:
 
         In brackets, its mean response at the object over its mean response.
         """
-        lines = [
-            "| feature | " + " | ".join(self.object_classes) + " |",
-            "|---" * (len(self.object_classes) + 1) + "|",
+        rows: list[tuple[object, ...]] = [
+            (
+                k,
+                *(
+                    f"{self.average_precision(k, name):.2f} "
+                    f"({self.mean_response(k, name):.1f}x)"
+                    for name in self.object_classes
+                ),
+            )
+            for k in range(self.n_features)
         ]
-        for feature in range(self.n_features):
-            cells = [
-                f"{self.average_precision(feature, name):.2f} "
-                f"({self.mean_response(feature, name):.1f}x)"
-                for name in self.object_classes
-            ]
-            lines.append(f"| {feature} | " + " | ".join(cells) + " |")
         rates = self.present.mean(axis=(0, 1))
-        lines.append("| (chance) | " + " | ".join(f"{r:.3f}" for r in rates) + " |")
-        return "\n".join(lines)
+        rows.append(("(chance)", *(f"{rate:.3f}" for rate in rates)))
+        return markdown_table(("feature", *self.object_classes), rows)
 
     def _class_index(self, object_class: str) -> int:
         if object_class not in self.object_classes:

@@ -11,9 +11,6 @@ from lucid_rl.editing.object_directions import (
 from lucid_rl.editing.paired_observations import draw_pairs
 from lucid_rl.games.registry import game_settings
 from lucid_rl.model.loading import load
-from lucid_rl.sampling.observations import ObservationSettings
-
-_N_ENVS = 32
 
 
 def object_directions(
@@ -49,9 +46,6 @@ def object_directions(
     """
     model = load(model)
     game = game_settings(model.args, model.n_actions, model.image_shape)
-    sampling = ObservationSettings(
-        n_envs=_N_ENVS, n_per_env=-(-n_observations // _N_ENVS), interval=32
-    )
-    sampled = sample_labelled_observations(model, game, sampling, seed)
+    sampled = sample_labelled_observations(model, n_observations, game, seed=seed)
     pairs = draw_pairs(sampled, game)
     return find_object_directions(model, pairs, object_class, layer, settings)

@@ -18,7 +18,7 @@ the object is not drawn.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from scipy.linalg import eigh
@@ -28,13 +28,13 @@ from lucid_rl.editing.paired_observations import ObservationPairs
 from lucid_rl.errors import ModelError
 from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.model import Model
-from lucid_rl.validation import above, at_least, between, check_fields
+from lucid_rl.validation import Fraction, Positive, Settings, above
 
 _CHUNK = 256  # observations whose activations are in memory at once
 
 
 @dataclasses.dataclass(frozen=True)
-class DirectionSettings:
+class DirectionSettings(Settings):
     """How the directions of an object are found.
 
     Attributes:
@@ -44,17 +44,9 @@ class DirectionSettings:
         max_directions: but no more than these.
     """
 
-    ridge: float = 1.0
-    least_blindness: float = 0.6
-    max_directions: int = 4
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            ridge=above(0),
-            least_blindness=between(0, 1),
-            max_directions=at_least(1),
-        )
+    ridge: Annotated[float, above(0)] = 1.0
+    least_blindness: Fraction = 0.6
+    max_directions: Positive = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,18 +91,6 @@ class ObjectDirections:
     layer: str
     directions: np.ndarray
     effect: PredictedEffect
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for a results file."""
-        values = dataclasses.asdict(self)
-        return {**values, "directions": self.directions.tolist()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "ObjectDirections":
-        """The directions that `as_dict` made plain."""
-        effect = PredictedEffect(**values["effect"])
-        directions = np.array(values["directions"], np.float64)
-        return cls(values["object_class"], values["layer"], directions, effect)
 
     def remove(self, model: Model) -> Model:
         """The model without these directions."""
@@ -166,13 +146,6 @@ def rank_directions(
 ) -> np.ndarray:
     """Solves the eigenproblem; f64 [C, C], the most specific direction first.
 
-    Args:
-        model: the network.
-        pairs: observations with and without objects.
-        object_class: the object.
-        layer: the layer.
-        ridge: in units of the mean energy of a channel.
-
     Raises:
         InputError: the object is visible nowhere in the pairs.
         ModelError: the layer does not exist or no kernel reads it.
@@ -194,11 +167,7 @@ def predict_effect(
 ) -> PredictedEffect:
     """Predicts the effect of an edit on the policy, from pairs of observations.
 
-    Args:
-        model: the original.
-        edited: the same, edited.
-        pairs: observations with and without objects.
-        object_class: the object that the edit removes.
+    `object_class` is the object that the edit removes.
 
     Raises:
         InputError: the object is visible nowhere in the pairs.

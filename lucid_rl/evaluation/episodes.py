@@ -14,7 +14,7 @@ from lucid_rl.files import PathLike, atomic_open
 # Changes when older readers would misread the file.
 FORMAT_VERSION = 1
 COMPLETED = "completed"
-# A failure that was not looked into.
+# A failure whose cause was not sought.
 FAILED = "failed"
 # An episode of a game in which nothing is completed; its return says how it went.
 ENDED = "ended"

@@ -29,7 +29,6 @@ from lucid_rl.evaluation.level_contents import kinds_of_levels, levels_with
 from lucid_rl.evaluation.players import Player, play_episodes
 from lucid_rl.evaluation.replay import replay_frames
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
-from lucid_rl.evaluation.statistics import Mean, Proportion
 from lucid_rl.files import PathLike
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
@@ -38,6 +37,7 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
+from lucid_rl.statistics import Mean, Proportion
 from lucid_rl.version import __version__
 
 # How often episodes are written while more are played, in seconds.
@@ -85,13 +85,11 @@ class Evaluation:
     @property
     def failed(self) -> Proportion:
         """Fraction of the levels that were not completed, whatever the cause."""
-        n = len(self.episodes)
-        return Proportion(n - self.completed.count, n)
+        return Proportion.of(not episode.completed for episode in self.episodes)
 
     def fraction_of(self, outcome: str) -> Proportion:
         """Fraction of the levels that ended in an outcome, such as "buzzsaw"."""
-        count = sum(episode.outcome == outcome for episode in self.episodes)
-        return Proportion(count, len(self.episodes))
+        return Proportion.of(episode.outcome == outcome for episode in self.episodes)
 
     def failures(self) -> dict[str, Proportion]:
         """Fraction of the levels failed for each cause, most frequent first."""
@@ -112,7 +110,7 @@ class Evaluation:
         completed = np.array([episode.completed for episode in self.episodes])
         kinds = kinds_of_levels(levels_with(game, seeds))
         return {
-            kind: Proportion(int(completed[chosen].sum()), int(chosen.sum()))
+            kind: Proportion.of(completed[chosen])
             for kind, chosen in kinds.items()
             if chosen.any()
         }
@@ -328,10 +326,10 @@ def _identity(header: Mapping[str, Any]) -> dict[str, Any]:
 
 def _moments(values: np.ndarray) -> dict[str, float]:
     """Mean, its standard error, and range, for a results file."""
-    spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+    mean = Mean.of(values)
     return {
-        "mean": float(values.mean()),
-        "standard_error": float(spread / np.sqrt(len(values))),
+        "mean": mean.mean,
+        "standard_error": mean.standard_error,
         "min": float(values.min()),
         "max": float(values.max()),
     }

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from lucid_rl.editing.counterfactual import values_without
 from lucid_rl.evaluation.moments import Moment
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.nmf import NMF
@@ -116,8 +115,8 @@ def explain(
     totals = features.sum(axis=(1, 2), dtype=np.float64).reshape(len(moments), 2, -1)
     left = residuals.sum(axis=(1, 2), dtype=np.float64).reshape(len(moments), 2)
     values = model(flat)[1].reshape(len(moments), 2)
-    without = values_without(model, flat, layer, factorization.directions)
-    without = without.reshape(totals.shape)
+    without = model.outputs_without(factorization.directions, layer, flat)[1]
+    without = without.T.reshape(totals.shape)
     explanations = []
     for m, moment in enumerate(moments):
         order = np.argsort(-np.abs(totals[m, 0] - totals[m, 1]), kind="stable")

@@ -17,6 +17,7 @@ import numpy as np
 
 from lucid_rl.errors import GameError, InputError, SettingsError
 from lucid_rl.evaluation.dangers import DANGERS, touching_dangers, without
+from lucid_rl.evaluation.replay import play_actions
 from lucid_rl.games.procgen_state import ENEMY, CoinRunState, parse_state
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings, VectorGame
@@ -51,16 +52,6 @@ class FailureCause:
     def cause_by_position(self) -> str:
         """The cause by the second rule."""
         return _single(self.touching)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields as plain values, for a results file."""
-        return {
-            "cause": self.cause,
-            "preventing": list(self.preventing),
-            "touching": list(self.touching),
-            "n_steps": self.n_steps,
-            "position": list(self.position),
-        }
 
 
 class FailureClassifier:
@@ -165,23 +156,19 @@ class FailureClassifier:
                 f"level {level_seed}: actions must be a list of whole numbers, got "
                 f"{actions.dtype} of shape {actions.shape}"
             )
-        game = self._replayer
-        game.start_levels([0], [level_seed])
-        game.act(np.zeros(1, np.int32))
-        game.observe()
-        for step, action in enumerate(actions):
-            if step == len(actions) - 1:
-                before = game.get_states()[0]
-            game.act(actions[step : step + 1])
-            reward, _, first = game.observe()
-            if bool(first[0]) != (step == len(actions) - 1) or reward[0] > 0:
+        game, n = self._replayer, len(actions)
+        for step, seen in enumerate(play_actions(game, level_seed, actions)):
+            ends, reward = bool(seen.firsts[0]), float(seen.rewards[0])
+            if step and (ends != (step == n) or reward > 0):
                 raise GameError(
-                    f"level {level_seed} does not fail with the last of its "
-                    f"{len(actions)} actions when played again: at action {step + 1} "
-                    f"({action}) the reward is {reward[0]} and the episode "
-                    f"{'ends' if first[0] else 'continues'}. Give the settings that it "
+                    f"level {level_seed} does not fail with the last of its {n} "
+                    f"actions when played again: at action {step} "
+                    f"({actions[step - 1]}) the reward is {reward} and the episode "
+                    f"{'ends' if ends else 'continues'}. Give the settings that it "
                     "was played with"
                 )
+            if step == n - 1:
+                before = game.get_states()[0]
         return parse_state(before)
 
 

@@ -18,6 +18,7 @@ is a hallucination if
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 from scipy.ndimage import maximum_filter
@@ -31,17 +32,17 @@ from lucid_rl.interpret.visualization.receptive_field import receptive_window
 from lucid_rl.model.layer_function import ScoreTensor
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations
-from lucid_rl.validation import above, at_least, between, check_fields
+from lucid_rl.validation import Fraction, Settings, above, at_least
 
 _PAINTED = "velocity_boxes"
 ENEMIES = ("enemy_left", "enemy_right")
-# A precision that fewer firings show is luck.
+# A precision of fewer responses is not significant.
 _FEWEST_FIRINGS = 20
 _BATCH = 128  # observations whose activations are in memory at once
 
 
 @dataclasses.dataclass(frozen=True)
-class HallucinationSettings:
+class HallucinationSettings(Settings):
     """Criteria of a hallucination.
 
     Attributes:
@@ -51,12 +52,8 @@ class HallucinationSettings:
             and 0.09.
     """
 
-    precision: float = 0.9
-    least_value_change: float = 0.02
-
-    def __post_init__(self) -> None:
-        check_fields(self, precision=above(0), least_value_change=at_least(0.0))
-        check_fields(self, precision=between(0, 1))
+    precision: Annotated[Fraction, above(0)] = 0.9
+    least_value_change: Annotated[float, at_least(0.0)] = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,11 +199,11 @@ def response_that_means(
     order = np.argsort(-responses, kind="stable")
     order = order[responses[order] > 0]
     ordered = responses[order]
-    share = np.cumsum(there[order]) / np.arange(1, len(order) + 1)
+    found = np.cumsum(there[order]) / np.arange(1, len(order) + 1)
     # Cells of equal response are reached together.
     last = np.append(np.diff(ordered) != 0, True)[: len(ordered)]
     enough = np.arange(1, len(order) + 1) >= _FEWEST_FIRINGS
-    precise = np.flatnonzero(last & enough & (share >= precision))
+    precise = np.flatnonzero(last & enough & (found >= precision))
     return float(ordered[precise[-1]]) if len(precise) else None
 
 

@@ -1,6 +1,5 @@
 """Evaluations of many models: one after the other, or at once on Ray's machines."""
 
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +8,7 @@ from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
 from lucid_rl.evaluation.replay import write_film
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, write_json
 
 EPISODES_FILE = "episodes.npz"
 RESULTS_FILE = "evaluation.json"
@@ -21,16 +20,9 @@ def evaluate_into(
     folder: PathLike,
     n_workers: int | None = None,
 ) -> Evaluation:
-    """Evaluates a model and writes `episodes.npz` and `evaluation.json`.
+    """Evaluates a model; writes `episodes.npz` and `evaluation.json` into a folder.
 
-    Args:
-        model: see `evaluate`.
-        settings: see `evaluate`.
-        folder: where the files go; an evaluation begun there is resumed.
-        n_workers: see `evaluate`.
-
-    Returns:
-        The evaluation.
+    An evaluation begun there is resumed; the other arguments are those of `evaluate`.
     """
     folder = pathlib.Path(folder)
     evaluation = evaluate(
@@ -40,9 +32,7 @@ def evaluate_into(
     results = evaluation.as_dict() | {
         "completed_by_kind": {kind: {**p.as_dict(), "of": p.n} for kind, p in kinds}
     }
-    with atomic_open(folder / RESULTS_FILE, "w") as stream:
-        json.dump(results, stream, indent=2)
-        stream.write("\n")
+    write_json(folder / RESULTS_FILE, results)
     return evaluation
 
 

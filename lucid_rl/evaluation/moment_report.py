@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,7 +14,7 @@ from lucid_rl.evaluation.explanations import Explanation, explain
 from lucid_rl.evaluation.moment_views import clips_of, moments_table
 from lucid_rl.evaluation.moments import Moment, MomentSettings, ValueCurve, find_moments
 from lucid_rl.evaluation.replay import Replay, replay_episodes
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, write_json, write_text
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.interface.names import read_names
@@ -23,7 +22,7 @@ from lucid_rl.interpret.features import fit_features
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.validation import Natural, Positive, Settings
 
 TABLE_FILE = "moments.md"
 RESULTS_FILE = "moments.json"
@@ -31,7 +30,7 @@ PAGE_FOLDER = "page"
 
 
 @dataclasses.dataclass(frozen=True)
-class ReportSettings:
+class ReportSettings(Settings):
     """Which moments are sought, and how they are shown.
 
     Attributes:
@@ -44,15 +43,12 @@ class ReportSettings:
             here, and how trajectories are sampled has no effect.
     """
 
-    n_episodes: int = 0
+    n_episodes: Natural = 0
     moments: MomentSettings = dataclasses.field(default_factory=MomentSettings)
-    n_observations: int = 1024
+    n_observations: Positive = 1024
     interface: InterfaceSettings = dataclasses.field(
         default_factory=lambda: InterfaceSettings(layers=("2b",))
     )
-
-    def __post_init__(self) -> None:
-        check_fields(self, n_episodes=at_least(0), n_observations=at_least(1))
 
     @property
     def layer(self) -> str:
@@ -143,14 +139,12 @@ def report_moments(
         **evaluation.header,
         "n_episodes": len(episodes),
         "layer": settings.layer,
-        "search": dataclasses.asdict(settings.moments),
-        "directions": nmf.directions.tolist(),
+        "search": settings.moments,
+        "directions": nmf.directions,
         "moments": [explanation.as_dict() for explanation in explanations],
     }
-    with atomic_open(folder / TABLE_FILE, "w") as stream:
-        stream.write(table)
-    with atomic_open(folder / RESULTS_FILE, "w") as stream:
-        json.dump(results, stream, indent=1)
+    write_text(folder / TABLE_FILE, table)
+    write_json(folder / RESULTS_FILE, results)
     return Report(explanations, page, table)
 
 
@@ -168,12 +162,18 @@ def _search(
     settings: ReportSettings,
 ) -> tuple[list[Moment], np.ndarray]:
     """Finds moments of episodes, and samples observations evenly from these."""
-    lengths = [len(episode.actions) for episode in episodes]
-    spread = _Spread(lengths, settings.n_observations)
+    ends = np.cumsum([len(episode.actions) for episode in episodes])
+    n = min(ends[-1], settings.n_observations)
+    places = np.unique(np.linspace(0, ends[-1] - 1, n, dtype=int))
+    # Those in each episode, from its start.
+    inside = np.split(places, np.searchsorted(places, ends[:-1]))
+    wanted = [part - start for part, start in zip(inside, [0, *ends], strict=False)]
+    sampled: list[np.ndarray] = []
 
     def curves() -> Iterator[ValueCurve]:
-        for replay in replays(range(len(episodes)), "values along episodes"):
-            spread.add(replay.observations)
+        found = replays(range(len(episodes)), "values along episodes")
+        for replay, steps in zip(found, wanted, strict=True):
+            sampled.append(replay.observations[steps])
             values = source(replay.observations)[1]
             rewards = source.reward_scale * replay.rewards
             yield ValueCurve(replay.episode, values, rewards)
@@ -183,7 +183,7 @@ def _search(
         raise InputError(
             f"there is no moment to show in {len(episodes)} episodes; look through more"
         )
-    return moments, spread.observations()
+    return moments, np.concatenate(sampled)
 
 
 def check_layer(model: str, settings: ReportSettings) -> Model:
@@ -198,29 +198,6 @@ def check_layer(model: str, settings: ReportSettings) -> Model:
             f"are {', '.join(source.layers)}"
         )
     return source
-
-
-class _Spread:
-    """Observations taken evenly from episodes that come one after the other."""
-
-    def __init__(self, lengths: Sequence[int], wanted: int) -> None:
-        total = sum(lengths)
-        self._places = np.unique(
-            np.linspace(0, total - 1, min(wanted, total), dtype=int)
-        )
-        self._start = 0
-        self._taken: list[np.ndarray] = []
-
-    def add(self, observations: np.ndarray) -> None:
-        """Takes its part of the next episode's observations."""
-        places = self._places - self._start
-        inside = (places >= 0) & (places < len(observations))
-        self._taken.append(observations[places[inside]])
-        self._start += len(observations)
-
-    def observations(self) -> np.ndarray:
-        """All that was taken, u8 [n, H, W, 3]."""
-        return np.concatenate(self._taken)
 
 
 def _check_player(source: Model, evaluation: Evaluation) -> None:

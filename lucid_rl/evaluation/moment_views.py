@@ -13,10 +13,15 @@ from lucid_rl.evaluation.replay import Replay
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface.samples import Clips, Samples
+from lucid_rl.reports import markdown_table
 from lucid_rl.sampling.trajectories import Trajectories
 
 # Features listed for each moment in the table.
 _N_LISTED = 3
+_HEADER = (
+    *("episode", "level", "what", "step", "value", "compared with step"),
+    *("value there", "features whose attribution changed most"),
+)
 
 
 def clips_of(
@@ -112,22 +117,14 @@ def moments_table(
             for explanation in explanations
             if explanation.moment.kind == kind
         ]
-        if rows:
-            lines += [
-                "| episode | level | what | step | value | compared with step | value "
-                "there | features whose attribution changed most |",
-                "|---" * 8 + "|",
-                *rows,
-                "",
-            ]
-        else:
-            lines += ["None found.", ""]
+        table = markdown_table(_HEADER, rows) if rows else "None found."
+        lines += [table, ""]
     return "\n".join(lines)
 
 
 def _row_of_table(
     explanation: Explanation, levels: Mapping[int, int], names: Mapping[int, str]
-) -> str:
+) -> tuple[object, ...]:
     moment = explanation.moment
     features = "; ".join(
         f"{feature.feature + 1} {names.get(feature.feature, '')}".strip()
@@ -137,12 +134,11 @@ def _row_of_table(
     )
     # A failure's text repeats its value, which has a column here.
     text = moment.text.split(", value")[0] if moment.kind == FAILURE else moment.text
-    cells = [
-        *(str(moment.episode), str(levels[moment.episode]), text),
-        *(str(moment.step), f"{explanation.value:.2f}"),
-        *(str(moment.reference), f"{explanation.reference_value:.2f}", features),
-    ]
-    return f"| {' | '.join(cells)} |"
+    return (
+        *(moment.episode, levels[moment.episode], text),
+        *(moment.step, f"{explanation.value:.2f}"),
+        *(moment.reference, f"{explanation.reference_value:.2f}", features),
+    )
 
 
 def _entry(

@@ -7,13 +7,14 @@ The article finds its examples of failures and of hallucinations (sections
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import numpy as np
 
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import COMPLETED, ENDED, Episode
 from lucid_rl.sampling.advantages import generalized_advantages
-from lucid_rl.validation import above, at_least, between, check_fields
+from lucid_rl.validation import Fraction, Positive, Settings, above
 
 FAILURE = "failure"
 ADVANTAGE_LOW = "advantage_low"
@@ -31,7 +32,7 @@ KINDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class MomentSettings:
+class MomentSettings(Settings):
     """Which moments are sought.
 
     Attributes:
@@ -43,19 +44,10 @@ class MomentSettings:
             value returns after a spike.
     """
 
-    n_of_each: int = 6
-    n_frames: int = 48
-    spike_height: float = 0.02
-    spike_drift: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            n_of_each=at_least(1),
-            n_frames=at_least(1),
-            spike_height=above(0),
-            spike_drift=between(0, 1),
-        )
+    n_of_each: Positive = 6
+    n_frames: Positive = 48
+    spike_height: Annotated[float, above(0)] = 0.02
+    spike_drift: Fraction = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +89,8 @@ class Moment:
         reference: the step that it is compared with: the one after it for an
             advantage, else (and at the end) the one before it.
         score: what moments of its kind are ordered by: advantage, height of the
-            spike, or the value of which failure made nothing.
-        text: a few words on what it is.
+            spike, or the value right before a failure.
+        text: a short description.
     """
 
     kind: str
@@ -169,7 +161,7 @@ def find_moments(
             candidates = [pair for pair in candidates if abs(pair[0].score) >= least]
         candidates.sort(key=lambda pair: -abs(pair[0].score))
         if kind == FAILURE:
-            candidates = _taking_turns(candidates)
+            candidates = _round_robin(candidates)
         chosen += [moment for moment, _ in candidates[: settings.n_of_each]]
     return chosen
 
@@ -207,7 +199,7 @@ def _moments_of(
             yield Moment(kind, episode.index, step, step - 1, height, text)
 
 
-def _taking_turns(
+def _round_robin(
     candidates: Sequence[tuple[Moment, str]],
 ) -> list[tuple[Moment, str]]:
     """The first of each cause, then the second of each, and so on."""

@@ -1,16 +1,16 @@
 """Vectorized play of levels, without bias towards short episodes.
 
-Environments finish at different times. Whoever stops at the first N episodes counts
-too many short ones, because long ones are still being played; and short episodes
-are failures more often than not. So what is played is settled beforehand:
+Environments finish at different times. The first N episodes to end are too often
+short ones, and short episodes are failures more often than not. So what is played is
+fixed in advance:
 
 - where the game can start a given level, each of N levels drawn in advance is
   played once, by whichever environment is free;
 - where it cannot, each environment plays a fixed number of episodes of its own.
 
-An episode's actions are drawn from a stream of random numbers of its own, keyed by
-the evaluation's seed and the episode's index. Its course therefore depends neither
-on the number of environments, nor on which of them plays it, nor on interruptions.
+An episode's actions are drawn from a random generator of its own, seeded by the
+evaluation's seed and the episode's index. It therefore depends neither on the number of
+environments, nor on which of them plays it, nor on interruptions.
 """
 
 import collections

@@ -18,6 +18,7 @@ from lucid_rl.games.vector_game import (
     FULL_RESOLUTION_SIZE,
     OBSERVATION_SIZE,
     GameSettings,
+    GameStep,
     VectorGame,
 )
 
@@ -60,7 +61,7 @@ def replay_frames(
             than it did: the settings or the engine are not those it was played with.
     """
     see = _large_frame if full_resolution else _observation
-    with _game(settings, full_resolution) as game:
+    with one_environment(settings, full_resolution) as game:
         for frame, _ in _play_again(game, episode, see):
             yield frame
 
@@ -68,23 +69,41 @@ def replay_frames(
 def replay_episodes(
     episodes: Iterable[Episode], settings: GameSettings
 ) -> Iterator[Replay]:
-    """Replays episodes one after another.
-
-    Args:
-        episodes: as in `replay_frames`.
-        settings: as in `replay_frames`.
-
-    Yields:
-        Each episode as it was seen.
-
-    Raises:
-        GameError: as in `replay_frames`.
-    """
-    with _game(settings) as game:
+    """Replays episodes one after another; see `replay_frames`."""
+    with one_environment(settings) as game:
         for episode in episodes:
             steps = _play_again(game, episode, _observation)
             frames, rewards = zip(*steps, strict=True)
             yield Replay(episode, np.array(frames), np.array(rewards, np.float32))
+
+
+def play_actions(
+    game: VectorGame, level_seed: int, actions: Iterable[int]
+) -> Iterator[GameStep]:
+    """Starts a level in a game of one environment, and takes actions.
+
+    Args:
+        game: a game that can start given levels.
+        level_seed: the level.
+        actions: whole numbers.
+
+    Yields:
+        The level's first step, then the step after each action.
+
+    Raises:
+        GameError: the game cannot start a given level again.
+    """
+    if not game.chooses_levels:
+        raise GameError(
+            f"{game.settings.name} cannot start a given level again, so that its "
+            "episodes cannot be replayed."
+        )
+    game.start_levels([0], [int(level_seed)])
+    game.act(np.zeros(1, np.int64))
+    yield game.observe()
+    for action in actions:
+        game.act(np.array([action]))
+        yield game.observe()
 
 
 def check_replayable(settings: GameSettings) -> None:
@@ -92,20 +111,14 @@ def check_replayable(settings: GameSettings) -> None:
 
     A script can call it before it plays.
     """
-    with _game(settings) as game:
-        check_levels(game)
+    with one_environment(settings) as game:
+        next(play_actions(game, 0, ()))
 
 
-def check_levels(game: VectorGame) -> None:
-    """Raises `GameError` if the game cannot start a given level again."""
-    if not game.chooses_levels:
-        raise GameError(
-            f"{game.settings.name} cannot start a given level again, so that its "
-            "episodes cannot be replayed."
-        )
-
-
-def _game(settings: GameSettings, full_resolution: bool = False) -> VectorGame:
+def one_environment(
+    settings: GameSettings, full_resolution: bool = False
+) -> VectorGame:
+    """The same game with one environment, in which any level can be played."""
     return make_game(
         settings.replace(
             n_envs=1,
@@ -129,21 +142,19 @@ def _play_again(
     game: VectorGame, episode: Episode, see: Callable[[VectorGame], np.ndarray]
 ) -> Iterator[tuple[np.ndarray, float]]:
     """What is seen before each action, and the reward that follows it."""
-    check_levels(game)
-    game.start_levels([0], [episode.level_seed])
-    game.act(np.zeros(1, np.int64))
+    steps = play_actions(game, episode.level_seed, episode.actions)
+    next(steps)
+    seen = see(game)
     reward, ended_at, completed = 0.0, 0, False
-    for time, action in enumerate(episode.actions):
-        seen = see(game)
-        game.act(np.array([action]))
-        step = game.observe()
-        ended = bool(step.firsts[0])
+    for time, step in enumerate(steps):
         reward += float(step.rewards[0])
+        ended = bool(step.firsts[0])
         yield seen, float(step.rewards[0])
         if ended:
             ended_at = time + 1
             completed = bool(game.last_level_complete()[0])
             break
+        seen = see(game)
     found = (ended_at, completed, reward)
     expected = (len(episode.actions), episode.completed, episode.reward)
     if found != expected:

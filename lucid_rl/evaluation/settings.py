@@ -1,7 +1,7 @@
 """Settings of an evaluation."""
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
 from lucid_rl.games.registry import check_game, engine_version
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.validation import at_least, check_fields, whole
+from lucid_rl.validation import Positive, check_fields, whole
 
 NOT_KNOWN = "not known on this engine"
 """Shown in tables where causes of failure are not known."""
 
-# Level seeds up to this many are dealt like cards rather than drawn like dice.
-_MOST_DEALT = 2**20
+# Sets of up to this many levels are sampled without replacement.
+_LARGEST_SHUFFLED = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +34,15 @@ class EvaluationSettings:
         causes: find out what ended each failed episode (Procgen's CoinRun only).
     """
 
-    n_episodes: int = 1000
+    n_episodes: Positive = 1000
     game: GameSettings = dataclasses.field(default_factory=GameSettings)
-    seed: int = 0
+    seed: Annotated[int, whole(0, 2**31 - 1)] = 0
     greedy: bool = False
     bfloat16: bool = False
     causes: bool = True
 
     def __post_init__(self) -> None:
-        check_fields(self, n_episodes=at_least(1), seed=whole(0, 2**31 - 1))
+        check_fields(self)
         check_game(self.game)
 
     @property
@@ -57,20 +57,19 @@ class EvaluationSettings:
     def level_seeds(self) -> np.ndarray:
         """The level of each episode, int64 [n_episodes].
 
-        Unlimited levels are drawn independently. A limited set is dealt out: all in
-        random order, then all again, so that each is played equally often. A larger
+        Unlimited levels are drawn independently. A limited set is sampled without
+        replacement, then again, so that each is played equally often. A larger
         `n_episodes` begins with the same levels.
         """
         # Episodes use [seed, index] for their actions; this is none of these.
         rng = np.random.default_rng([self.seed, 0, 1])
         n, n_levels = self.n_episodes, self.game.n_levels
-        if n_levels == 0 or n_levels > _MOST_DEALT:
+        if n_levels == 0 or n_levels > _LARGEST_SHUFFLED:
             drawn = rng.integers(n_levels or N_LEVEL_SEEDS, size=n)
         else:
             rounds = -(-n // n_levels)
-            deals = [rng.permutation(n_levels) for _ in range(rounds)]
-            drawn = np.concatenate(deals)[:n]
-        return self.game.start_level + drawn
+            drawn = np.concatenate([rng.permutation(n_levels) for _ in range(rounds)])
+        return self.game.start_level + drawn[:n]
 
     def engine(self) -> str:
         """The engine that plays and its version."""

@@ -1,8 +1,8 @@
-"""What if the agent had been blind? Play goes on from one moment, twice.
+"""Counterfactual play: two agents continue from one saved state of a game.
 
-From the saved state of a game the original agent and a changed one play on, each many
-times and with the same random numbers. How often each fails says what the change did at
-this moment (article, "Leveraging the environment": exploring counterfactuals).
+The original agent and a changed one play on, each many times and with the same random
+numbers. Their failure rates measure the effect of the change at this moment (article,
+"Leveraging the environment": exploring counterfactuals).
 """
 
 import contextlib
@@ -19,34 +19,30 @@ from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.evaluation.play import OwnLevels, play
 from lucid_rl.evaluation.players import cause_finder
-from lucid_rl.evaluation.replay import check_levels, replay_frames
+from lucid_rl.evaluation.replay import one_environment, play_actions, replay_frames
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.evaluation.statistics import Difference, Proportion, compare
 from lucid_rl.games.registry import check_fits, game_settings, make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.reports import markdown_table
+from lucid_rl.statistics import Difference, Proportion, compare
+from lucid_rl.validation import Natural, Positive, Settings
 
 _MOST_ENVS = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class WhatIfSettings:
-    """How play goes on from a moment."""
+class WhatIfSettings(Settings):
+    """How agents play on from a moment."""
 
-    n_samples: int = 64
+    n_samples: Positive = 64
     """Times that each agent plays on from a moment."""
-    n_before: int = 24
-    """Steps before a found moment at which play goes on."""
-    seed: int = 0
+    n_before: Natural = 24
+    """Steps before a found moment from which agents play on."""
+    seed: Natural = 0
     """Seed of the actions; sample i of both agents draws the same random numbers."""
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self, n_samples=at_least(1), n_before=at_least(0), seed=at_least(0)
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +85,7 @@ class Continuations:
     @property
     def failed(self) -> Proportion:
         """Fraction of the samples that failed, with Wilson's interval."""
-        failures = sum(not episode.completed for episode in self.episodes)
-        return Proportion(failures, len(self.episodes))
+        return Proportion.of(not episode.completed for episode in self.episodes)
 
     @property
     def causes(self) -> dict[str, int]:
@@ -167,11 +162,16 @@ class WhatIf:
 
     def table(self) -> str:
         """Failures of both with 95 % intervals and causes, as Markdown."""
-        lines = ["| agent | failed | causes |", "|---|---|---|"]
-        for agent in (self.original, self.changed):
-            causes = ", ".join(f"{k} {n}" for k, n in agent.causes.items())
-            lines.append(f"| {agent.name} | {agent.failed} | {causes} |")
-        return "\n".join([*lines, "", self.difference.p_text])
+        rows = [
+            (
+                agent.name,
+                agent.failed,
+                ", ".join(f"{k} {n}" for k, n in agent.causes.items()),
+            )
+            for agent in (self.original, self.changed)
+        ]
+        table = markdown_table(("agent", "failed", "causes"), rows)
+        return f"{table}\n\n{self.difference.p_text}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a results file."""
@@ -223,11 +223,7 @@ def what_if(
 
 
 def changed_agent(model: Model, change: Any) -> Model:
-    """The agent that `what_if` compares with.
-
-    Args:
-        model: the original.
-        change: an object that it shall not see, or the changed agent itself.
+    """The agent that `what_if` compares with: see its `change`.
 
     Raises:
         InputError: the two have not as many actions.
@@ -249,33 +245,20 @@ def situation(
 ) -> Situation:
     """Plays a level up to a moment and saves the game's state.
 
-    Args:
-        game: what is played.
-        level_seed: the level.
-        actions: int [t], from the level's beginning to the moment.
-
-    Raises:
-        InputError: the episode ends before the moment.
-        GameError: the game cannot start given levels, or has no states.
+    The arguments and errors are those of `what_if`.
     """
     actions = np.asarray(actions, np.int64)
-    settings = game.replace(n_envs=1, n_levels=0, start_level=0, n_threads=1)
-    with make_game(settings) as played:
-        check_levels(played)
-        played.start_levels([0], [int(level_seed)])
-        played.act(np.zeros(1, np.int64))
+    with one_environment(game) as played:
         reward = 0.0
-        for t, action in enumerate(actions):
-            played.act(np.array([action]))
-            step = played.observe()
-            reward += float(step.rewards[0])
-            if step.firsts[0]:
+        for t, step in enumerate(play_actions(played, level_seed, actions)):
+            if t and step.firsts[0]:
                 raise InputError(
-                    f"level {level_seed} ends after {t + 1} actions, before the "
+                    f"level {level_seed} ends after {t} actions, before the "
                     f"moment at {len(actions)}: these are actions of another level "
                     "or game"
                 )
-        seen = played.observe().observations[0].copy()
+            reward += float(step.rewards[0]) if t else 0.0
+        seen = step.observations[0].copy()
         (state,) = played.get_states()
     taken = actions.astype(np.uint8)
     return Situation(int(level_seed), taken, reward, state, seen)
@@ -288,15 +271,7 @@ def play_both(
     game: GameSettings,
     settings: WhatIfSettings | None = None,
 ) -> WhatIf:
-    """Plays on from a situation with two agents.
-
-    Args:
-        model: the original.
-        changed: the changed one.
-        moment: where play goes on.
-        game: what is played.
-        settings: how often, and the seed.
-    """
+    """Plays on from a situation with the original and the changed agent."""
     settings = settings or WhatIfSettings()
     original, other = (
         Continuations(agent.name, play_on(agent, moment, game, settings))
@@ -310,11 +285,9 @@ def play_both(
 def play_on(
     model: Model, moment: Situation, game: GameSettings, settings: WhatIfSettings
 ) -> tuple[Episode, ...]:
-    """Plays on from a situation with one agent.
+    """An episode of each sample, from the level's beginning.
 
-    Returns:
-        An episode for each sample, from the level's beginning; the outcome of a failed
-        one is its cause, where causes are known.
+    The outcome of a failed one is its cause, where causes are known.
     """
     n_envs = min(_MOST_ENVS, settings.n_samples)
     played = game.replace(n_envs=n_envs, n_levels=0, start_level=0)

@@ -30,6 +30,7 @@ from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
+from lucid_rl.reports import markdown_table
 
 PART = "what_if"
 _SIDES = ("original", "changed")
@@ -103,31 +104,25 @@ def show_what_ifs(
 
 def what_if_table(shown: Sequence[ShownWhatIf]) -> str:
     """Markdown: a row for each moment, with failures of both agents."""
-    lines = [
-        "| trajectory | frame | level | changed | original fails | changed fails | p |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for one in shown:
-        result = one.result
-        cells = [
-            f"{one.trajectory + 1} | {one.frame + 1} | {result.situation.level_seed}",
+    header = ("trajectory", "frame", "level", "changed")
+    rows = [
+        (
+            *(one.trajectory + 1, one.frame + 1, one.result.situation.level_seed),
             one.change,
             *(
                 f"{agent.failed} {', '.join(agent.causes)}".strip()
-                for agent in (result.original, result.changed)
+                for agent in (one.result.original, one.result.changed)
             ),
-            result.difference.p_text.removeprefix("p ").removeprefix("= "),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+            one.result.difference.p_text.removeprefix("p ").removeprefix("= "),
+        )
+        for one in shown
+    ]
+    table = markdown_table((*header, "original fails", "changed fails", "p"), rows)
+    return f"{table}\n"
 
 
 def add_to_page(folder: PathLike, shown: Sequence[ShownWhatIf]) -> None:
     """Adds films to a page that is there already; those of other moments stay.
-
-    Args:
-        folder: of the page.
-        shown: the results.
 
     Raises:
         BundleError: there is no page, or it is a single file.
@@ -189,15 +184,9 @@ def moment_of_address(address: str) -> tuple[pathlib.Path, int, int]:
 def situation_in_page(
     bundle: Bundle, trajectory: int, frame: int
 ) -> tuple[Situation, GameSettings]:
-    """The saved state of the game at a frame of a page.
+    """The saved state of the game at a frame of a page, and the game.
 
-    Args:
-        bundle: the page's.
-        trajectory: from 0.
-        frame: from 0.
-
-    Returns:
-        The situation, and the game that the page's trajectories were played in.
+    Trajectory and frame are numbered from 0.
 
     Raises:
         InputError: there is no such frame, the page does not tell game or level, or

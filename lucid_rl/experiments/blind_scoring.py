@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from lucid_rl import notebook
-from lucid_rl.bounded import read_json
+from lucid_rl.bounded import check_schema, read_json
 from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.experiments.interpretability import (
-    FeatureScore,
     InterpretabilitySettings,
     score_with_features,
 )
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, write_json, write_text
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.attribution_sheet import attribution_sheet
 from lucid_rl.interpret.feature_sheet import feature_sheet
@@ -33,33 +32,39 @@ from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.reports import markdown_table
+from lucid_rl.validation import Natural, Positive, Settings
 
 BEST_GRADE = 4
 PAGE_FILE = "blind_scoring.html"
 KEY_FILE = "blind_scoring_key.json"
 _FORMAT = "lucid_rl_blind_scoring"
 _MARK = "<!--lucid-rl:items-->"
+# What the key and the exported grades must hold; see `check_schema`.
+_KEY = {
+    "format": str,
+    "page": str,
+    "models": [str],
+    "items": {str: {"model": str, "objective": {"interpretable": bool}}},
+}
+_GRADES = {"format": str, "page": str, "rater": str, "grades": {str: int}}
 # Responses are interpretable for a kappa of two classes from this grade on.
 _INTERPRETABLE = BEST_GRADE / 2
 _PATCHES_WIDTH = 384
 
 
 @dataclasses.dataclass(frozen=True)
-class BlindSettings:
+class BlindSettings(Settings):
     """What raters see."""
 
     features: InterpretabilitySettings = dataclasses.field(
         default_factory=InterpretabilitySettings
     )
     """Layer, number of features and observations of each model."""
-    n_frames: int = 6
+    n_frames: Positive = 6
     """Random observations on which a feature's attribution is shown."""
-    seed: int = 0
+    seed: Natural = 0
     """Seed of the order and of the observations shown."""
-
-    def __post_init__(self) -> None:
-        check_fields(self, n_frames=at_least(1), seed=at_least(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Grades:
 def make_blind_page(
     models: Mapping[str, Any], folder: PathLike, settings: BlindSettings | None = None
 ) -> pathlib.Path:
-    """Writes a page for raters, and the key that tells whose features are whose.
+    """Writes a page for raters, and the key: which model each feature is of.
 
     Args:
         models: models of Procgen's CoinRun by name: each a `Model`, or what `load`
@@ -116,16 +121,14 @@ def make_blind_page(
         "best": BEST_GRADE,
         "items": [{"id": i, "html": picture} for i, (picture, _) in items.items()],
     }
-    with atomic_open(folder / PAGE_FILE, "w") as stream:
-        stream.write(_filled(content))
+    write_text(folder / PAGE_FILE, _filled(content))
     key = {
         "format": _FORMAT,
         "page": page_id,
         "models": list(models),
         "items": {i: entry for i, (_, entry) in items.items()},
     }
-    with atomic_open(folder / KEY_FILE, "w") as stream:
-        json.dump(key, stream, indent=1)
+    write_json(folder / KEY_FILE, key)
     return folder / PAGE_FILE
 
 
@@ -137,15 +140,10 @@ def read_key(folder: PathLike) -> dict[str, Any]:
     """
     path = pathlib.Path(folder) / KEY_FILE
     key = read_json(path)
-    try:
-        if key["format"] != _FORMAT:
-            raise ValueError("another format")
-        for entry in key["items"].values():
-            if entry["model"] not in key["models"]:
-                raise ValueError(f"an unknown model {entry['model']!r}")
-            FeatureScore(**entry["objective"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileFormatError(f"{path} is not a key of raters: {error}") from error
+    check_schema(key, _KEY, f"{path}, the key of a page")
+    for entry in key["items"].values():
+        if key["format"] != _FORMAT or entry["model"] not in key["models"]:
+            raise FileFormatError(f"{path} is not the key of a page for raters")
     return key
 
 
@@ -160,21 +158,19 @@ def read_grades(path: PathLike, key: Mapping[str, Any]) -> Grades:
         FileFormatError: the file is of another form, or of another page.
     """
     found = read_json(path)
+    check_schema(found, _GRADES, f"{path}, exported grades")
     problem = None
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+    if found["format"] != _FORMAT:
         problem = "the page did not export it"
-    elif found.get("page") != key["page"]:
+    elif found["page"] != key["page"]:
         problem = "it holds grades of another page"
-    elif not isinstance(found.get("rater"), str) or not found["rater"]:
-        problem = "it names no rater"
-    elif not isinstance(found.get("grades"), dict) or not found["grades"]:
-        problem = "it holds no grades"
-    else:
-        for item, grade in found["grades"].items():
-            if item not in key["items"]:
-                problem = f"there is no {item!r}"
-            elif type(grade) is not int or not 0 <= grade <= BEST_GRADE:
-                problem = f"{item} has the grade {grade!r}, not 0 to {BEST_GRADE}"
+    elif not found["rater"] or not found["grades"]:
+        problem = "it names no rater, or has no grades"
+    for item, grade in found["grades"].items():
+        if item not in key["items"]:
+            problem = problem or f"there is no {item!r}"
+        elif not 0 <= grade <= BEST_GRADE:
+            problem = f"{item} has the grade {grade}, not 0 to {BEST_GRADE}"
     if problem:
         raise FileFormatError(f"{path} holds no grades: {problem}")
     return Grades(found["rater"], found["grades"])
@@ -252,37 +248,37 @@ def open_blind(key: Mapping[str, Any], files: Sequence[Grades]) -> dict[str, Any
 def report(opened: Mapping[str, Any]) -> str:
     """Markdown: the article's table, and how far raters agree."""
     raters = list(opened["objective"])
-    lines = [
-        "Percentage of features interpretable:",
-        "",
-        f"| model | objective score | {' | '.join(raters)} | mean of raters |",
-        "|---" * (len(raters) + 3) + "|",
-    ]
+    models = []
     for name, row in opened["models"].items():
         given = [row[rater] for rater in raters]
         known = [value for value in given if value is not None]
-        mean = f"{np.mean(known):.1f} %" if known else ""
-        cells = ["" if value is None else f"{value:.1f} %" for value in given]
-        objective = f"{row['objective']:.1f} %"
-        lines.append(f"| {name} | {objective} | {' | '.join(cells)} | {mean} |")
-    lines += [
-        "",
-        "Cohen's kappa (1: perfect agreement, 0: chance):",
-        "",
-        "| | features | grades, quadratic weights | interpretable or not |",
-        "|---|---|---|---|",
+        mean = float(np.mean(known)) if known else None
+        models.append((name, *map(_percent, (row["objective"], *given, mean))))
+    kappas = [
+        (names, found["n_items"], _kappa(found["grades"]), _kappa(found["classes"]))
+        for names, found in opened["raters"].items()
     ]
-    for names, found in opened["raters"].items():
-        lines.append(
-            f"| {names} | {found['n_items']} | {_kappa(found['grades'])} | "
-            f"{_kappa(found['classes'])} |"
-        )
-    for rater, found in opened["objective"].items():
-        lines.append(
-            f"| {rater}, objective score | {found['n_items']} | | "
-            f"{_kappa(found['classes'])} |"
-        )
-    return "\n".join(lines) + "\n"
+    kappas += [
+        (f"{rater}, objective score", found["n_items"], "", _kappa(found["classes"]))
+        for rater, found in opened["objective"].items()
+    ]
+    models_header = ("model", "objective score", *raters, "mean of raters")
+    kappas_header = (
+        "",
+        "features",
+        "grades, quadratic weights",
+        "interpretable or not",
+    )
+    return (
+        "Percentage of features interpretable:\n\n"
+        f"{markdown_table(models_header, models)}\n\n"
+        "Cohen's kappa (1: perfect agreement, 0: chance):\n\n"
+        f"{markdown_table(kappas_header, kappas)}\n"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} %"
 
 
 def _percentage(grades: Sequence[int | None]) -> float | None:

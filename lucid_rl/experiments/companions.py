@@ -22,56 +22,44 @@ from lucid_rl.editing.edit_comparison import (
 from lucid_rl.errors import GameError
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
-from lucid_rl.evaluation.statistics import Proportion, compare
 from lucid_rl.experiments.article import published_failures
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.files import PathLike
-from lucid_rl.games.registry import engine_version, game_settings, make_game
+from lucid_rl.games.registry import engine_version, game_settings
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
-from lucid_rl.sampling.observations import (
-    ObservationSettings,
-    read_observations,
-    sample_observations,
-)
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.reports import markdown_table
+from lucid_rl.sampling.model_samples import sample_observations
+from lucid_rl.sampling.observations import read_observations
+from lucid_rl.statistics import Proportion, compare
+from lucid_rl.validation import Natural, Positive, Settings
 
 ORIGINAL = "original"
 INVISIBLE = "original_invisible_buzzsaws"
 NAME = "companions"
+_N_ENVS = 128  # that observations are sampled in
 
 
 @dataclasses.dataclass(frozen=True)
-class CompanionSettings:
+class CompanionSettings(Settings):
     """How models are compared with edited versions of them.
 
     Attributes:
         n_levels: levels that each plays; the article's number. 0 plays none.
         n_observations: observations from which features are found.
         nmf: how features are found.
-        sampling: how observations are sampled where none come with the model.
         seed: of sampling, levels and actions.
         bfloat16: play with convolutions in bfloat16.
     """
 
-    n_levels: int = 10_000
-    n_observations: int = 2048
+    n_levels: Natural = 10_000
+    n_observations: Positive = 2048
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
-    sampling: ObservationSettings = dataclasses.field(
-        default_factory=lambda: ObservationSettings(
-            n_envs=128, n_per_env=16, interval=32
-        )
-    )
-    seed: int = 0
+    seed: Natural = 0
     bfloat16: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self, n_levels=at_least(0), n_observations=at_least(1), seed=at_least(0)
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +82,7 @@ class CompanionResults:
         """Plain values, for a results file."""
         return {
             "edits": {
-                name: {
-                    "found": found.as_dict(),
-                    "ours": self.matched[name].as_dict(),
-                }
+                name: {"found": found.as_dict(), "ours": self.matched[name]}
                 for name, found in self.found.items()
             },
             "played": {
@@ -113,18 +98,12 @@ class CompanionResults:
 
     def markdown(self) -> str:
         """Markdown report: each edit, ours beside it, and failures by model."""
-        lines = ["## What was removed", ""]
-        for name, found in self.found.items():
-            lines += [
-                f"- **{name}**: {found}.",
-                f"  Beside ours: {self.matched[name]}.",
-            ]
-        lines += ["", "## Levels failed", ""]
-        if self.note:
-            lines.append(self.note)
-        if self.evaluations:
-            lines += _table(self.evaluations)
-        return "\n".join(lines) + "\n"
+        edits = "\n".join(
+            f"- **{name}**: {found}.\n  Beside ours: {self.matched[name]}."
+            for name, found in self.found.items()
+        )
+        played = self.note or _table(self.evaluations)
+        return f"## What was removed\n\n{edits}\n\n## Levels failed\n\n{played}\n"
 
 
 def compare_companions(
@@ -170,7 +149,7 @@ def compare_companions(
                 for name, edit in found.items()
             }
         evaluations: dict[str, Evaluation] = {}
-        note = _why_nobody_plays(game, settings)
+        note = _why_not_played(game, settings)
         if not note:
             models = {ORIGINAL: original, **edited}
             evaluations = _play(models, game, settings, results)
@@ -179,7 +158,7 @@ def compare_companions(
     return compared
 
 
-def _why_nobody_plays(game: GameSettings, settings: CompanionSettings) -> str:
+def _why_not_played(game: GameSettings, settings: CompanionSettings) -> str:
     if settings.n_levels == 0:
         return "No levels were played, as none were asked for."
     try:
@@ -198,12 +177,10 @@ def _observations(
     own = files_beside(checkpoint).observations
     if own is not None:
         return read_observations(own).observations[: settings.n_observations]
-    sampling = settings.sampling
-    game = game.replace(n_envs=sampling.n_envs, seed=settings.seed)
-    with make_game(game) as played:
-        rng = np.random.default_rng(settings.seed)
-        sampled = sample_observations(played, model, sampling, rng)
-    return sampled.observations[: settings.n_observations]
+    n, seed = settings.n_observations, settings.seed
+    n_envs = min(_N_ENVS, n)
+    sampled = sample_observations(model, n, game=game, seed=seed, n_envs=n_envs)
+    return sampled.observations
 
 
 def _play(
@@ -213,8 +190,7 @@ def _play(
     folder: ResultsFolder,
 ) -> dict[str, Evaluation]:
     players = {name: (model, game) for name, model in models.items()}
-    blindfolded = game.replace(invisible=("buzzsaw",))
-    players[INVISIBLE] = (models[ORIGINAL], blindfolded)
+    players[INVISIBLE] = (models[ORIGINAL], game.replace(invisible=("buzzsaw",)))
     return {
         name: evaluate(
             model,
@@ -227,24 +203,17 @@ def _play(
     }
 
 
-def _table(evaluations: Mapping[str, Evaluation]) -> list[str]:
+def _table(evaluations: Mapping[str, Evaluation]) -> str:
     published = published_failures()
     before = evaluations[ORIGINAL].failed
-    lines = [
-        "| | levels | failed | against the original | by cause |",
-        "|---|---|---|---|---|",
-    ]
+    rows: list[tuple[object, ...]] = []
     for name, evaluation in evaluations.items():
-        failed = evaluation.failed
-        against = ""
+        failed, against = evaluation.failed, ""
         if name != ORIGINAL:
             change = compare(failed, before)
-            against = f"{change.difference:+.2%} (p = {change.p_value:.2g})"
-        title = name.replace("_", " ")
-        lines.append(
-            f"| **{title}** | {failed.n:,} | {failed} | {against} | "
-            f"{_causes(evaluation)} |"
-        )
+            against = f"{change.difference:+.2%} ({change.p_text})"
+        title = f"**{name.replace('_', ' ')}**"
+        rows.append((title, f"{failed.n:,}", failed, against, _causes(evaluation)))
         if name in published:
             row = published[name]
             total = Proportion(sum(map(row.count, row.percent)), row.n_levels)
@@ -252,14 +221,15 @@ def _table(evaluations: Mapping[str, Evaluation]) -> list[str]:
                 f"{cause.replace('_', ' ')} {percent:.2f} %"
                 for cause, percent in row.percent.items()
             )
-            lines.append(f"| the article's | {row.n_levels:,} | {total} | | {causes} |")
-    return lines
+            rows.append(("the article's", f"{row.n_levels:,}", total, "", causes))
+    header = ("", "levels", "failed", "against the original", "by cause")
+    return markdown_table(header, rows)
 
 
 def _causes(evaluation: Evaluation) -> str:
     if evaluation.causes_unknown:
         return NOT_KNOWN
     return ", ".join(
-        f"{cause.replace('_', ' ')} {100 * share.fraction:.2f} %"
-        for cause, share in evaluation.failures().items()
+        f"{cause.replace('_', ' ')} {100 * rate.fraction:.2f} %"
+        for cause, rate in evaluation.failures().items()
     )

@@ -4,13 +4,12 @@ Results are plain values, which a file holds; the report is written from them al
 that it can be written again, and checked, without playing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lucid_rl.evaluation.episodes import FAILED
 from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.settings import NOT_KNOWN
-from lucid_rl.evaluation.statistics import Proportion, compare
 from lucid_rl.experiments.article import (
     PublishedFailures,
     article_numbers,
@@ -21,8 +20,14 @@ from lucid_rl.experiments.verdicts import (
     SIGNIFICANCE,
     WANTED_RATIO,
     Verdict,
-    failure_shares,
+    failure_rates,
 )
+from lucid_rl.reports import markdown_table
+from lucid_rl.statistics import Proportion, compare
+
+Rates = dict[str, Proportion]  # failure rates by cause
+
+_PUBLISHED = "the article's"
 
 _RULE = (
     f"An edit is successful if it raises its cause at least {WANTED_RATIO:.0f} times "
@@ -40,15 +45,14 @@ def failures_dict(
     evaluations: Mapping[str, Evaluation], verdicts: Mapping[str, Verdict]
 ) -> dict[str, Any]:
     """The failure table and the verdicts as plain values."""
-    rows = {}
-    for row, evaluation in evaluations.items():
-        shares = failure_shares(evaluation)
-        rows[row] = {
-            "failed": {cause: share.as_dict() for cause, share in shares.items()},
-            "evaluation": evaluation.as_dict(),
-        }
     return {
-        "rows": rows,
+        "rows": {
+            row: {
+                "failed": {c: r.as_dict() for c, r in failure_rates(found).items()},
+                "evaluation": found.as_dict(),
+            }
+            for row, found in evaluations.items()
+        },
         "verdicts": {row: verdict.as_dict() for row, verdict in verdicts.items()},
     }
 
@@ -59,14 +63,12 @@ def failure_table(rows: Mapping[str, Any]) -> str:
     Args:
         rows: as in `failures_dict`.
     """
-    published, columns = published_failures(), _columns(rows)
-    lines = _heading("levels", *map(_words, columns))
-    for row, values in rows.items():
-        lines.append(_shares_line(f"**{_words(row)}**", _shares(values), columns))
-        if row in published:
-            theirs = _published_shares(published[row])
-            lines.append(_shares_line("the article's", theirs, columns))
-    return "\n".join(lines)
+    columns = _columns(rows)
+    lines = [
+        (title, f"{n:,}", *(rates.get(cause, NOT_KNOWN) for cause in columns))
+        for title, n, rates in _beside_published(rows)
+    ]
+    return markdown_table(("", "levels", *map(_words, columns)), lines)
 
 
 def difference_table(rows: Mapping[str, Any]) -> str:
@@ -75,19 +77,20 @@ def difference_table(rows: Mapping[str, Any]) -> str:
     Args:
         rows: as in `failures_dict`.
     """
-    published, columns = published_failures(), _columns(rows)
-    lines = _heading(*map(_words, columns))
-    before = _shares(rows["original"])
-    for row, values in rows.items():
-        if row == "original":
-            continue
-        title, ours = f"**{_words(row)}**", _shares(values)
-        lines.append(_difference_line(title, ours, before, columns))
-        if row in published:
-            theirs = _published_shares(published[row])
-            first = _published_shares(published["original"])
-            lines.append(_difference_line("the article's", theirs, first, columns))
-    return "\n".join(lines)
+    columns = _columns(rows)
+    ours, theirs, *others = _beside_published(rows)
+    lines = []
+    for title, _, rates in others:
+        *_, original = theirs if title == _PUBLISHED else ours
+        changes = {c: compare(rates[c], original[c]) for c in columns if c in rates}
+        cells = (
+            f"{changes[cause].difference:+.2%} ({changes[cause].p_text})"
+            if cause in changes
+            else NOT_KNOWN
+            for cause in columns
+        )
+        lines.append((title, *cells))
+    return markdown_table(("", *map(_words, columns)), lines)
 
 
 def report(results: Mapping[str, Any]) -> str:
@@ -151,49 +154,33 @@ def _words(name: str) -> str:
     return "any cause" if name == FAILED else name.replace("_", " ")
 
 
-def _heading(*titles: str) -> list[str]:
-    return [f"| | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
-
-
 def _columns(rows: Mapping[str, Any]) -> tuple[str, ...]:
     """The article's causes; before them, where ours are not known, any cause."""
     unknown = FAILED in rows["original"]["failed"]
     return (FAILED, *COLUMNS) if unknown else COLUMNS
 
 
-def _shares(row: Mapping[str, Any]) -> dict[str, Proportion]:
-    """A row's shares, as far as they are known."""
+def _beside_published(rows: Mapping[str, Any]) -> Iterator[tuple[str, int, Rates]]:
+    """Title, levels and failure rates of each row, the article's below it.
+
+    The original comes first.
+    """
+    published = published_failures()
+    for row in ("original", *(row for row in rows if row != "original")):
+        n = rows[row]["evaluation"]["n_episodes"]
+        yield f"**{_words(row)}**", n, _rates(rows[row])
+        if row in published:
+            theirs = published[row]
+            yield _PUBLISHED, theirs.n_levels, _published_rates(theirs)
+
+
+def _rates(row: Mapping[str, Any]) -> Rates:
+    """A row's failure rates, as far as they are known."""
     n = row["evaluation"]["n_episodes"]
-    return {
-        cause: Proportion(share["count"], n) for cause, share in row["failed"].items()
-    }
+    return {cause: Proportion(one["count"], n) for cause, one in row["failed"].items()}
 
 
-def _published_shares(row: PublishedFailures) -> dict[str, Proportion]:
+def _published_rates(row: PublishedFailures) -> Rates:
     counts = {cause: row.count(cause) for cause in COLUMNS}
     counts[FAILED] = sum(counts.values())
     return {cause: Proportion(n, row.n_levels) for cause, n in counts.items()}
-
-
-def _shares_line(
-    title: str, shares: Mapping[str, Proportion], columns: Sequence[str]
-) -> str:
-    n = next(iter(shares.values())).n
-    cells = [str(shares.get(cause, NOT_KNOWN)) for cause in columns]
-    return f"| {title} | {n:,} | {' | '.join(cells)} |"
-
-
-def _difference_line(
-    title: str,
-    after: Mapping[str, Proportion],
-    before: Mapping[str, Proportion],
-    columns: Sequence[str],
-) -> str:
-    cells = []
-    for cause in columns:
-        if cause in after:
-            change = compare(after[cause], before[cause])
-            cells.append(f"{change.difference:+.2%} ({change.p_text})")
-        else:
-            cells.append(NOT_KNOWN)
-    return f"| {title} | {' | '.join(cells)} |"

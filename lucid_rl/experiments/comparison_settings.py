@@ -11,8 +11,7 @@ from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
 from lucid_rl.games.registry import saves_states
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.sampling.observations import ObservationSettings
-from lucid_rl.validation import at_least, check_fields, one_of
+from lucid_rl.validation import Natural, Positive, check_fields, one_of
 
 ALL_ROWS = ("original", *ROWS)
 EDIT_ROWS = tuple(name for name, row in ROWS.items() if row.is_edit)
@@ -46,7 +45,7 @@ class GivenFeatures:
 class ComparisonSettings:
     """How the article's experiments are repeated."""
 
-    n_levels: int = 10_000
+    n_levels: Positive = 10_000
     """Levels for each row of the table; the article's number."""
     rows: tuple[str, ...] = ALL_ROWS
     """Which rows; "original" is always among them."""
@@ -64,15 +63,11 @@ class ComparisonSettings:
     """How directions of objects are found."""
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
     """How features are found."""
-    sampling: ObservationSettings = dataclasses.field(
-        default_factory=lambda: ObservationSettings(
-            n_envs=128, n_per_env=16, interval=32
-        )
-    )
+    n_observations: Positive = 2048
     """Observations from which features are found and named."""
     game: GameSettings = dataclasses.field(default_factory=GameSettings)
     """The game that is played."""
-    seed: int = 0
+    seed: Natural = 0
     """Of sampling, levels and actions; every row plays the same levels."""
     bfloat16: bool = False
     """Play with convolutions in bfloat16; about 1.7 times as fast."""
@@ -83,12 +78,7 @@ class ComparisonSettings:
             raise SettingsError(
                 f"unknown row {unknown[0]!r}; known are {', '.join(ALL_ROWS)}"
             )
-        check_fields(
-            self,
-            n_levels=at_least(1),
-            choose=one_of(("directions", "features")),
-            seed=at_least(0),
-        )
+        check_fields(self, choose=one_of(("directions", "features")))
         if not self.layers:
             raise SettingsError("no layers given: name one or more, such as 2b")
         if self.game.name not in ("coinrun", ORIGINAL_COINRUN):

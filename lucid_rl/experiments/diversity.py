@@ -19,7 +19,6 @@ from lucid_rl.editing.feature_naming import (
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.evaluation.statistics import Proportion
 from lucid_rl.experiments.finite_levels import measure_layer
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.files import PathLike
@@ -28,20 +27,22 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
-from lucid_rl.sampling.observations import ObservationSettings
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.reports import markdown_table
+from lucid_rl.statistics import Proportion
+from lucid_rl.validation import Natural, Positive, Settings
 
 NAME = "diversity"
 
 
 @dataclasses.dataclass(frozen=True)
-class DiversitySettings:
+class DiversitySettings(Settings):
     """How models are compared.
 
     Attributes:
         n_episodes: levels that each model plays, of its own and of unseen ones.
         layer: layer whose features are measured; the article's.
-        sampling: observations from which features are found, of unseen levels.
+        n_observations: observations of unseen levels from which features are found.
+        interval: steps of an environment from one observation to the next.
         n_sparsity: observations on which sparsity is measured.
         objects: objects of CoinRun that features may detect.
         nmf: how features are found.
@@ -49,21 +50,15 @@ class DiversitySettings:
         bfloat16: play with convolutions in bfloat16.
     """
 
-    n_episodes: int = 1000
+    n_episodes: Positive = 1000
     layer: str = "2b"
-    sampling: ObservationSettings = dataclasses.field(
-        default_factory=lambda: ObservationSettings(n_per_env=64)
-    )
-    n_sparsity: int = 256
+    n_observations: Positive = 2048
+    interval: Positive = 128
+    n_sparsity: Positive = 256
     objects: tuple[str, ...] = ("buzzsaw", "enemy_left", "enemy_right", "lava")
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
-    seed: int = 0
+    seed: Natural = 0
     bfloat16: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self, n_episodes=at_least(1), n_sparsity=at_least(1), seed=at_least(0)
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,13 +81,11 @@ class DiversityMeasures:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a results file."""
-        return {
-            "n_train_levels": self.n_train_levels,
+        rates = {
             "own": self.own and self.own.as_dict(),
             "unseen": self.unseen.as_dict(),
-            "measures": self.measures,
-            "precisions": self.precisions,
         }
+        return {**vars(self), **rates}
 
 
 def compare_diversity(
@@ -124,22 +117,19 @@ def compare_diversity(
             for name, model in loaded.items()
         }
         plain = {name: measures.as_dict() for name, measures in measured.items()}
-        results.write(
-            {"settings": dataclasses.asdict(settings), "models": plain},
-            report(measured),
-        )
+        results.write({"settings": settings, "models": plain}, report(measured))
     return measured
 
 
 def report(measured: Mapping[str, DiversityMeasures]) -> str:
     """Markdown: a column for each model."""
-    rows: dict[str, list[str]] = {"levels trained on": []}
+    rows: dict[str, list[str]] = {}
     for found in measured.values():
         levels = f"{found.n_train_levels:,}" if found.n_train_levels else "unlimited"
         cells = {
             "levels trained on": levels,
-            "of these finished": str(found.own) if found.own else "",
-            "of unseen levels finished": str(found.unseen),
+            "success rate on these": str(found.own) if found.own else "",
+            "success rate on unseen levels": str(found.unseen),
             **{name: f"{value:.3f}" for name, value in found.measures.items()},
             **{
                 f"best feature for {name}": f"{precision:.2f}"
@@ -148,24 +138,51 @@ def report(measured: Mapping[str, DiversityMeasures]) -> str:
         }
         for title, cell in cells.items():
             rows.setdefault(title, []).append(cell)
-    lines = ["| | " + " | ".join(measured) + " |", "|---" * (len(measured) + 1) + "|"]
-    lines += [f"| {title} | " + " | ".join(row) + " |" for title, row in rows.items()]
-    return "\n".join(lines) + "\n"
+    table = markdown_table(
+        ("", *measured), ((title, *row) for title, row in rows.items())
+    )
+    return f"{table}\n"
+
+
+def success_rates(
+    model: Model, own: GameSettings, settings: EvaluationSettings, folder: PathLike
+) -> tuple[Proportion | None, Proportion]:
+    """Success rates on the levels that a model was trained on, and on unseen ones.
+
+    Args:
+        model: the agent.
+        own: the game with its training levels.
+        settings: of the evaluations but for the game.
+        folder: where the episodes are kept.
+
+    Returns:
+        Both; None for the first where the training levels are unlimited.
+    """
+    games = {"own": own, "unseen": own.replace(n_levels=0, start_level=0)}
+    found = {}
+    for name, game in games.items():
+        if name == "unseen" or own.n_levels:
+            how = dataclasses.replace(settings, game=game, causes=False)
+            path = pathlib.Path(folder, f"{name}.npz")
+            found[name] = evaluate(model, settings=how, path=path).completed
+    return found.get("own"), found["unseen"]
 
 
 def _measure(
     model: Model, settings: DiversitySettings, folder: pathlib.Path
 ) -> DiversityMeasures:
-    game = game_settings(model.args, model.n_actions, model.image_shape)
     own_game = game_settings(
         model.args, model.n_actions, model.image_shape, training_levels=True
     )
-    own = None
-    if own_game.n_levels:
-        own = _finished(model, own_game, settings, folder / "own.npz")
-    unseen = _finished(model, game, settings, folder / "unseen.npz")
+    how = EvaluationSettings(
+        settings.n_episodes, seed=settings.seed, bfloat16=settings.bfloat16
+    )
+    own, unseen = success_rates(model, own_game, how, folder)
     sampled = sample_labelled_observations(
-        model, game, settings.sampling, settings.seed
+        model,
+        settings.n_observations,
+        seed=settings.seed,
+        interval=settings.interval,
     )
     measures, features = measure_layer(
         model, sampled.observations, settings.layer, settings.n_sparsity, settings.nmf
@@ -179,16 +196,3 @@ def _measure(
         for name in settings.objects
     }
     return DiversityMeasures(own_game.n_levels, own, unseen, measures, precisions)
-
-
-def _finished(
-    model: Model, game: GameSettings, settings: DiversitySettings, path: pathlib.Path
-) -> Proportion:
-    how = EvaluationSettings(
-        settings.n_episodes,
-        game,
-        settings.seed,
-        bfloat16=settings.bfloat16,
-        causes=False,
-    )
-    return evaluate(model, settings=how, path=path).completed

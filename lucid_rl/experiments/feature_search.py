@@ -17,25 +17,27 @@ from lucid_rl.editing.feature_naming import (
     measure_features,
     sample_labelled_observations,
 )
-from lucid_rl.editing.feature_objects import Choice, FeatureObjects, GivenChoice
+from lucid_rl.editing.feature_objects import FeatureObjects
 from lucid_rl.editing.object_directions import find_object_directions
 from lucid_rl.editing.paired_observations import draw_pairs
 from lucid_rl.experiments.comparison_settings import EDIT_ROWS, ComparisonSettings
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.experiments.verdicts import ROWS
-from lucid_rl.files import atomic_open
-from lucid_rl.games.registry import engine_version, make_game, saves_states
+from lucid_rl.files import write_text
+from lucid_rl.games.registry import engine_version, saves_states
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.feature_sheet import feature_sheet
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.measures import one_hotness, top_fraction
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.model import Model
-from lucid_rl.sampling.observations import Observations, sample_observations
+from lucid_rl.sampling.model_samples import sample_observations
+from lucid_rl.sampling.observations import Observations
 
 N_TOP = 10
 """Position-channel pairs whose fraction of the attribution is measured."""
 
+_N_ENVS = 128  # that observations are sampled in
 _N_SPARSITY = 256  # observations on which sparsity is measured
 
 
@@ -57,27 +59,6 @@ class Removed:
     text: str
     features: tuple[int, ...] = ()
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Removed":
-        """Restores what `as_dict` made plain."""
-        directions = np.array(values["directions"], np.float64)
-        features = tuple(values["features"])
-        return cls(**{**values, "directions": directions, "features": features})
-
-    @classmethod
-    def of_features(
-        cls, nmf: NMF, choice: Choice | GivenChoice, text: str = ""
-    ) -> "Removed":
-        """Features of a layer."""
-        directions = feature_directions(nmf, choice.features, nmf.layer)
-        return cls(
-            choice.object_class,
-            nmf.layer,
-            directions.astype(np.float64),
-            text or str(choice),
-            choice.features,
-        )
-
     def edit(self, model: Model) -> Model:
         """The model without these directions."""
         note = {"object": self.object_class, "features": list(self.features)}
@@ -86,6 +67,14 @@ class Removed:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a results file."""
         return {**dataclasses.asdict(self), "directions": self.directions.tolist()}
+
+
+def _removed(
+    nmf: NMF, object_class: str | None, features: Sequence[int], text: str
+) -> Removed:
+    """Features of a layer."""
+    directions = feature_directions(nmf, features, nmf.layer).astype(np.float64)
+    return Removed(str(object_class), nmf.layer, directions, text, tuple(features))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,12 +135,23 @@ def search_features(
         _identity(model, settings),
         lambda: _search(model, settings, folder.path),
     )
-    found = {row: Removed.from_dict(v) for row, v in kept["removed"].items()}
+    found = {
+        row: Removed(
+            **{
+                **values,
+                "directions": np.array(values["directions"], np.float64),
+                "features": tuple(values["features"]),
+            }
+        )
+        for row, values in kept["removed"].items()
+    }
     for row, chosen in settings.remove.items():
         if row in settings.rows:
             nmf = NMF.load(_features_path(folder.path, chosen.layer))
-            choice = GivenChoice(str(ROWS[row].object_class), chosen.features)
-            found[row] = Removed.of_features(nmf, choice)
+            name = ROWS[row].object_class
+            numbers = ", ".join(map(str, chosen.features))
+            text = f"features {numbers} given by hand for {name}"
+            found[row] = _removed(nmf, name, chosen.features, text)
     return FeatureSearch(
         removed={row: found[row] for row in EDIT_ROWS if row in found},
         layer=str(kept["layer"]),
@@ -209,12 +209,10 @@ def _directions(
 
 def _sampled(model: Model, settings: ComparisonSettings) -> Observations:
     """Observations of the model at play, with states where the game has them."""
-    game, sampling, seed = settings.game, settings.sampling, settings.seed
-    if saves_states(settings.game):
-        return sample_labelled_observations(model, game, sampling, seed)
-    with make_game(game.replace(n_envs=sampling.n_envs, seed=seed)) as played:
-        rng = np.random.default_rng(seed)
-        return sample_observations(played, model, sampling, rng)
+    n, game = settings.n_observations, settings.game
+    labelled = saves_states(game)
+    sample = sample_labelled_observations if labelled else sample_observations
+    return sample(model, n, game=game, seed=settings.seed, n_envs=min(_N_ENVS, n))
 
 
 def _objects(settings: ComparisonSettings) -> dict[str, str]:
@@ -236,8 +234,8 @@ def _draw(
 ) -> None:
     """Writes a page that shows each feature by the observations it responds to."""
     sheet = feature_sheet(model, sampled.observations, features)
-    with atomic_open(folder / f"features_{features.layer}.html", "w") as stream:
-        stream.write(f'<!doctype html><meta charset="utf-8">{sheet._repr_html_()}\n')
+    page = f'<!doctype html><meta charset="utf-8">{sheet._repr_html_()}\n'
+    write_text(folder / f"features_{features.layer}.html", page)
 
 
 def _features_path(folder: pathlib.Path, layer: str) -> pathlib.Path:
@@ -251,8 +249,7 @@ def _measure(
     folder: pathlib.Path,
 ) -> FeatureObjects:
     measured = measure_features(model, features, sampled)
-    with atomic_open(folder / f"feature_objects_{features.layer}.md", "w") as stream:
-        stream.write(measured.table() + "\n")
+    write_text(folder / f"feature_objects_{features.layer}.md", f"{measured.table()}\n")
     return measured
 
 
@@ -271,7 +268,7 @@ def _choose(
         zip(features, choices, strict=True),
         key=lambda candidate: candidate[1].average_precisions[0],
     )
-    return Removed.of_features(found, choice)
+    return _removed(found, object_class, choice.features, str(choice))
 
 
 def _identity(model: Model, settings: ComparisonSettings) -> dict[str, Any]:

@@ -12,6 +12,7 @@ parts of the score of interpretability (`interpretability`) are missing.
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from lucid_rl.checkpoints.released import ReleasedModel, fetch_released
 from lucid_rl.errors import InputError
 from lucid_rl.experiments.article import article_numbers
 from lucid_rl.experiments.results_folder import ResultsFolder
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.feature_set import feature_responses
 from lucid_rl.interpret.features import fit_features
@@ -34,6 +35,7 @@ from lucid_rl.interpret.measures import (
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
+from lucid_rl.reports import figure, markdown_table
 from lucid_rl.sampling.observations import read_observations
 from lucid_rl.validation import at_least, check_fields, some_of
 
@@ -69,18 +71,12 @@ class FiniteLevelsSettings:
     runs: tuple[int, ...] = RUNS
     n_train_levels: tuple[int, ...] = N_TRAIN_LEVELS
     layer: str = "2b"
-    n_observations: int = 2048
-    n_sparsity: int = 256
+    n_observations: Annotated[int, at_least(2)] = 2048
+    n_sparsity: Annotated[int, at_least(2)] = 256
     nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
 
     def __post_init__(self) -> None:
-        check_fields(
-            self,
-            runs=some_of(RUNS),
-            n_train_levels=some_of(N_TRAIN_LEVELS),
-            n_observations=at_least(2),
-            n_sparsity=at_least(2),
-        )
+        check_fields(self, runs=some_of(RUNS), n_train_levels=some_of(N_TRAIN_LEVELS))
 
     @property
     def models(self) -> list[tuple[int, int]]:
@@ -115,17 +111,10 @@ class ModelMeasures:
 def measure_model(
     model: ReleasedModel, settings: FiniteLevelsSettings
 ) -> dict[str, float]:
-    """Measures a model's features on its own observations.
-
-    Args:
-        model: paths; checkpoint and observations are needed.
-        settings: how.
-
-    Returns:
-        Each of `MEASURES`.
+    """`MEASURES` of a model's features on its own observations.
 
     Raises:
-        InputError: a file is missing.
+        InputError: the model comes without checkpoint or observations.
     """
     if model.checkpoint is None or model.observations is None:
         raise InputError(
@@ -207,8 +196,7 @@ def measure_finite_levels(
             measures = {measure: found[measure] for measure in MEASURES}
             judged = _judged(run, n)
             rows.append(ModelMeasures(run, n, **measures, interpretable=judged))
-        models = [dataclasses.asdict(row) for row in rows]
-        results.write({"settings": how, "models": models}, report(rows))
+        results.write({"settings": how, "models": rows}, report(rows))
         draw(rows, results.path / PICTURE_FILE)
     return rows
 
@@ -217,17 +205,18 @@ def report(rows: Sequence[ModelMeasures]) -> str:
     """Markdown: each model's figures beside the article's, and how they correlate."""
     from scipy.stats import spearmanr
 
-    lines = [
-        f"| training levels | run | {' | '.join(MEASURES)} | interpretable (article) |",
-        "|---" * (len(MEASURES) + 3) + "|",
-    ]
-    for row in rows:
-        cells = [f"{getattr(row, measure):.3f}" for measure in MEASURES]
-        lines.append(
-            f"| {row.n_train_levels:,} | {row.run} | {' | '.join(cells)} | "
-            f"{row.interpretable:.1f} % |"
-        )
-    lines += ["", *(f"- {name}: {title}." for name, title in _TITLES.items())]
+    table = markdown_table(
+        ("training levels", "run", *MEASURES, "interpretable (article)"),
+        (
+            (
+                *(f"{row.n_train_levels:,}", row.run),
+                *(f"{getattr(row, measure):.3f}" for measure in MEASURES),
+                f"{row.interpretable:.1f} %",
+            )
+            for row in rows
+        ),
+    )
+    lines = [table, "", *(f"- {name}: {title}." for name, title in _TITLES.items())]
     lines.append(
         "- missing: what the score of interpretability takes from the game's states, "
         "which the original CoinRun does not give (concentration of responses and "
@@ -252,41 +241,31 @@ def draw(rows: Sequence[ModelMeasures], path: PathLike) -> None:
         rows: models, of any numbers of levels.
         path: PNG file, written atomically.
     """
-    # The object interface: pyplot would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 1 + len(MEASURES))
-    judged = article_numbers()["finite_levels"]
-    percents = np.array(list(judged["features_interpretable"].values()))
-    panels[0].errorbar(
-        judged["n_train_levels"],
-        percents.mean(axis=0),
-        # The article's error bars: population standard deviation of the four.
-        percents.std(axis=0),
-        marker="o",
-        capsize=3,
-    )
-    panels[0].set_title("article: features interpretable (%)", fontsize=9)
-    for axes, measure in zip(panels[1:], MEASURES, strict=True):
-        for run in sorted({row.run for row in rows}):
-            ours = [row for row in rows if row.run == run]
-            axes.plot(
-                [row.n_train_levels for row in ours],
-                [getattr(row, measure) for row in ours],
-                marker="o",
-                label=f"run {run}",
-            )
-        axes.set_title(_TITLES[measure], fontsize=9)
-        axes.legend(fontsize=8)
-    for axes in panels:
-        axes.set_xscale("log")
-        axes.set_xlabel("training levels")
-        axes.grid(alpha=0.3)
-    with atomic_open(path) as stream:
-        figure.savefig(stream, format="png", dpi=100)
+    with figure(path, 1 + len(MEASURES), (13, 3.4)) as panels:
+        judged = article_numbers()["finite_levels"]
+        percents = np.array(list(judged["features_interpretable"].values()))
+        panels[0].errorbar(
+            judged["n_train_levels"],
+            percents.mean(axis=0),
+            # The article's error bars: population standard deviation of the four.
+            percents.std(axis=0),
+            marker="o",
+            capsize=3,
+        )
+        panels[0].set_title("article: features interpretable (%)", fontsize=9)
+        for axes, measure in zip(panels[1:], MEASURES, strict=True):
+            for run in sorted({row.run for row in rows}):
+                ours = [row for row in rows if row.run == run]
+                axes.plot(
+                    [row.n_train_levels for row in ours],
+                    [getattr(row, measure) for row in ours],
+                    marker="o",
+                    label=f"run {run}",
+                )
+            axes.set_title(_TITLES[measure], fontsize=9)
+            axes.legend(fontsize=8)
+        for axes in panels:
+            axes.set(xscale="log", xlabel="training levels")
 
 
 def _judged(run: int, n_train_levels: int) -> float:

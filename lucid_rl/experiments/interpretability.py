@@ -20,15 +20,14 @@ single channels and principal components.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import scipy.ndimage
 
 from lucid_rl.errors import InputError
-from lucid_rl.files import PathLike, atomic_open
-from lucid_rl.games.coinrun_backgrounds import with_background_of
+from lucid_rl.files import PathLike
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.registry import check_fits, game_settings, make_game
@@ -38,12 +37,14 @@ from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
+from lucid_rl.reports import figure, markdown_table
 from lucid_rl.sampling.observations import (
     Observations,
     ObservationSettings,
     sample_observations,
 )
-from lucid_rl.validation import at_least, between, check_fields
+from lucid_rl.statistics import bootstrap, percentile_interval
+from lucid_rl.validation import Fraction, Natural, Positive, Settings, at_least
 
 NAME = "interpretability"
 CONTROLS = (
@@ -76,51 +77,36 @@ _MAX_ROWS = 200_000  # positions that principal components are fitted to
 
 
 @dataclasses.dataclass(frozen=True)
-class InterpretabilitySettings:
+class InterpretabilitySettings(Settings):
     """How features are scored."""
 
     layer: str = "2b"
     """Layer whose features are scored."""
-    n_features: int = 8
+    n_features: Positive = 8
     """Features of each model."""
-    n_observations: int = 512
+    n_observations: Annotated[int, at_least(8)] = 512
     """Observations, from as many levels as there are environments."""
-    reach: int = 3
+    reach: Natural = 3
     """Positions of the layer around an object that count as within its reach."""
-    min_response: float = 0.5
+    min_response: Fraction = 0.5
     """Least response concentration of an interpretable feature."""
-    min_attribution: float = 0.5
+    min_attribution: Fraction = 0.5
     """Least attribution concentration of an interpretable feature."""
-    min_consistency: float = 0.7
+    min_consistency: Fraction = 0.7
     """Least consistency of an interpretable feature."""
-    max_background: float = 0.4
+    max_background: Fraction = 0.4
     """Largest background sensitivity of an interpretable feature."""
-    n_steps: int = 4
+    n_steps: Positive = 4
     """Steps of the attributions."""
-    n_bootstrap: int = 1000
+    n_bootstrap: Positive = 1000
     """Resamples of levels for the interval."""
-    seed: int = 0
+    seed: Natural = 0
     """Seed of levels, actions, controls and resamples."""
 
     @property
     def attribution(self) -> AttributionSettings:
         """How attributions are computed."""
         return AttributionSettings(n_steps=self.n_steps)
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            n_features=at_least(1),
-            n_observations=at_least(8),
-            reach=at_least(0),
-            min_response=between(0, 1),
-            min_attribution=between(0, 1),
-            min_consistency=between(0, 1),
-            max_background=between(0, 1),
-            n_steps=at_least(1),
-            n_bootstrap=at_least(1),
-            seed=at_least(0),
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,9 +181,7 @@ def score_interpretability(
     nmf = _fit_nmf(model, scene, settings)
     found = [_score(model.name, model, nmf, scene, settings)]
     for control in controls:
-        rng = np.random.default_rng([settings.seed, CONTROLS.index(control)])
-        subject, fit = _control(control, model, rng)
-        features = fit(subject, scene, settings)
+        subject, features = _control(control, model, scene, settings)
         found.append(_score(control, subject, features, scene, settings))
     return found
 
@@ -242,13 +226,10 @@ def as_dict(
     settings: InterpretabilitySettings,
 ) -> dict[str, Any]:
     """Scores and settings as plain values, for a results file."""
-    return {
-        "settings": dataclasses.asdict(settings),
-        "models": {
-            model: [dataclasses.asdict(score) for score in scores]
-            for model, scores in results.items()
-        },
+    scores = {
+        model: [*map(dataclasses.asdict, found)] for model, found in results.items()
     }
+    return {"settings": dataclasses.asdict(settings), "models": scores}
 
 
 def from_dict(values: Mapping[str, Any]) -> dict[str, list[InterpretabilityScore]]:
@@ -273,19 +254,20 @@ def report(results: Mapping[str, list[InterpretabilityScore]]) -> str:
     controls = list(
         dict.fromkeys(s.name for found in results.values() for s in found[1:])
     )
-    titles = ["model", "score", "95 % interval", "interpretable features", *controls]
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    rows = []
     for model, (score, *others) in results.items():
         low, high = score.interval
         named = [f.object_class for f in score.features if f.interpretable]
         by_name = {other.name: f"{other.score:.3f}" for other in others}
-        cells = [
-            *(model, f"**{score.score:.3f}**", f"{low:.3f} to {high:.3f}"),
-            ", ".join(named) or "none",
-            *(by_name.get(control, "") for control in controls),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(
+            (
+                *(model, f"**{score.score:.3f}**", f"{low:.3f} to {high:.3f}"),
+                ", ".join(named) or "none",
+                *(by_name.get(control, "") for control in controls),
+            )
+        )
+    titles = ("model", "score", "95 % interval", "interpretable features", *controls)
+    return markdown_table(titles, rows)
 
 
 def plot_scores(
@@ -297,34 +279,25 @@ def plot_scores(
         results: models' scores with their controls.
         path: PNG file, written atomically.
     """
-    # The object interface: pyplot would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names, scores = [], []
     for model, found in results.items():
         names += [pathlib.Path(model).stem.upper(), *(s.name for s in found[1:])]
         scores += found
     rows = np.arange(len(scores))
-    figure = Figure(figsize=(9, 1 + 0.24 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True)
     values = np.array([score.score for score in scores])
     low, high = np.array([score.interval for score in scores]).T
     errors = np.maximum([values - low, high - values], 0)
-    left.errorbar(values, rows, xerr=errors, fmt="o", capsize=3)
-    left.set(xlim=(-0.03, 1.03), xlabel="score: interpretable features, 95 % interval")
-    left.set_yticks(rows, names, fontsize=8)
-    left.invert_yaxis()
-    for row, score in zip(rows, scores, strict=True):
-        for feature in score.features:
-            colour = "C0" if feature.interpretable else "0.6"
-            right.plot(feature.response, row, "o", color=colour, alpha=0.7, ms=5)
-    right.set(xlim=(-0.05, 1.03), xlabel="response concentration (blue: interpretable)")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-    with atomic_open(path) as stream:
-        figure.savefig(stream, format="png", dpi=100)
+    with figure(path, 2, (9, 1 + 0.24 * len(rows)), sharey=True) as (left, right):
+        left.errorbar(values, rows, xerr=errors, fmt="o", capsize=3)
+        left.set(xlim=(-0.03, 1.03), xlabel="fraction interpretable, 95 % interval")
+        left.set_yticks(rows, names, fontsize=8)
+        left.invert_yaxis()
+        for row, score in zip(rows, scores, strict=True):
+            for feature in score.features:
+                colour = "C0" if feature.interpretable else "0.6"
+                right.plot(feature.response, row, "o", color=colour, alpha=0.7, ms=5)
+        title = "response concentration (blue: interpretable)"
+        right.set(xlim=(-0.05, 1.03), xlabel=title)
 
 
 def _scene(model: Model, settings: InterpretabilitySettings) -> _Scene:
@@ -366,7 +339,7 @@ def _redraw(game: Any, sampled: Observations, rng: np.random.Generator) -> np.nd
     states = [parse_state(state) for state in sampled.states or []]
     others = np.roll(rng.permutation(len(states)), 1)
     drawn = [
-        with_background_of(state, states[other]).to_bytes()
+        state.with_background_of(states[other]).to_bytes()
         for state, other in zip(states, others, strict=True)
     ]
     frames = []
@@ -375,9 +348,6 @@ def _redraw(game: Any, sampled: Observations, rng: np.random.Generator) -> np.nd
         game.set_states(part, range(len(part)))
         frames.append(game.observe().observations[: len(part)].copy())
     return np.concatenate(frames)
-
-
-Fit = Callable[[Model, _Scene, InterpretabilitySettings], Any]
 
 
 class _Directions:
@@ -408,40 +378,34 @@ def _fit_nmf(model: Model, scene: _Scene, settings: InterpretabilitySettings) ->
     )
 
 
-def _control(control: str, model: Model, rng: np.random.Generator) -> tuple[Model, Fit]:
+def _control(
+    control: str, model: Model, scene: _Scene, settings: InterpretabilitySettings
+) -> tuple[Model, Any]:
+    """The network and the features of a control."""
+    rng = np.random.default_rng([settings.seed, CONTROLS.index(control)])
+    layer, n = settings.layer, settings.n_features
     if control in ("random weights", "shuffled weights"):
-        return _with_other_weights(model, control, rng), _fit_nmf
+        other = _with_other_weights(model, control, rng)
+        return other, _fit_nmf(other, scene, settings)
     if control == "random directions":
-
-        def random(model, scene, settings):
-            shape = settings.n_features, model.layer_shape(settings.layer)[-1]
-            return _Directions(np.abs(rng.normal(size=shape)))
-
-        return model, random
-    if control == "single channels":
-
-        def channels(model, scene, settings):
-            values = value_attributions(
-                model, scene.observations, settings.layer, settings.attribution
-            )
-            # What NMF explains, too: sums of squares.
-            weights = sum(np.einsum("nhwc,nhwc->c", v, v) for v in values)
-            largest = np.argsort(-weights)[: settings.n_features]
-            return _Directions(np.eye(len(weights))[largest])
-
-        return model, channels
-
-    def components(model, scene, settings):
-        activations = model.activations(scene.observations, settings.layer)
-        rows = activations.reshape(-1, activations.shape[-1])
-        rows = rows[rng.choice(len(rows), min(len(rows), _MAX_ROWS), replace=False)]
+        directions = np.abs(rng.normal(size=(n, model.layer_shape(layer)[-1])))
+    elif control == "single channels":
+        values = value_attributions(
+            model, scene.observations, layer, settings.attribution
+        )
+        # What NMF explains, too: sums of squares.
+        energy = sum(np.einsum("nhwc,nhwc->c", v, v) for v in values)
+        directions = np.eye(len(energy))[np.argsort(-energy)[:n]]
+    else:
         # It takes a second to import.
         from sklearn.decomposition import PCA
 
-        found = PCA(settings.n_features, random_state=0).fit(rows).components_
-        return _Directions(found * np.sign(found.sum(axis=1, keepdims=True)))
-
-    return model, components
+        activations = model.activations(scene.observations, layer)
+        rows = activations.reshape(-1, activations.shape[-1])
+        rows = rows[rng.choice(len(rows), min(len(rows), _MAX_ROWS), replace=False)]
+        found = PCA(n, random_state=0).fit(rows).components_
+        directions = found * np.sign(found.sum(axis=1, keepdims=True))
+    return model, _Directions(directions)
 
 
 def _with_other_weights(model: Model, control: str, rng: np.random.Generator) -> Model:
@@ -467,19 +431,15 @@ def _score(
     scene: _Scene,
     settings: InterpretabilitySettings,
 ) -> InterpretabilityScore:
-    sums = _sums(model, features, scene, settings)
-    n_levels = int(scene.levels.max()) + 1
-    by_level = {
-        key: _by_level(values, scene.levels, n_levels) for key, values in sums.items()
-    }
-    weights = np.ones(n_levels)
-    measured = _measure(by_level, weights, settings)
-    rng = np.random.default_rng([settings.seed, 100])
-    draws = rng.multinomial(
-        n_levels, np.full(n_levels, 1 / n_levels), settings.n_bootstrap
+    sums = _sums_by_level(model, features, scene, settings)
+    n_levels = len(sums["observations"])
+    measured = _measure(sums, np.ones(n_levels), settings)
+    resampled = bootstrap(
+        lambda times: _measure(sums, times, settings)["passes"].mean(),
+        n_levels,
+        np.random.default_rng([settings.seed, 100]),
+        settings.n_bootstrap,
     )
-    scores = [_measure(by_level, draw, settings)["passes"].mean() for draw in draws]
-    low, high = np.quantile(scores, (0.025, 0.975))
     rows = tuple(
         FeatureScore(
             k,
@@ -490,21 +450,17 @@ def _score(
         for k in range(len(measured["best"]))
     )
     score = float(measured["passes"].mean())
-    return InterpretabilityScore(name, rows, score, (float(low), float(high)), n_levels)
+    return InterpretabilityScore(
+        name, rows, score, percentile_interval(resampled), n_levels
+    )
 
 
-def _sums(
+def _sums_by_level(
     model: Model, features: Any, scene: _Scene, settings: InterpretabilitySettings
 ) -> dict[str, np.ndarray]:
-    """Sums over positions for each observation, from which everything follows."""
-    parts: dict[str, list[np.ndarray]] = {
-        key: []
-        for key in (
-            *("response_within", "response_all", "attribution_within"),
-            *("attribution_changed", "attribution_both"),
-            *("attribution_all", "changed", "both", "area", "observations"),
-        )
-    }
+    """Sums over the positions and observations of each level, [levels, ...]."""
+    n_levels = int(scene.levels.max()) + 1
+    total: dict[str, np.ndarray] = {}
     attributions = value_attributions(
         model, scene.observations, settings.layer, settings.attribution
     )
@@ -513,32 +469,30 @@ def _sums(
         others = attribute(
             model, scene.redrawn[rows], settings.layer, settings=settings.attribution
         ).values
-        reach = scene.reach[rows].astype(np.float32)  # [n, c, h, w]
+        reach = scene.reach[rows].astype(np.float32)  # [n, kinds, h, w]
         response, redrawn = (
             features.transform(model.activations(frames[rows], settings.layer))
             for frames in (scene.observations, scene.redrawn)
         )
         signed, changed = map(features.transform_signed, (values, others))
         attribution = np.abs(signed)
-        parts["attribution_changed"].append(np.abs(signed - changed).sum(axis=(1, 2)))
-        parts["attribution_both"].append(
-            (attribution + np.abs(changed)).sum(axis=(1, 2))
-        )
-        for key, array in (("response", response), ("attribution", attribution)):
-            within = np.einsum("nhwk,nchw->nkc", array, reach)
-            parts[f"{key}_within"].append(within)
-            parts[f"{key}_all"].append(array.sum(axis=(1, 2)))
-        parts["changed"].append(np.abs(response - redrawn).sum(axis=(1, 2)))
-        parts["both"].append((response + redrawn).sum(axis=(1, 2)))
-        parts["area"].append(reach.mean(axis=(2, 3)))
-        parts["observations"].append(np.ones(len(values)))
-    return {key: np.concatenate(arrays) for key, arrays in parts.items()}
-
-
-def _by_level(values: np.ndarray, levels: np.ndarray, n_levels: int) -> np.ndarray:
-    """Sums of observations' values for each level."""
-    total = np.zeros((n_levels, *values.shape[1:]), np.float64)
-    np.add.at(total, levels, values)
+        sums = {
+            "area": reach.mean(axis=(2, 3)),
+            "observations": np.ones(len(values)),
+        }
+        for name, array, before, after in (
+            ("response", response, response, redrawn),
+            ("attribution", attribution, signed, changed),
+        ):
+            sums |= {
+                f"{name}_within": np.einsum("nhwk,nchw->nkc", array, reach),
+                f"{name}_all": array.sum(axis=(1, 2)),
+                f"{name}_changed": np.abs(before - after).sum(axis=(1, 2)),
+                f"{name}_both": (array + np.abs(after)).sum(axis=(1, 2)),
+            }
+        for name, found in sums.items():
+            zeros = np.zeros((n_levels, *found.shape[1:]))
+            np.add.at(total.setdefault(name, zeros), scene.levels[rows], found)
     return total
 
 
@@ -562,9 +516,9 @@ def _measure(
     most = sums["response_within"][:, index, best] > 0.5 * sums["response_all"]
     counted = weights[:, None] * (present & fires)
     consistency = (counted * most).sum(axis=0) / np.maximum(counted.sum(axis=0), 1e-12)
-    background = total["changed"] / np.maximum(total["both"], 1e-12)
-    background_attribution = total["attribution_changed"] / np.maximum(
-        total["attribution_both"], 1e-12
+    background, background_attribution = (
+        total[f"{kind}_changed"] / np.maximum(total[f"{kind}_both"], 1e-12)
+        for kind in ("response", "attribution")
     )
     found = {
         "best": best,

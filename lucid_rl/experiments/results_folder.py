@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from lucid_rl.bounded import read_json
 from lucid_rl.errors import FileFormatError
-from lucid_rl.files import PathLike, atomic_open, check_writable
+from lucid_rl.files import PathLike, check_writable, write_json, write_text
 from lucid_rl.folder_lock import folder_lock
 
 _Value = TypeVar("_Value")
@@ -60,15 +60,14 @@ class ResultsFolder:
         kept = parts.get(part)
         if not isinstance(kept, dict) or kept.get("identity") != wanted:
             parts[part] = {"identity": wanted, "value": compute()}
-            _write_json(self.path / f"{self.name}_parts.json", parts)
+            write_json(self.path / f"{self.name}_parts.json", parts)
             parts = self._parts()
         return parts[part]["value"]
 
     def write(self, results: Mapping[str, Any], report: str) -> None:
         """Writes the results as JSON, and the report as Markdown."""
-        _write_json(self.path / f"{self.name}.json", results)
-        with atomic_open(self.path / f"{self.name}.md", "w") as stream:
-            stream.write(report)
+        write_json(self.path / f"{self.name}.json", results)
+        write_text(self.path / f"{self.name}.md", report)
 
     def _parts(self) -> dict[str, Any]:
         try:
@@ -76,9 +75,3 @@ class ResultsFolder:
         except FileFormatError:
             return {}  # nothing kept yet, or damaged
         return found if isinstance(found, dict) else {}
-
-
-def _write_json(path: pathlib.Path, values: Any) -> None:
-    with atomic_open(path, "w") as stream:
-        json.dump(values, stream, indent=1)
-        stream.write("\n")

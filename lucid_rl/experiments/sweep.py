@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,23 +20,23 @@ import numpy as np
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.errors import SettingsError
-from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.many import connected_ray
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.experiments.article import article_numbers
+from lucid_rl.experiments.diversity import success_rates
 from lucid_rl.experiments.interpretability import (
     InterpretabilitySettings,
     score_with_features,
 )
 from lucid_rl.experiments.results_folder import ResultsFolder
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike
 from lucid_rl.model.loading import load
+from lucid_rl.reports import figure, markdown_table
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.saves import MODEL_NAME
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.validation import Positive, check_fields
 
 NAME = "sweep"
-UNLIMITED = 0
 # Each seed's level sets begin here times the seed, so that they do not overlap.
 _SEEDS_APART = 10_000_000
 # What changes nothing about a trained model.
@@ -53,7 +54,7 @@ class SweepSettings:
     levels."""
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     """How each model is trained; levels, seed and folder are set by the sweep."""
-    n_episodes: int = 1000
+    n_episodes: Positive = 1000
     """Levels that each model plays, of its own and of unseen ones."""
     score: InterpretabilitySettings = dataclasses.field(
         default_factory=InterpretabilitySettings
@@ -61,7 +62,7 @@ class SweepSettings:
     """How features are scored."""
 
     def __post_init__(self) -> None:
-        check_fields(self, n_episodes=at_least(1))
+        check_fields(self)
         for name in ("n_levels", "seeds"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values) or min(values) < 0:
@@ -125,7 +126,7 @@ def sweep(
         settings: what is swept.
         folder: where everything goes; the runs in `runs/`.
         max_seconds: longest training of one call for each model; a run that has not
-            ended by then is measured as it is and goes on with the next call.
+            ended by then is measured as it is, and resumed by the next call.
         ray_address: train models at the same time on a Ray cluster, "auto" or
             "local", whose machines share the folder; None for one after the other.
 
@@ -217,26 +218,28 @@ def as_dict(points: Sequence[SweepPoint], settings: SweepSettings) -> dict[str, 
 
 def report(points: Sequence[SweepPoint]) -> str:
     """Markdown: a row for each model, and the rank correlation."""
-    lines = [
-        "| training levels | seed | train success | test success | score | "
-        "95 % interval | interpretable features |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {f'{p.n_levels:,}' if p.n_levels else 'unlimited'} | {p.seed} | "
-        f"{p.train:.1%} | {p.test:.1%} | {p.score:.3f} | {p.low:.3f} to {p.high:.3f} | "
-        f"{', '.join(p.interpretable)} |"
-        for p in points
-    ]
+    table = markdown_table(
+        (
+            *("training levels", "seed", "train success", "test success"),
+            *("score", "95 % interval", "interpretable features"),
+        ),
+        (
+            (
+                *(f"{p.n_levels:,}" if p.n_levels else "unlimited", p.seed),
+                *(f"{p.train:.1%}", f"{p.test:.1%}", f"{p.score:.3f}"),
+                *(f"{p.low:.3f} to {p.high:.3f}", ", ".join(p.interpretable)),
+            )
+            for p in points
+        ),
+    )
     correlation, p_value = rank_correlation(points)
-    if not np.isnan(correlation):
-        lines += [
-            "",
-            "Rank correlation of test success with the score (Spearman): "
-            f"{correlation:.2f}, one-sided permutation p = {p_value:.2g}, "
-            f"{len(points)} models.",
-        ]
-    return "\n".join(lines) + "\n"
+    if np.isnan(correlation):
+        return f"{table}\n"
+    return (
+        f"{table}\n\nRank correlation of test success with the score (Spearman): "
+        f"{correlation:.2f}, one-sided permutation p = {p_value:.2g}, "
+        f"{len(points)} models.\n"
+    )
 
 
 def draw(points: Sequence[SweepPoint], path: PathLike) -> None:
@@ -246,40 +249,31 @@ def draw(points: Sequence[SweepPoint], path: PathLike) -> None:
         points: models.
         path: PNG file, written atomically.
     """
-    # The object interface: pyplot would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     article = article_numbers()["finite_levels"]
     levels = article["n_train_levels"]
     graded = np.array(list(article["features_interpretable"].values()))
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    for name, colour in (("train", "C0"), ("test", "C1")):
-        percents = np.array(list(article[f"completed_{name}"].values()))
-        label = f"{name}, article"
-        left.plot(levels, percents.mean(axis=0), "--", color=colour, label=label)
-        _draw_ours(left, points, name, colour, f"{name}, here")
-    right.errorbar(
-        levels,
-        graded.mean(axis=0),
-        # The article's error bars: population standard deviation of the four.
-        graded.std(axis=0),
-        fmt="--o",
-        color="0.5",
-        capsize=3,
-        label="article: graded by two researchers",
-    )
-    _draw_ours(right, points, "score", "C2", "here: scored against states")
-    left.set_title("levels completed (%)", fontsize=9)
-    right.set_title("features interpretable (%)", fontsize=9)
-    for axes in (left, right):
-        axes.set(xscale="log", xlabel="training levels", ylim=(-3, 103))
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
-    with atomic_open(path) as stream:
-        figure.savefig(stream, format="png", dpi=110)
+    with figure(path, 2, (9, 3.4)) as (left, right):
+        for name, colour in (("train", "C0"), ("test", "C1")):
+            percents = np.array(list(article[f"completed_{name}"].values()))
+            label = f"{name}, article"
+            left.plot(levels, percents.mean(axis=0), "--", color=colour, label=label)
+            _draw_ours(left, points, name, colour, f"{name}, here")
+        right.errorbar(
+            levels,
+            graded.mean(axis=0),
+            # The article's error bars: population standard deviation of the four.
+            graded.std(axis=0),
+            fmt="--o",
+            color="0.5",
+            capsize=3,
+            label="article: graded by two researchers",
+        )
+        _draw_ours(right, points, "score", "C2", "here: scored against states")
+        left.set_title("levels completed (%)", fontsize=9)
+        right.set_title("features interpretable (%)", fontsize=9)
+        for axes in (left, right):
+            axes.set(xscale="log", xlabel="training levels", ylim=(-3, 103))
+            axes.legend(fontsize=7)
 
 
 def _draw_ours(
@@ -324,7 +318,7 @@ def _identity(settings: SweepSettings, config: TrainConfig) -> dict[str, Any]:
 
 
 def _train(config: TrainConfig, max_seconds: float | None) -> list[int]:
-    """Trains a model, or goes on; returns its steps of distillation and PPO."""
+    """Trains a model, or resumes; returns its steps of distillation and PPO."""
     path = config.folder / MODEL_NAME
     if path.exists():
         args = load_checkpoint(path).args
@@ -362,18 +356,15 @@ def _measure(
 ) -> dict[str, Any]:
     """Success on its own and unseen levels, and the score of its features."""
     model = load(load_checkpoint(config.folder / MODEL_NAME))
-    unseen = config.game.replace(n_levels=0, start_level=0)
-    success = {}
-    for name, game in (("train", config.game), ("test", unseen)):
-        how = EvaluationSettings(settings.n_episodes, game, causes=False)
-        path = episodes.with_name(f"{episodes.name}_{name}.npz")
-        # Episodes of an earlier, less trained model are no longer wanted.
-        path.unlink(missing_ok=True)
-        found = evaluate(model, settings=how, path=path, n_workers=1)
-        success[name] = found.completed.fraction
+    # Episodes of an earlier, less trained model are no longer wanted.
+    shutil.rmtree(episodes, ignore_errors=True)
+    own, unseen = success_rates(
+        model, config.game, EvaluationSettings(settings.n_episodes), episodes
+    )
     score, _, _ = score_with_features(model, settings.score)
     return {
-        **success,
+        "train": (own or unseen).fraction,
+        "test": unseen.fraction,
         "score": score.score,
         "low": score.interval[0],
         "high": score.interval[1],

@@ -1,28 +1,25 @@
 """Which attribution predicts what happens when a feature is removed?
 
 Each feature of a layer is projected out of the model, and the edited models play the
-levels that the original played. An attribution method is to be trusted as far as it
-tells, from a few frames of the original's games, which features cost how many levels,
-and which of the levels. One-frame comparisons of attribution and occlusion say how
-alike two methods are; whole games say which is right.
+levels that the original played. A method is good if its attributions on a few frames of
+the original's games, predict how many levels are lost without each feature, and which.
 """
 
 import dataclasses
 import functools
 import hashlib
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
-from lucid_rl.editing.counterfactual import values_without
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate
 from lucid_rl.evaluation.replay import replay_episodes
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.experiments.results_folder import ResultsFolder
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike
 from lucid_rl.games.registry import game_settings
 from lucid_rl.interpret.attribution import AttributionSettings, attribute
 from lucid_rl.interpret.features import fit_features
@@ -33,46 +30,42 @@ from lucid_rl.interpret.shapley import shapley_values
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.reports import figure, markdown_table
+from lucid_rl.statistics import bootstrap, percentile_interval
+from lucid_rl.validation import Natural, Positive, Settings, at_least
 
 NAME = "trust"
 _CHUNK = 64  # observations attributed at once
+# The measures of `Agreement`, in the order of the report.
+_TITLES = {
+    "pooled": "games and features pooled (AUC)",
+    "within": "games of a feature (AUC)",
+    "rank": "features (rank correlation)",
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class TrustSettings:
+class TrustSettings(Settings):
     """What is removed, how often the models play, and how much is attributed."""
 
     layer: str = "2b"
     """Layer whose features are removed."""
-    n_features: int = 8
+    n_features: Annotated[int, at_least(2)] = 8
     """Features of the layer."""
-    n_levels: int = 200
+    n_levels: Positive = 200
     """Levels that the original and each edited model play; the same for all."""
-    n_frames: int = 4
+    n_frames: Positive = 4
     """Frames of each of the original's games that attributions are computed on."""
-    n_fit: int = 1024
+    n_fit: Positive = 1024
     """Frames that features are fitted to."""
-    n_orders: int = 16
+    n_orders: Positive = 16
     """Orders of features for Shapley values."""
-    n_bootstrap: int = 1000
+    n_bootstrap: Positive = 1000
     """Resamples of levels for the intervals."""
-    seed: int = 0
+    seed: Natural = 0
     """Seed of levels, actions, orders, paths and resamples."""
     bfloat16: bool = False
     """Play with convolutions in bfloat16; attributions are computed without."""
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            n_features=at_least(2),
-            n_levels=at_least(1),
-            n_frames=at_least(1),
-            n_fit=at_least(1),
-            n_orders=at_least(1),
-            n_bootstrap=at_least(1),
-            seed=at_least(0),
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +157,7 @@ def compare_attributions(
         ]
         agreements.sort(key=lambda one: -one.pooled[0])
         results.write(
-            as_dict(agreements, outcomes, settings), report(agreements, outcomes)
+            _as_dict(agreements, outcomes, settings), report(agreements, outcomes)
         )
         draw(agreements, results.path / f"{NAME}.png")
     return agreements, outcomes
@@ -173,16 +166,9 @@ def compare_attributions(
 def predictions(
     model: Model, frames: np.ndarray, nmf: NMF, settings: TrustSettings
 ) -> dict[str, np.ndarray]:
-    """Each method's mean absolute attribution of features in games.
+    """Each method's mean absolute attribution of features in games, f32 [N, K].
 
-    Args:
-        model: the network.
-        frames: u8 [N, F, H, W, C], of N games.
-        nmf: features of a layer.
-        settings: numbers of orders, and the seed.
-
-    Returns:
-        f32 [N, K] by method.
+    `frames` are u8 [N, F, H, W, C], F of each of N games.
     """
     flat = frames.reshape(-1, *frames.shape[2:])
     found = {}
@@ -215,8 +201,8 @@ def _methods(
         return attribute(model, seen, layer, settings=how, features=nmf).by_channel()
 
     def edit(seen: np.ndarray) -> np.ndarray:
-        without = values_without(model, seen, layer, nmf.directions)
-        return model(seen)[1][:, None] - without
+        without = model.outputs_without(nmf.directions, layer, seen)[1]
+        return (model(seen)[1] - without).T
 
     article = {"method": "integrated_gradients", "n_steps": 10}
     paths = MultiPathSettings(max_paths=10)
@@ -259,39 +245,35 @@ def _policy_change(
 
 def report(agreements: Sequence[Agreement], outcomes: Outcomes) -> str:
     """Markdown: levels lost by feature, and how well each method predicts them."""
-    n, lost = len(outcomes.lost), outcomes.lost
-    lines = [
-        f"The original fails {outcomes.original_failed:.1%} of the levels. Of the {n} "
-        "that it completes, fail without feature "
-        + ", ".join(
-            f"{k + 1}: {share:.1%}" for k, share in enumerate(lost.mean(axis=0))
+    n, lost = len(outcomes.lost), outcomes.lost.mean(axis=0)
+    failing = ", ".join(f"{k + 1}: {part:.1%}" for k, part in enumerate(lost))
+    rows = [
+        (
+            one.method,
+            *(
+                f"{value:.2f} ({low:.2f} to {high:.2f})"
+                for value, low, high in (getattr(one, name) for name in _TITLES)
+            ),
         )
-        + ".",
-        "",
-        "| method | games and features pooled (AUC) | games of a feature (AUC) | "
-        "features (rank correlation) |",
-        "|---|---|---|---|",
+        for one in agreements
     ]
-    for one in agreements:
-        cells = [
-            f"{value:.2f} ({low:.2f} to {high:.2f})"
-            for value, low, high in (one.pooled, one.within, one.rank)
-        ]
-        lines.append(f"| {one.method} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return (
+        f"The original fails {outcomes.original_failed:.1%} of the levels. Of the {n} "
+        f"that it completes, fail without feature {failing}.\n\n"
+        f"{markdown_table(('method', *_TITLES.values()), rows)}\n"
+    )
 
 
-def as_dict(
+def _as_dict(
     agreements: Sequence[Agreement], outcomes: Outcomes, settings: TrustSettings
 ) -> dict[str, Any]:
-    """Plain values for a results file."""
     return {
-        "settings": dataclasses.asdict(settings),
+        "settings": settings,
         "original_failed": outcomes.original_failed,
-        "failed": outcomes.failed.tolist(),
+        "failed": outcomes.failed,
         "n_completed": len(outcomes.lost),
-        "lost": outcomes.lost.sum(axis=0).tolist(),
-        "methods": [dataclasses.asdict(one) for one in agreements],
+        "lost": outcomes.lost.sum(axis=0),
+        "methods": agreements,
     }
 
 
@@ -302,40 +284,17 @@ def draw(agreements: Sequence[Agreement], path: PathLike) -> None:
         agreements: the methods.
         path: PNG file, written atomically.
     """
-    # The object interface: pyplot would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 0.9 + 0.27 * len(agreements)), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 3, sharey=True)
     rows = np.arange(len(agreements))
-    for axes, name, title, chance in zip(
-        panels,
-        ("pooled", "within", "rank"),
-        (
-            "games and features pooled (AUC)",
-            "games of a feature (AUC)",
-            "features (rank correlation)",
-        ),
-        (0.5, 0.5, 0.0),
-        strict=True,
-    ):
-        value, low, high = np.array([getattr(one, name) for one in agreements]).T
-        axes.errorbar(
-            value,
-            rows,
-            xerr=np.maximum([value - low, high - value], 0),
-            fmt="o",
-            capsize=3,
-        )
-        axes.axvline(chance, color="0.6", ls="--", lw=1)
-        axes.set_title(title, fontsize=9)
-        axes.grid(alpha=0.3)
-    panels[0].set_yticks(rows, [one.method for one in agreements], fontsize=8)
-    panels[0].invert_yaxis()
-    with atomic_open(path) as stream:
-        figure.savefig(stream, format="png", dpi=110)
+    size = 11, 0.9 + 0.27 * len(agreements)
+    with figure(path, len(_TITLES), size, sharey=True) as panels:
+        for axes, (name, title) in zip(panels, _TITLES.items(), strict=True):
+            value, low, high = np.array([getattr(one, name) for one in agreements]).T
+            errors = np.maximum([value - low, high - value], 0)
+            axes.errorbar(value, rows, xerr=errors, fmt="o", capsize=3)
+            axes.axvline(0.0 if name == "rank" else 0.5, color="0.6", ls="--", lw=1)
+            axes.set_title(title, fontsize=9)
+        panels[0].set_yticks(rows, [one.method for one in agreements], fontsize=8)
+        panels[0].invert_yaxis()
 
 
 def _play(
@@ -372,45 +331,47 @@ def _outcomes(original: Evaluation, edited: Sequence[Evaluation], nmf: NMF) -> O
 def _agreement(
     name: str, predicted: np.ndarray, lost: np.ndarray, settings: TrustSettings
 ) -> Agreement:
+    def resampled(times: np.ndarray) -> np.ndarray:
+        rows = np.repeat(np.arange(len(lost)), times)
+        return _measures(predicted[rows], lost[rows])
+
     rng = np.random.default_rng([settings.seed, 2])
-    measured = _measures(predicted, lost)
-    n = len(lost)
-    draws = [
-        _measures(predicted[rows], lost[rows])
-        for rows in (rng.integers(n, size=n) for _ in range(settings.n_bootstrap))
-    ]
-    found = {}
-    for key, value in measured.items():
-        low, high = np.nanquantile([draw[key] for draw in draws], (0.025, 0.975))
-        found[key] = (value, float(low), float(high))
+    samples = bootstrap(resampled, len(lost), rng, settings.n_bootstrap)
+    found = {
+        key: (float(value), *percentile_interval(draws))
+        for key, value, draws in zip(
+            _TITLES, _measures(predicted, lost), samples.T, strict=True
+        )
+    }
     return Agreement(name, **found)
 
 
-def _measures(predicted: np.ndarray, lost: np.ndarray) -> Mapping[str, float]:
-    """Of predictions and losses, both [N, K]; NaN where nothing can be compared."""
+def _measures(predicted: np.ndarray, lost: np.ndarray) -> np.ndarray:
+    """The measures in the order of `_TITLES`, NaN where nothing can be compared.
+
+    Args:
+        predicted: mean absolute attributions f [N, K].
+        lost: bool [N, K].
+    """
     from scipy.stats import spearmanr
 
-    means, shares = predicted.mean(axis=0), lost.mean(axis=0)
-    constant = np.ptp(means) == 0 or np.ptp(shares) == 0
-    rank = np.nan if constant else float(spearmanr(means, shares).statistic)
     often = np.flatnonzero(lost.sum(axis=0) >= 5)
     within = [roc_area(predicted[:, k], lost[:, k]) for k in often]
-    return {
-        "rank": rank,
-        "within": float(np.mean(within)) if within else float("nan"),
-        "pooled": roc_area(predicted.ravel(), lost.ravel()),
-    }
+    means, rates = predicted.mean(axis=0), lost.mean(axis=0)
+    constant = np.ptp(means) == 0 or np.ptp(rates) == 0
+    return np.array(
+        [
+            roc_area(predicted.ravel(), lost.ravel()),
+            np.mean(within) if within else np.nan,
+            np.nan if constant else spearmanr(means, rates).statistic,
+        ]
+    )
 
 
 def roc_area(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: how often a positive's score is the larger one.
+    """Area under the ROC curve of scores f [n] for positives bool [n].
 
-    Args:
-        scores: floats [n]; equal ones count half.
-        positive: bool [n].
-
-    Returns:
-        The area; NaN if all are positive, or none.
+    Equal scores count half. NaN if all are positive, or none.
     """
     from scipy.stats import rankdata
 

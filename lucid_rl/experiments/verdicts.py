@@ -6,6 +6,7 @@ causes fall where the target rises. Levels without the hazard are free of that.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,13 @@ from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import FAILED
 from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.settings import NOT_KNOWN
-from lucid_rl.evaluation.statistics import Difference, Proportion, compare
+from lucid_rl.statistics import (
+    Difference,
+    Proportion,
+    bootstrap,
+    compare,
+    percentile_interval,
+)
 
 ARTICLE_CAUSES = ("buzzsaw", "enemy_moving_left", "enemy_moving_right")
 OTHER = "multiple_or_other"
@@ -28,8 +35,7 @@ class Row:
 
     Attributes:
         target: the cause of failure that is expected to rise.
-        hazard: what the agent is not to see; levels without it should be played as
-            before.
+        hazard: what the edit hides; levels without it should be played as before.
         object_class: whose features are edited away; None where the game does not
             draw the hazard instead.
     """
@@ -53,11 +59,9 @@ ROWS = {
 """The table's rows but the original; the last one is not the article's."""
 
 WANTED_RATIO = 10.0
-"""An edit counts as a success when it raises its cause at least this many times ..."""
+"""A successful edit raises the frequency of its cause by this factor or more."""
 SIGNIFICANCE = 0.05
-"""... and no other cause differs at this level, shared out among the causes
-(Bonferroni)."""
-_N_RESAMPLES = 10_000
+"""And no other cause differs at this level, divided among the causes (Bonferroni)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,17 +103,17 @@ class Blindness:
     objects cause, the fraction that the edit causes.
 
     Attributes:
-        share: 0 for no effect, 1 for complete blindness.
+        fraction: 0 for no effect, 1 for complete blindness.
         low: lower end of a 95 % interval, a bootstrap over the levels.
         high: its upper end.
     """
 
-    share: float
+    fraction: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.share:.0%} ({self.low:.0%} to {self.high:.0%})"
+        return f"{self.fraction:.0%} ({self.low:.0%} to {self.high:.0%})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +124,14 @@ class Verdict:
         row: its name.
         effects: on each cause; where causes are not known, on failures of any
             cause alone.
-        spared: failures of any kind in levels without the hazard; None if it is not
-            known which these are, or there are none.
+        without_hazard: failures of any kind in levels without the hazard; None if it
+            is not known which these are, or there are none.
         blindness: None if the row with invisible objects was not played.
     """
 
     row: str
     effects: tuple[Effect, ...]
-    spared: Effect | None = None
+    without_hazard: Effect | None = None
     blindness: Blindness | None = None
 
     @property
@@ -136,13 +140,18 @@ class Verdict:
         return all(effect.cause != FAILED for effect in self.effects)
 
     @property
+    def judged(self) -> bool:
+        """Whether the rule for success applies: to edits, where causes are known."""
+        return ROWS[self.row].is_edit and self.knows_causes
+
+    @property
     def target(self) -> str:
-        """The cause that was to rise; failures of any where causes are not known."""
+        """The cause that is to rise; failures of any where causes are not known."""
         return ROWS[self.row].target if self.knows_causes else FAILED
 
     @property
     def target_effect(self) -> Effect:
-        """The effect on the cause that was to rise."""
+        """The effect on the target."""
         return next(e for e in self.effects if e.cause == self.target)
 
     @property
@@ -157,7 +166,7 @@ class Verdict:
 
     @property
     def success(self) -> bool:
-        """The target rose at least tenfold, surely, and nothing else changed."""
+        """The target rose at least tenfold, significantly, and no other cause did."""
         effect = self.target_effect
         risen = effect.ratio >= WANTED_RATIO
         return (
@@ -166,24 +175,22 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain values, for a results file."""
-        spared, blindness = self.spared, self.blindness
+        without, blindness = self.without_hazard, self.blindness
         ratio = self.target_effect.ratio
-        judged = ROWS[self.row].is_edit and self.knows_causes
         return {
             "text": str(self),
             "target": self.target,
             # JSON has no infinity.
             "ratio": ratio if np.isfinite(ratio) else None,
-            "success": self.success if judged else None,
+            "success": self.success if self.judged else None,
             "side_effects": [e.cause for e in self.side_effects],
             "effects": {e.cause: e.difference.as_dict() for e in self.effects},
-            "levels_without_hazard": None if spared is None else spared.as_dict(),
-            "blindness": None if blindness is None else dataclasses.asdict(blindness),
+            "levels_without_hazard": without and without.as_dict(),
+            "blindness": blindness and dataclasses.asdict(blindness),
         }
 
     def __str__(self) -> str:
         effect = self.target_effect
-        judged = ROWS[self.row].is_edit and self.knows_causes
         rising = self.target if self.knows_causes else "failures of any cause"
         parts = [
             f"{self.row}: {rising} went from {effect.before.fraction:.2%} to "
@@ -197,13 +204,14 @@ class Verdict:
             parts.append("no other cause changed significantly")
         else:
             parts.append(f"what caused them is {NOT_KNOWN}")
-        if judged and effect.before.fraction * WANTED_RATIO > 1:
+        if self.judged and effect.before.fraction * WANTED_RATIO > 1:
             parts.append(
                 f"{WANTED_RATIO:.0f} times is out of reach, as that is more than all "
                 "levels"
             )
-        if self.spared is not None:
-            parts.append(f"of {self.spared.before.n:,} {self.spared}")
+        if self.without_hazard is not None:
+            n = self.without_hazard.before.n
+            parts.append(f"of {n:,} {self.without_hazard}")
         if self.blindness is not None and ROWS[self.row].is_edit:
             parts.append(
                 "blindness by the article's measure, as a fraction of what invisible "
@@ -217,13 +225,13 @@ class Verdict:
                 f"{text}. Not drawing them makes no measurable difference to this "
                 "model: there is nothing for an edit to blind."
             )
-        if not judged:
+        if not self.judged:
             return f"{text}."
         outcome = "successful" if self.success else "NOT successful by the stated rule"
         return f"{text}. The edit is {outcome}."
 
 
-def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
+def failure_rates(evaluation: Evaluation) -> dict[str, Proportion]:
     """Fractions of levels failed for each of the article's causes.
 
     Lava, time-outs and several causes at once are the article's "multiple or other".
@@ -233,21 +241,19 @@ def failure_shares(evaluation: Evaluation) -> dict[str, Proportion]:
         of all failures under `FAILED`.
 
     Raises:
-        InputError: causes were not looked into.
+        InputError: the evaluation did not find causes.
     """
     if not evaluation.knows_causes:
         return {FAILED: evaluation.failed}
-    found = evaluation.failures()
-    if FAILED in found:
+    failed = [e.outcome for e in evaluation.episodes if not e.completed]
+    if FAILED in failed:
         raise InputError(
-            "the evaluation did not look into the causes of failure; evaluate again "
-            "with causes"
+            "the evaluation did not find the causes of failure: evaluate again with "
+            "causes"
         )
+    found = Counter(c if c in ARTICLE_CAUSES else OTHER for c in failed)
     n = len(evaluation.episodes)
-    nothing = Proportion(0, n)
-    shares = {cause: found.get(cause, nothing) for cause in ARTICLE_CAUSES}
-    others = sum(p.count for cause, p in found.items() if cause not in ARTICLE_CAUSES)
-    return {**shares, OTHER: Proportion(others, n)}
+    return {cause: Proportion(found[cause], n) for cause in COLUMNS}
 
 
 def judge(
@@ -268,20 +274,20 @@ def judge(
             order.
 
     Raises:
-        InputError: causes were not looked into.
+        InputError: an evaluation did not find causes.
     """
-    old, new = failure_shares(before), failure_shares(after)
+    old, new = failure_rates(before), failure_rates(after)
     effects = tuple(
-        Effect(cause, share, new[cause], compare(new[cause], share))
-        for cause, share in old.items()
+        Effect(cause, rate, new[cause], compare(new[cause], rate))
+        for cause, rate in old.items()
     )
-    spared, blindness = None, None
+    without_hazard, blindness = None, None
     if hazards is not None:
-        spared = _on_levels_without(ROWS[row].hazard, hazards, before, after)
+        without_hazard = _on_levels_without(ROWS[row].hazard, hazards, before, after)
     if invisible is not None:
         target = ROWS[row].target if before.knows_causes else FAILED
         blindness = measure_blindness(target, before, after, invisible)
-    return Verdict(row, effects, spared, blindness)
+    return Verdict(row, effects, without_hazard, blindness)
 
 
 def measure_blindness(
@@ -292,34 +298,30 @@ def measure_blindness(
     Args:
         target: the cause of failure.
         before: the original's evaluation.
-        after: the edited model's, on the same levels.
-        invisible: the original's with the object not drawn, on the same levels.
+        after: the edited model's.
+        invisible: the original's with the object not drawn; all on the same levels.
 
     Returns:
         The measure; None where invisible objects do not raise the cause at all.
     """
-    # Each level has one of 8 outcomes: failed so by original, edited, blindfolded.
-    outcomes = sum(
-        weight * np.array([e.outcome == target for e in evaluation.episodes])
-        for weight, evaluation in ((1, before), (2, after), (4, invisible))
+    failed = np.array(
+        [
+            [episode.outcome == target for episode in evaluation.episodes]
+            for evaluation in (before, after, invisible)
+        ],
+        np.float64,
     )
-    counts = np.bincount(outcomes, minlength=8)
-    rng = np.random.default_rng(0)
-    samples = rng.multinomial(counts.sum(), counts / counts.sum(), _N_RESAMPLES)
-    share = _blindness(counts[None])[0]
-    if not np.isfinite(share):
+
+    def fraction(times: np.ndarray) -> float:
+        old, new, unseen = failed @ times
+        return (new - old) / (unseen - old) if unseen > old else np.nan
+
+    n = failed.shape[1]
+    measured = fraction(np.ones(n))
+    if np.isnan(measured):
         return None
-    resampled = _blindness(samples)
-    low, high = np.quantile(resampled[np.isfinite(resampled)], [0.025, 0.975])
-    return Blindness(float(share), float(low), float(high))
-
-
-def _blindness(counts: np.ndarray) -> np.ndarray:
-    """From counts [n, 8] of the joint outcomes; NaN where nothing rises."""
-    failed = (np.arange(8)[:, None] >> np.arange(3)) & 1  # [8, (old, new, invisible)]
-    old, new, blindfolded = (counts @ failed).T
-    rise = np.where(blindfolded > old, blindfolded - old, np.nan)
-    return (new - old) / rise
+    resampled = bootstrap(fraction, n, np.random.default_rng(0))
+    return Blindness(float(measured), *percentile_interval(resampled))
 
 
 def _on_levels_without(
@@ -332,9 +334,7 @@ def _on_levels_without(
     if not len(chosen):
         return None
     old, new = (
-        Proportion(
-            sum(not evaluation.episodes[i].completed for i in chosen), len(chosen)
-        )
+        Proportion.of(not evaluation.episodes[i].completed for i in chosen)
         for evaluation in (before, after)
     )
     return Effect(f"levels without {hazard}: failed", old, new, compare(new, old))

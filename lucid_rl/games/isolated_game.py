@@ -35,6 +35,9 @@ class IsolatedGame(VectorGame):
             the message. The package's other errors pass through as they are.
     """
 
+    n_actions: int
+    action_combos: list[tuple[str, ...]]
+
     def __init__(
         self, make: Callable[[GameSettings], VectorGame], settings: GameSettings
     ) -> None:

@@ -39,6 +39,10 @@ LAVA_TOP = 18
 ENEMY_BARRIER = 19
 SPACE = 100
 
+_BACKGROUND = (
+    *("use_procgen_background", "background_index"),
+    *("bg_tile_ratio", "bg_pct_x"),
+)
 _VERSION = 0
 _GAME_NAME = b"coinrun"
 
@@ -148,6 +152,13 @@ class CoinRunState:
         return dataclasses.replace(
             self, **{name: getattr(self, name).copy() for name in arrays}
         )
+
+    def with_background_of(self, other: "CoinRunState") -> "CoinRunState":
+        """A copy with the background of another state: nothing else differs."""
+        drawn = self.copy()
+        for name in _BACKGROUND:
+            drawn.view[name] = other.view[name]
+        return drawn
 
     def to_bytes(self) -> bytes:
         """Writes the state as the engine does.

@@ -9,7 +9,7 @@ episode ends starts the next one by itself: the reward of the last action and
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,7 @@ OBSERVATION_SIZE = 64
 FULL_RESOLUTION_SIZE = 512
 _INT32_MAX = 2**31 - 1
 _INT32 = whole(0, _INT32_MAX)
+Int32 = Annotated[int, _INT32]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,24 +67,24 @@ class GameSettings:
     """
 
     name: str = "coinrun"
-    n_envs: int = 64
-    seed: int = 0
+    n_envs: Annotated[int, whole(1, 2**16)] = 64
+    seed: Int32 = 0
     distribution_mode: str = "hard"
-    n_levels: int = 0
-    start_level: int = 0
-    level_set_seed: int | None = None
-    n_actions: int | None = None
+    n_levels: Int32 = 0
+    start_level: Int32 = 0
+    level_set_seed: Annotated[int | None, none() | _INT32] = None
+    n_actions: Annotated[int | None, none() | whole(1, _INT32_MAX)] = None
     paint_vel_info: bool | None = None
     invisible: tuple[str, ...] = ()
     full_resolution: bool = False
-    n_threads: int = 2
+    n_threads: Annotated[int, whole(0, 1024)] = 2
     isolated: bool = False
     center_agent: bool = True
     use_backgrounds: bool = True
     use_monochrome_assets: bool = False
     restrict_themes: bool = False
     use_generated_assets: bool = False
-    debug_mode: int = 0
+    debug_mode: Int32 = 0
     keep_last_frame: bool = False
     wrappers: str | None = None
     frame_stack: int | None = None
@@ -94,18 +95,7 @@ class GameSettings:
         if self.frame_stack is None:
             stacked = 4 if self.wrappers == "atari" else 1
             object.__setattr__(self, "frame_stack", stacked)
-        check_fields(
-            self,
-            n_envs=whole(1, 2**16),
-            seed=_INT32,
-            n_levels=_INT32,
-            start_level=_INT32,
-            n_threads=whole(0, 1024),
-            debug_mode=_INT32,
-            level_set_seed=none() | _INT32,
-            n_actions=none() | whole(1, _INT32_MAX),
-            frame_stack=whole(1, 64),
-        )
+        check_fields(self, frame_stack=whole(1, 64))
         if self.start_level and not self.n_levels:
             raise SettingsError(
                 f"start_level={self.start_level} has no effect on unlimited levels: "

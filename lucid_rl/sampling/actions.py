@@ -9,16 +9,6 @@ import numpy as np
 Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def random_policy(n_actions: int) -> Policy:
-    """A uniformly random policy with value 0."""
-
-    def policy(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n = len(observations)
-        return np.zeros((n, n_actions), np.float32), np.zeros(n, np.float32)
-
-    return policy
-
-
 def choose_actions(
     logits: np.ndarray, rng: np.random.Generator, greedy: bool = False
 ) -> np.ndarray:

@@ -54,6 +54,34 @@ def read_arrays(
     return arrays
 
 
+def check_shapes(
+    path: PathLike, arrays: Mapping[str, np.ndarray], axes: Mapping[str, str]
+) -> None:
+    """Checks that arrays of a file fit together.
+
+    Args:
+        path: the file.
+        arrays: by name.
+        axes: a letter for each axis of each array, such as "nthwc"; axes of one letter
+            have one length, a digit is its length.
+
+    Raises:
+        FileFormatError: an array has another shape, or an axis of length 0.
+    """
+    lengths = {str(digit): digit for digit in range(10)}
+    for name, array in arrays.items():
+        expected = [lengths.get(axis, axis) for axis in axes[name]]
+        found = dict(zip(axes[name], array.shape, strict=False))
+        if array.shape != tuple((found | lengths).get(a) for a in axes[name]) or (
+            not array.size
+        ):
+            raise FileFormatError(
+                f"{path}: {name} of shape {array.shape}, expected "
+                f"[{', '.join(map(str, expected))}], each at least 1"
+            )
+        lengths |= found
+
+
 def _converted(path: PathLike, name: str, array: object, kind: np.dtype) -> np.ndarray:
     accepted = {"u": "u", "b": "b", "i": "iu", "f": "fiu", "U": "U"}[kind.kind]
     if (

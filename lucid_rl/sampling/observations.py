@@ -9,17 +9,17 @@ import dataclasses
 
 import numpy as np
 
-from lucid_rl.errors import FileFormatError, InputError
+from lucid_rl.errors import InputError
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
-from lucid_rl.sampling.array_files import read_arrays, write_arrays
-from lucid_rl.validation import at_least, check, check_fields
+from lucid_rl.sampling.array_files import check_shapes, read_arrays, write_arrays
+from lucid_rl.validation import Positive, Settings, at_least, check
 
 
 @dataclasses.dataclass(frozen=True)
-class ObservationSettings:
+class ObservationSettings(Settings):
     """How observations are sampled; the defaults are the article's.
 
     Attributes:
@@ -30,15 +30,11 @@ class ObservationSettings:
         states: keep the game's states too.
     """
 
-    n_envs: int = 32
-    n_per_env: int = 128
-    interval: int = 128
+    n_envs: Positive = 32
+    n_per_env: Positive = 128
+    interval: Positive = 128
     greedy: bool = False
     states: bool = False
-
-    def __post_init__(self) -> None:
-        one = at_least(1)
-        check_fields(self, n_envs=one, n_per_env=one, interval=one)
 
     @property
     def n_observations(self) -> int:
@@ -163,18 +159,8 @@ def read_observations(path: PathLike) -> Observations:
         FileFormatError: the file cannot be read or holds no observations.
     """
     arrays = read_arrays(path, {"observations": "u1"}, {"level_seeds": "i8"})
-    observations, level_seeds = arrays["observations"], arrays.get("level_seeds")
-    if observations.ndim != 4 or not observations.size:
-        raise FileFormatError(
-            f"{path}: observations of shape {observations.shape}, expected "
-            "[N, height, width, channels] with N at least 1"
-        )
-    if level_seeds is not None and level_seeds.shape != observations.shape[:1]:
-        raise FileFormatError(
-            f"{path}: level_seeds of shape {level_seeds.shape} for "
-            f"{len(observations)} observations"
-        )
-    return Observations(observations, level_seeds)
+    check_shapes(path, arrays, {"observations": "Nhwc", "level_seeds": "N"})
+    return Observations(arrays["observations"], arrays.get("level_seeds"))
 
 
 def check_n_envs(game: VectorGame, n_envs: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
-from lucid_rl.sampling.array_files import read_arrays
+from lucid_rl.sampling.array_files import check_shapes, read_arrays
 from lucid_rl.sampling.observations import Observations
 from lucid_rl.sampling.trajectories import Trajectories
 
@@ -56,28 +56,15 @@ def load_samples(path: PathLike) -> RecordedSamples:
         attribution = lucid_rl.attribute(model, samples.observations.observations, "2b")
     """
     arrays = read_arrays(path, {"observations": "u1"}, _OPTIONAL)
-    observations = arrays["observations"]
-    if observations.ndim not in (4, 5) or not observations.size:
-        raise FileFormatError(
-            f"{path}: observations of shape {observations.shape}, expected "
-            "[N, height, width, channels] or [n, T, height, width, channels]"
-        )
-    n_axes = observations.ndim - 3
     names = arrays.pop("action_names", None)
-    for name, array in arrays.items():
-        if array.shape[:n_axes] != observations.shape[:n_axes] or (
-            name != "observations" and array.ndim != n_axes
-        ):
-            raise FileFormatError(
-                f"{path}: {name} of shape {array.shape}, expected "
-                f"{observations.shape[:n_axes]} beside observations of shape "
-                f"{observations.shape}"
-            )
-    if n_axes == 1:
+    observations = arrays["observations"]
+    axes = dict.fromkeys(arrays, "nt" if observations.ndim == 5 else "N")
+    check_shapes(path, arrays, axes | {"observations": f"{axes['observations']}hwc"})
+    if observations.ndim == 4:
         arrays = {name: array[None] for name, array in arrays.items()}
     flat = Observations(observations.reshape(-1, *observations.shape[-3:]))
     trajectories = _trajectories(arrays, path) if "actions" in arrays else None
-    n = 1 if n_axes == 1 else len(observations)
+    n = len(arrays["observations"])
     if names is None:
         return RecordedSamples(flat, trajectories, n_recordings=n)
     if trajectories and trajectories.actions.max() >= names.size:

@@ -12,9 +12,9 @@ from lucid_rl.games.vector_game import FULL_RESOLUTION_SIZE, VectorGame
 from lucid_rl.notebook import Film
 from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
-from lucid_rl.sampling.array_files import read_arrays, write_arrays
+from lucid_rl.sampling.array_files import check_shapes, read_arrays, write_arrays
 from lucid_rl.sampling.observations import check_n_envs, pictures_of
-from lucid_rl.validation import at_least, check_fields, one_of
+from lucid_rl.validation import Positive, check_fields, one_of
 
 # Arrays of a file and their types; the second three are this package's own.
 _REQUIRED = {"observations": "u1", "actions": "i8", "rewards": "f4", "firsts": "?"}
@@ -23,6 +23,13 @@ _OPTIONAL = {
     "level_seeds": "i8",
     "last_observations": "u1",
     "last_firsts": "?",
+}
+_AXES = {
+    "observations": "nthwc",
+    **dict.fromkeys(("actions", "rewards", "firsts", "level_seeds"), "nt"),
+    "observations_full": "ntyx3",
+    "last_observations": "nhwc",
+    "last_firsts": "n",
 }
 # Of trajectories in a notebook: how many are shown, and frames of each.
 _N_SHOWN, _N_FRAMES = 8, 12
@@ -42,8 +49,8 @@ class TrajectorySettings:
         states: keep the game's states too, about 40 kB each for CoinRun.
     """
 
-    n_envs: int = 8
-    n_steps: int = 512
+    n_envs: Positive = 8
+    n_steps: Positive = 512
     greedy: bool = False
     frame_size: int = 0
     states: bool = False
@@ -51,12 +58,7 @@ class TrajectorySettings:
     def __post_init__(self) -> None:
         size = FULL_RESOLUTION_SIZE
         divisors = [n for n in range(1, size + 1) if size % n == 0]
-        check_fields(
-            self,
-            n_envs=at_least(1),
-            n_steps=at_least(1),
-            frame_size=one_of([0, *divisors]),
-        )
+        check_fields(self, frame_size=one_of([0, *divisors]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,39 +203,11 @@ def read_trajectories(path: PathLike) -> Trajectories:
         FileFormatError: the file cannot be read or its arrays do not fit together.
     """
     arrays = read_arrays(path, _REQUIRED, _OPTIONAL)
-    observations = arrays["observations"]
-    if observations.ndim != 5 or not observations.size:
-        raise FileFormatError(
-            f"{path}: observations of shape {observations.shape}, expected "
-            "[n, T, height, width, channels] with n and T at least 1"
-        )
-    for name, array in arrays.items():
-        expected: tuple[int, ...] = observations.shape[:2]
-        if name.startswith("last_"):
-            expected = expected[:1]
-        if name == "last_observations":
-            expected = (*expected, *observations.shape[2:])
-        elif name == "observations_full":
-            expected = (*expected, *array.shape[2:4], 3)
-        elif name == "observations":
-            expected = observations.shape
-        if array.shape != expected:
-            raise FileFormatError(
-                f"{path}: {name} of shape {array.shape}, expected {expected} beside "
-                f"observations of shape {observations.shape}"
-            )
+    check_shapes(path, arrays, _AXES)
     if arrays["actions"].min() < 0:
         raise FileFormatError(f"{path}: actions below 0")
-    return Trajectories(
-        observations,
-        arrays["actions"],
-        arrays["rewards"],
-        arrays["firsts"],
-        arrays.get("level_seeds"),
-        last_observations=arrays.get("last_observations"),
-        last_firsts=arrays.get("last_firsts"),
-        frames=arrays.get("observations_full"),
-    )
+    frames = arrays.pop("observations_full", None)
+    return Trajectories(**arrays, frames=frames)  # type: ignore[arg-type]
 
 
 def _reduced(frame: np.ndarray, size: int) -> np.ndarray:

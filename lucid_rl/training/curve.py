@@ -9,6 +9,7 @@ import numpy as np
 from lucid_rl.bounded import check_schema
 from lucid_rl.errors import InputError
 from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.reports import figure
 from lucid_rl.training.logs import LOG_NAME, read_log
 
 COLUMNS = (
@@ -66,10 +67,10 @@ def write_curve(
 def smoothed_success(
     records: Sequence[dict], n_smooth: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Share of episodes finished, over the last `n_smooth` updates.
+    """Success rate over the last `n_smooth` updates.
 
     Returns:
-        Steps int64 [k] and shares f64 [k], where any episode ended.
+        Steps int64 [k] and rates f64 [k], where any episode ended.
     """
     steps = np.array([r["steps"] for r in records], np.int64)
     episodes = np.array([r["episodes"] for r in records])
@@ -86,18 +87,7 @@ def _short(value):
     return round(value, 6) if isinstance(value, float) else value
 
 
-def _draw(steps, success, picture):
-    # The object interface: pyplot would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(steps, success)
-    axes.set_xlabel("environment steps")
-    axes.set_ylabel("share of levels finished")
-    axes.set_ylim(0, 1)
-    axes.grid(alpha=0.3)
-    with atomic_open(picture) as file:
-        figure.savefig(file, format="png", dpi=100)
+def _draw(steps: np.ndarray, success: np.ndarray, picture: PathLike) -> None:
+    with figure(picture, 1, (6.4, 3.6)) as (axes,):
+        axes.plot(steps, success)
+        axes.set(xlabel="environment steps", ylabel="success rate", ylim=(0, 1))

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
@@ -19,7 +20,7 @@ from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.learner import Learner, Parameters
 from lucid_rl.training.logs import Stopwatch, TrainingLog
 from lucid_rl.training.loop import run_updates
-from lucid_rl.training.rollout import Environments, log_softmax
+from lucid_rl.training.rollout import Environments
 from lucid_rl.training.saves import (
     MODEL_NAME,
     check_same_run,
@@ -307,6 +308,6 @@ class Distillation:
 
 def _kl(teacher_logits, logits):
     """Mean KL(teacher || student) over observations."""
-    log_teacher = log_softmax(teacher_logits)
-    differences = log_teacher - log_softmax(logits)
+    log_teacher = log_softmax(teacher_logits, axis=1)
+    differences = log_teacher - log_softmax(logits, axis=1)
     return float((np.exp(log_teacher) * differences).sum(axis=1).mean())

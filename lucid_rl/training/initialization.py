@@ -21,8 +21,8 @@ def initial_parameters(
         architecture: one of the checkpoint format's.
         n_actions: outputs of the policy.
         scheme: "glorot" as in the article's code (uniform, by the mean of the
-            fans), or "he": normal with 0.7 times He's deviation, with which
-            ReLU layers learn to see sooner.
+            fans), or "he": normal with 0.7 times He's standard
+            deviation.
         rng: where the draws come from.
 
     Returns:

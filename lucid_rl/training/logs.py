@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import datetime
 import json
 import pathlib
 import sys
@@ -96,7 +97,7 @@ class TrainingLog:
                 for name, value in record.items()
                 if name.startswith("share_")
             ),
-            f"{_duration(left)} left",
+            f"{datetime.timedelta(seconds=int(left))} left",
         ]
         report(" | ".join(parts))
 
@@ -138,12 +139,6 @@ def read_log(path: pathlib.Path) -> list[dict[str, Any]]:
 
 def _tag(name):
     return f"time/{name}" if name.startswith(("share_", "steps_per")) else name
-
-
-def _duration(seconds):
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 class Stopwatch:

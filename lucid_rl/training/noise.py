@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lucid_rl.validation import at_least, between, check_fields
+from lucid_rl.validation import Fraction, Positive, Settings
 
 
 @dataclass(frozen=True)
-class NoiseSettings:
+class NoiseSettings(Settings):
     """What is done to observations in training; all of it is off by default.
 
     Attributes:
-        pixel_deviation: standard deviation of independent noise on each pixel and
+        pixel_std: standard deviation of independent noise on each pixel and
             colour, in units of the full range (0 to 1).
-        correlated_deviation: the same for noise that is smooth over space.
+        correlated_std: the same for noise that is smooth over space.
         correlation_pixels: side of the squares whose corners draw the smooth noise;
             between them it is interpolated.
         adversarial_epsilon: largest change of a pixel, in units of the full range,
@@ -22,21 +22,11 @@ class NoiseSettings:
         adversarial_steps: its steps, each of 2 epsilon / steps.
     """
 
-    pixel_deviation: float = 0.0
-    correlated_deviation: float = 0.0
-    correlation_pixels: int = 8
-    adversarial_epsilon: float = 0.0
-    adversarial_steps: int = 3
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            pixel_deviation=between(0, 1),
-            correlated_deviation=between(0, 1),
-            adversarial_epsilon=between(0, 1),
-            correlation_pixels=at_least(1),
-            adversarial_steps=at_least(1),
-        )
+    pixel_std: Fraction = 0.0
+    correlated_std: Fraction = 0.0
+    correlation_pixels: Positive = 8
+    adversarial_epsilon: Fraction = 0.0
+    adversarial_steps: Positive = 3
 
 
 def add_noise(
@@ -47,18 +37,18 @@ def add_noise(
     Args:
         observations: u8 [N, H, W, C].
         settings: how much.
-        rng: where it comes from; not used where both deviations are 0.
+        rng: draws it; not used where both standard deviations are 0.
 
     Returns:
         u8 [N, H, W, C], rounded and clipped; the input itself without noise.
     """
     noise = np.zeros((), np.float32)
-    if settings.pixel_deviation:
-        noise = noise + settings.pixel_deviation * rng.standard_normal(
+    if settings.pixel_std:
+        noise = noise + settings.pixel_std * rng.standard_normal(
             observations.shape, np.float32
         )
-    if settings.correlated_deviation:
-        noise = noise + settings.correlated_deviation * smooth_noise(
+    if settings.correlated_std:
+        noise = noise + settings.correlated_std * smooth_noise(
             observations.shape, settings.correlation_pixels, rng
         )
     if noise.ndim == 0:
@@ -76,7 +66,7 @@ def smooth_noise(
         shape: (N, H, W, C).
         side: pixels between the points of a coarse grid of normal numbers, which is
             interpolated linearly.
-        rng: where it comes from.
+        rng: draws the grid.
 
     Returns:
         f32 of that shape.

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import log_softmax
 
 from lucid_rl.games.registry import saves_states
 from lucid_rl.games.vector_game import VectorGame
+from lucid_rl.sampling.actions import choose_actions
 from lucid_rl.sampling.advantages import generalized_advantages
 from lucid_rl.training.logs import Stopwatch
 from lucid_rl.training.noise import NoiseSettings, add_noise
@@ -128,7 +130,7 @@ class Environments:
 def sample_actions(
     logits: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws actions of the softmax policy, by the Gumbel trick.
+    """Draws actions of the softmax policy.
 
     Args:
         logits: f32 [n, A].
@@ -137,15 +139,9 @@ def sample_actions(
     Returns:
         Actions int32 [n] and their log-probabilities f32 [n].
     """
-    actions = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
-    chosen = log_softmax(logits)[np.arange(len(actions)), actions]
+    actions = choose_actions(logits, rng)
+    chosen = log_softmax(logits, axis=1)[np.arange(len(actions)), actions]
     return actions.astype(np.int32), chosen.astype(np.float32)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities [n, A] of logits [n, A]."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def collect(
@@ -212,7 +208,7 @@ def make_batch(
     Args:
         rollout: as `collect` returns it, of n environments and T steps.
         gamma: discount per step.
-        lam: lambda of the estimate.
+        lam: lambda of the estimates.
         reward_scale: factor of the rewards.
 
     Returns:

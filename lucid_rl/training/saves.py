@@ -134,7 +134,12 @@ def check_same_run(config: TrainConfig, saved: dict[str, Any]) -> None:
 def _plain(value):
     """Lists for tuples, and no None, which later options have in earlier saves."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if item is not None}
+        # Earlier saves call a standard deviation so.
+        return {
+            key.replace("_deviation", "_std"): _plain(item)
+            for key, item in value.items()
+            if item is not None
+        }
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -32,7 +32,7 @@ def test_it_lists_names_and_refreshes_them(server):
 
 
 def test_it_fetches_models_with_all_their_files(server, tmp_path):
-    done = _run("--fetch=coinrun", "--fetch=procgen/maze", f"--cache_dir={tmp_path}")
+    done = _run("--fetch=coinrun,procgen/maze", f"--cache_dir={tmp_path}")
     assert done.returncode == 0, done.stderr
     assert f"procgen/maze: {tmp_path}/released/procgen/maze.jd" in done.stdout
     assert (tmp_path / "released/procgen/rl-clarity/maze.trajectories.jd").is_file()
@@ -54,7 +54,7 @@ def test_bad_input_is_one_clear_line(server):
     lines = errors_of("released_models", list(cases.values()))
     for words, line in zip(cases, lines, strict=True):
         assert line is not None and words in line, (words, line)
-    done = _run("--fetch=coinrun", "--fetch=moon")
+    done = _run("--fetch=coinrun,moon")
     assert done.returncode == 1
     assert "error: moon: http" in done.stderr
     assert "1 of 2 models are sound.\n  not sound: moon\n" in done.stdout

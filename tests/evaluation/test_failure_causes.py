@@ -219,11 +219,6 @@ def test_a_thousand_actions_are_a_timeout(classifier):
     assert found.cause == "timeout" and found.n_steps == 1000
 
 
-def test_as_dict_is_plain(room, classifier):
-    found = classifier.judge(with_object(room, SAW, 0.8), NO_OP).as_dict()
-    assert found["cause"] == "buzzsaw" and found["preventing"] == ["buzzsaw"]
-
-
 def test_records_that_do_not_fail_are_refused(room, classifier, failures):
     episode = failures[0]
     with pytest.raises(GameError, match="continues"):

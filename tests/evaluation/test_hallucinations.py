@@ -20,7 +20,6 @@ from lucid_rl.evaluation.hallucinations import (
 )
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES
 from lucid_rl.interpret.nmf import NMF
-from lucid_rl.sampling.observations import ObservationSettings
 
 BOX = OBJECT_CLASSES.index("box")
 PAINTED = OBJECT_CLASSES.index("velocity_boxes")
@@ -29,8 +28,7 @@ ANY_VALUE = HallucinationSettings(least_value_change=0)
 
 @pytest.fixture(scope="module")
 def sampled(model_a):
-    settings = ObservationSettings(n_envs=8, n_per_env=2, interval=4)
-    return sample_labelled_observations(model_a, settings=settings)
+    return sample_labelled_observations(model_a, 16, n_envs=8, interval=4)
 
 
 @pytest.fixture

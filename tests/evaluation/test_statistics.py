@@ -5,7 +5,7 @@ import pytest
 from scipy.special import comb
 
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.statistics import Difference, Proportion, compare
+from lucid_rl.statistics import Difference, Proportion, compare
 
 
 def wilson(count, n, z=1.959963984540054):

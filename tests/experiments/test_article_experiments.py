@@ -18,7 +18,6 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import EDITS_ARG
-from lucid_rl.sampling.observations import ObservationSettings
 from lucid_rl.training.initialization import initial_parameters
 from tests.games.original_engine import compile_engine, make_assets, use_engine
 
@@ -27,7 +26,7 @@ TINY = ComparisonSettings(
     rows=("buzzsaw_blind", "original_invisible_buzzsaws"),
     layers=("3a",),
     nmf=NMFSettings(n_features=2),
-    sampling=ObservationSettings(n_envs=16, n_per_env=4, interval=16),
+    n_observations=64,
     game=GameSettings(n_envs=4),
 )
 

@@ -126,14 +126,14 @@ def test_files_of_other_forms_are_refused(made, tmp_path):
         ({"rater": ""}, "no rater"),
         ({"grades": {}}, "no grades"),
         ({"grades": {"item-1": 5}}, "grade 5"),
-        ({"grades": {"item-1": True}}, "grade True"),
+        ({"grades": {"item-1": True}}, "'item-1': expected a whole number"),
         ({"grades": {"item-99": 1}}, "no 'item-99'"),
     ):
         path.write_text(json.dumps(good | change))
         with pytest.raises(FileFormatError, match=words):
             read_grades(path, key)
     (tmp_path / KEY_FILE).write_text(json.dumps(good))
-    with pytest.raises(FileFormatError, match="not a key"):
+    with pytest.raises(FileFormatError, match="the key of a page"):
         read_key(tmp_path)
 
 

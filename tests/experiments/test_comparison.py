@@ -56,7 +56,7 @@ def test_the_articles_numbers_are_as_published():
 
 
 def test_other_causes_are_added_up():
-    shares = verdicts.failure_shares(
+    shares = verdicts.failure_rates(
         _evaluation(100, lava=3, timeout=2, multiple=1, buzzsaw=4)
     )
     counts = {cause: p.count for cause, p in shares.items()}
@@ -107,7 +107,7 @@ def test_blindness_worked_out_by_hand():
     # Original 1 of 10 levels, edited 3, with invisible saws 5: (3 - 1) / (5 - 1).
     before, after, invisible = _joint(("sss", 1), (".ss", 2), ("..s", 2), ("...", 5))
     found = verdicts.measure_blindness("buzzsaw", before, after, invisible)
-    assert found.share == 0.5
+    assert found.fraction == 0.5
     assert 0 <= found.low < 0.5 < found.high <= 1
 
 
@@ -116,10 +116,10 @@ def test_blindness_of_the_article():
         ("sss", 37), (".ss", 1239), ("..s", 1944), ("...", 6780)
     )
     found = verdicts.measure_blindness("buzzsaw", before, after, invisible)
-    assert found.share == pytest.approx(1239 / 3183)
+    assert found.fraction == pytest.approx(1239 / 3183)
     # Two standard errors of 1239 out of 3183 either way.
-    assert found.low == pytest.approx(found.share - 0.017, abs=0.002)
-    assert found.high == pytest.approx(found.share + 0.017, abs=0.002)
+    assert found.low == pytest.approx(found.fraction - 0.017, abs=0.002)
+    assert found.high == pytest.approx(found.fraction + 0.017, abs=0.002)
 
 
 def test_no_blindness_where_invisible_objects_change_nothing():
@@ -131,16 +131,22 @@ def test_levels_without_the_hazard_are_judged_apart():
     before, after, _ = _joint(("lll", 2), (".l.", 6), (".s.", 30), ("...", 62))
     # The first 50 levels hold a saw, the others none.
     hazards = {"buzzsaw": np.arange(100) < 50}
-    spared = verdicts.judge("buzzsaw_blind", before, after, hazards=hazards).spared
-    assert (spared.before.count, spared.after.count) == (0, 0)
+    found = verdicts.judge(
+        "buzzsaw_blind", before, after, hazards=hazards
+    ).without_hazard
+    assert (found.before.count, found.after.count) == (0, 0)
     hazards = {"buzzsaw": np.arange(100) >= 50}
     verdict = verdicts.judge("buzzsaw_blind", before, after, hazards=hazards)
-    assert (verdict.spared.before.count, verdict.spared.before.n) == (2, 50)
-    assert verdict.spared.after.count == 8 + 30 + 0 + 0
+    assert (verdict.without_hazard.before.count, verdict.without_hazard.before.n) == (
+        2,
+        50,
+    )
+    assert verdict.without_hazard.after.count == 8 + 30 + 0 + 0
     assert "of 50 levels without buzzsaw: failed 4.00% to 76.00%" in str(verdict)
     nowhere = {"buzzsaw": np.ones(100, bool)}
     assert (
-        verdicts.judge("buzzsaw_blind", before, after, hazards=nowhere).spared is None
+        verdicts.judge("buzzsaw_blind", before, after, hazards=nowhere).without_hazard
+        is None
     )
 
 
@@ -211,8 +217,8 @@ def test_the_committed_report_is_that_of_the_committed_results(name):
 
 
 def test_an_evaluation_without_causes_is_refused():
-    with pytest.raises(InputError, match="did not look into the causes"):
-        verdicts.failure_shares(_evaluation(10, failed=2))
+    with pytest.raises(InputError, match="did not find the causes"):
+        verdicts.failure_rates(_evaluation(10, failed=2))
 
 
 def test_where_causes_are_not_known_failures_of_any_are_compared():
@@ -225,9 +231,9 @@ def test_where_causes_are_not_known_failures_of_any_are_compared():
             "original_invisible_buzzsaws": _evaluation(1000, failed=300),
         }.items()
     }
-    assert verdicts.failure_shares(rows["original"])["failed"].count == 0
+    assert verdicts.failure_rates(rows["original"])["failed"].count == 0
     verdict = verdicts.verdicts_of(rows)["buzzsaw_blind"]
-    assert verdict.target == "failed" and verdict.blindness.share == 0.5
+    assert verdict.target == "failed" and verdict.blindness.fraction == 0.5
     assert "failures of any cause went from 0.00% to 15.00%" in str(verdict)
     assert "successful" not in str(verdict)
     values = comparison.failures_dict(rows, {})["rows"]

@@ -12,7 +12,6 @@ from lucid_rl.checkpoints.checkpoint import (
 )
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import read_episodes
-from lucid_rl.evaluation.statistics import Proportion
 from lucid_rl.experiments.diversity import (
     DiversityMeasures,
     DiversitySettings,
@@ -20,11 +19,12 @@ from lucid_rl.experiments.diversity import (
     report,
 )
 from lucid_rl.interpret.nmf import NMFSettings
-from lucid_rl.sampling.observations import ObservationSettings
+from lucid_rl.statistics import Proportion
 
 SETTINGS = DiversitySettings(
     n_episodes=12,
-    sampling=ObservationSettings(n_envs=4, n_per_env=12, interval=20),
+    n_observations=48,
+    interval=20,
     n_sparsity=4,
     objects=("buzzsaw", "wall_edge"),
     nmf=NMFSettings(n_features=3),
@@ -78,9 +78,9 @@ def test_the_report_has_a_column_for_each_model():
     assert rows[0] == ["", "wide", "few"]
     table = {row[0]: row[1:] for row in rows[2:] if len(row) == 3}
     assert table["levels trained on"] == ["unlimited", "100"]
-    assert table["of these finished"][0] == ""
-    assert table["of these finished"][1].startswith("99.00%")
-    assert table["of unseen levels finished"][1].startswith("50.00%")
+    assert table["success rate on these"][0] == ""
+    assert table["success rate on these"][1].startswith("99.00%")
+    assert table["success rate on unseen levels"][1].startswith("50.00%")
     assert table["best feature for buzzsaw"] == ["0.80", "0.00"]
 
 

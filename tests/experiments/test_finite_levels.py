@@ -68,7 +68,7 @@ def test_models_are_fetched_measured_and_drawn(server, tmp_path, monkeypatch):
     kept = json.loads((folder / "finite_levels.json").read_text())
     assert len(kept["models"]) == 4 and kept["settings"]["n_observations"] == 12
     assert "| 100,000 | 2 |" in (folder / "finite_levels.md").read_text()
-    assert Image.open(folder / "finite_levels.png").width == 1300
+    assert Image.open(folder / "finite_levels.png").width == 1430
     # Nothing is measured twice, but for other settings.
     monkeypatch.setattr(finite_levels, "measure_model", None)
     assert measure_finite_levels(_SETTINGS, folder) == rows

@@ -16,7 +16,6 @@ from lucid_rl.experiments.interpretability import (
     report,
     score_interpretability,
 )
-from lucid_rl.games.coinrun_backgrounds import with_background_of
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.sampling.model_samples import sample_observations
 
@@ -98,7 +97,7 @@ def test_wrong_input_is_refused(checkpoint_a):
 def test_another_background_changes_nothing_else():
     sampled = sample_observations("bundled", 2, interval=4, states=True)
     first, second = map(parse_state, sampled.states)
-    drawn = with_background_of(first, second)
+    drawn = first.with_background_of(second)
     assert drawn.view["background_index"] == second.view["background_index"]
     assert (drawn.entities == first.entities).all()
     assert (drawn.grid == first.grid).all()

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import stats
 
-from lucid_rl.sampling.actions import choose_actions, random_policy, sample_at
+from lucid_rl.sampling.actions import choose_actions, sample_at
 
 LOGITS = np.array([0.0, 2.0, -1.0, 1.0, -30.0], np.float32)
 PROBABILITIES = np.exp(LOGITS.astype(np.float64))
@@ -47,9 +47,3 @@ def test_greedy_actions_use_no_randomness():
     before = rng.bit_generator.state
     assert choose_actions(LOGITS[None], rng, greedy=True) == [1]
     assert rng.bit_generator.state == before
-
-
-def test_a_random_policy_is_uniform():
-    logits, values = random_policy(7)(np.zeros((3, 64, 64, 3), np.uint8))
-    np.testing.assert_array_equal(logits, np.zeros((3, 7)))
-    np.testing.assert_array_equal(values, np.zeros(3))

@@ -64,7 +64,7 @@ def test_several_recordings(tmp_path):
         ({"observations": FRAMES.astype(np.float32)}, "float32, expected uint8"),
         ({"observations": FRAMES[0]}, r"shape \(8, 9, 4\)"),
         ({"observations": FRAMES[:0]}, "shape"),
-        ({"actions": ACTIONS[:5]}, r"actions of shape \(5,\), expected \(6,\)"),
+        ({"actions": ACTIONS[:5]}, r"actions of shape \(5,\), expected \[6\]"),
         ({"actions": ACTIONS - 1}, "below 0"),
         ({"actions": ACTIONS * 0.5}, "actions is float64"),
         ({"rewards": np.full(6, np.nan)}, "not finite"),

@@ -6,7 +6,6 @@ from lucid_rl.checkpoints.jd_format import read_jd, write_jd
 from lucid_rl.errors import FileFormatError, GameError, InputError, SettingsError
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.sampling.actions import random_policy
 from lucid_rl.sampling.observations import (
     ObservationSettings,
     read_observations,
@@ -105,7 +104,7 @@ def test_greedy_actions_are_the_most_probable():
 def test_frames_show_the_observations():
     settings = TrajectorySettings(n_envs=2, n_steps=12, frame_size=128)
     with make_game(GameSettings(n_envs=2, full_resolution=True)) as game:
-        kept = sample_trajectories(game, random_policy(15), settings, rng())
+        kept = sample_trajectories(game, brightness_policy, settings, rng())
     assert kept.frames.shape == (2, 12, 128, 128, 3)
     # The observations are drawn without smoothing, so they agree roughly only.
     reduced = kept.frames.reshape(2, 12, 64, 2, 64, 2, 3).mean(axis=(3, 5))
@@ -120,7 +119,7 @@ def test_frames_show_the_observations():
 def test_frames_need_a_game_made_for_them():
     settings = TrajectorySettings(n_envs=3, n_steps=2, frame_size=64)
     with make_game(GAME) as game, pytest.raises(GameError, match="full_resolution"):
-        sample_trajectories(game, random_policy(15), settings, rng())
+        sample_trajectories(game, brightness_policy, settings, rng())
 
 
 def test_observations_are_taken_at_the_interval():
@@ -175,7 +174,7 @@ def test_a_game_of_another_size_is_refused():
             (sample_trajectories, TrajectorySettings()),
         ):
             with pytest.raises(InputError, match="3 environments"):
-                sample(game, random_policy(15), settings, rng())
+                sample(game, brightness_policy, settings, rng())
 
 
 def test_files_give_back_what_was_written(trajectories, tmp_path):

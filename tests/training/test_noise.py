@@ -17,7 +17,7 @@ def test_without_noise_observations_are_untouched():
 
 def test_pixel_noise_has_its_deviation_and_no_correlation():
     grey = np.full((8, 64, 64, 3), 128, np.uint8)
-    settings = NoiseSettings(pixel_deviation=0.1)
+    settings = NoiseSettings(pixel_std=0.1)
     noise = add_noise(grey, settings, np.random.default_rng(0)).astype(float) - 128
     assert noise.std() == pytest.approx(25.5, rel=0.02)
     assert abs(_neighbour_correlation(noise)) < 0.02
@@ -34,7 +34,7 @@ def test_smooth_noise_has_unit_deviation_everywhere_and_agrees_with_neighbours()
 
 def test_noise_is_clipped_and_reproducible():
     white = np.full((2, 16, 16, 3), 255, np.uint8)
-    settings = NoiseSettings(pixel_deviation=0.5, correlated_deviation=0.2)
+    settings = NoiseSettings(pixel_std=0.5, correlated_std=0.2)
     first, second = (
         add_noise(white, settings, np.random.default_rng(3)) for _ in range(2)
     )
@@ -45,7 +45,7 @@ def test_noise_is_clipped_and_reproducible():
 
 @pytest.mark.parametrize(
     "options",
-    [{"pixel_deviation": -0.1}, {"adversarial_epsilon": 2}, {"correlation_pixels": 0}],
+    [{"pixel_std": -0.1}, {"adversarial_epsilon": 2}, {"correlation_pixels": 0}],
 )
 def test_impossible_noise_is_refused(options):
     with pytest.raises(SettingsError):

@@ -27,7 +27,7 @@ TINY = TrainConfig(
     n_steps=8,
     n_minibatches=2,
     n_epochs=1,
-    noise=NoiseSettings(pixel_deviation=0.02),
+    noise=NoiseSettings(pixel_std=0.02),
     # One thread: sums in another order would round differently.
     n_threads=1,
 )
@@ -154,7 +154,7 @@ def test_the_log_and_the_model_say_what_happened(uninterrupted):
     args = load_checkpoint(uninterrupted / saves.MODEL_NAME).args
     assert args["num_envs"] == 4 and args["paint_vel_info"] is True
     assert args["steps_done"] == 96
-    assert args["lucid_rl"]["noise"]["pixel_deviation"] == 0.02
+    assert args["lucid_rl"]["noise"]["pixel_std"] == 0.02
 
 
 def test_tensorboard_reads_the_scalars(uninterrupted):

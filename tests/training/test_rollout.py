@@ -148,9 +148,7 @@ def test_batches_concatenate_in_order():
 def test_a_groups_state_restores_its_rollouts(generated):
     def group():
         settings = GameSettings(n_envs=3, use_generated_assets=generated)
-        return Environments(
-            make_game(settings), NoiseSettings(pixel_deviation=0.1), (5,)
-        )
+        return Environments(make_game(settings), NoiseSettings(pixel_std=0.1), (5,))
 
     first = group()
     collect([first], Always(1), 20, Stopwatch())

@@ -30,13 +30,13 @@ def run_script(name, *options):
 
 
 def test_a_run_and_its_curve(tmp_path):
-    options = ("--learning_rate=1e-4", "--noise_correlated_deviation=0.1")
+    options = ("--learning_rate=1e-4", "--noise_correlated_std=0.1")
     trained = run_script("train", f"--output_dir={tmp_path}", *TINY, *options)
     assert trained.returncode == 0, trained.stderr
     assert "64 steps" in trained.stdout
     args = load_checkpoint(tmp_path / "model.jd").args
     assert args["learning_rate"] == 1e-4 and args["num_steps"] == 8
-    assert args["lucid_rl"]["noise"]["correlated_deviation"] == 0.1
+    assert args["lucid_rl"]["noise"]["correlated_std"] == 0.1
     drawn = run_script(
         "training_curve", f"--run={tmp_path}", f"--output={tmp_path / 'curve'}"
     )

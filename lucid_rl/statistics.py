@@ -1,7 +1,7 @@
-"""Proportions and means with intervals, and comparison of two proportions."""
+"""Proportions and means with intervals, comparison of proportions, the bootstrap."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,12 @@ class Proportion:
                 "level and no more counted than played"
             )
 
+    @classmethod
+    def of(cls, values: Iterable[bool]) -> "Proportion":
+        """The true ones among some values, at least one."""
+        values = list(values)
+        return cls(sum(map(bool, values)), len(values))
+
     @property
     def fraction(self) -> float:
         """The fraction, count / n."""
@@ -52,7 +58,7 @@ class Proportion:
         return float(low), float(high)
 
     def as_dict(self) -> dict[str, Any]:
-        """Count, share and interval, for a results file."""
+        """Count, fraction (as "share") and interval, for a results file."""
         low, high = self.interval()
         return {"count": self.count, "share": self.fraction, "low": low, "high": high}
 
@@ -149,3 +155,36 @@ def compare(first: Proportion, second: Proportion) -> Difference:
         float(high),
         float(fisher_exact(table).pvalue),
     )
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], Any],
+    n: int,
+    rng: np.random.Generator,
+    n_resamples: int = 1000,
+) -> np.ndarray:
+    """Computes a statistic of bootstrap resamples of n observations.
+
+    Args:
+        statistic: a function of the number of times that each observation is drawn,
+            int [n]; returns a number or an array.
+        n: number of observations.
+        rng: draws the resamples.
+        n_resamples: number of resamples.
+
+    Returns:
+        [n_resamples, ...], the statistic of each resample.
+    """
+    evenly = np.full(n, 1 / n)
+    return np.array([statistic(rng.multinomial(n, evenly)) for _ in range(n_resamples)])
+
+
+def percentile_interval(resampled: np.ndarray) -> tuple[float, float]:
+    """95 % percentile interval of resampled numbers, NaN left out.
+
+    Args:
+        resampled: [n_resamples], as `bootstrap` gives them.
+    """
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.nanquantile(resampled, (tail, 1 - tail))
+    return float(low), float(high)
