@@ -32,12 +32,16 @@ class Rule:
         )
 
 
-def at_least(lowest: float) -> Rule:
-    """A number that is `lowest` or larger; a whole one where `lowest` is an int."""
+def at_least(lowest: float, highest: int = 2**31 - 1) -> Rule:
+    """A number that is `lowest` or larger; a whole one where `lowest` is an int.
+
+    Whole numbers are at most `highest`: games and libraries take no larger counts and
+    seeds.
+    """
     if isinstance(lowest, int):
         return Rule(
-            lambda value: _is_whole(value) and value >= lowest,
-            f"a whole number of at least {lowest}",
+            lambda value: _is_whole(value) and lowest <= value <= highest,
+            f"a whole number of at least {lowest}, at most {highest}",
         )
     return Rule(
         lambda value: _is_finite(value) and value >= lowest, f"at least {lowest:g}"

@@ -41,7 +41,7 @@ def main() -> None:
     folder = _output_dir()
     results = ResultsFolder(folder, "blind_scoring")
     if not _GRADES.value:
-        models = {spec: load(spec) for spec in _MODELS.value}
+        models = {spec: load(spec) for spec in program.some_models(_MODELS.value)}
         with results.locked():
             print(make_blind_page(models, folder, _settings()).resolve())
         return

@@ -32,7 +32,7 @@ def main() -> None:
         )
         return
     if command not in known:
-        sys.exit(f"error: no command {command!r}: expected one of {', '.join(known)}")
+        program.fail(f"no command {command!r}: expected one of {', '.join(known)}")
     script = importlib.import_module(f".{known[command]}", __package__)
     sys.argv = [f"lucid-rl {command}", *sys.argv[2:]]
     # absl shows the docstring and the flags of the main module.

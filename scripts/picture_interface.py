@@ -8,6 +8,7 @@ development tools, and Chromium.
 """
 
 import dataclasses
+import os
 import pathlib
 import shutil
 from typing import Annotated, Literal
@@ -63,7 +64,7 @@ def main() -> None:
     """Takes the picture that the flags describe."""
     wanted = _settings()
     page = pathlib.Path(wanted.page)
-    if not page.is_file():
+    if not os.path.isfile(page):
         raise InputError(f"there is no page {page}; scripts.make_interface makes one")
     address = wanted.address or _first_bookmark(page)
     with sync_playwright() as playwright:

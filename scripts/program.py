@@ -5,11 +5,14 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from absl import app, flags
 
 from lucid_rl.errors import InputError, LucidRLError
 from lucid_rl.files import check_output, check_output_folder
+
+_LONGEST_LINE = 1000
 
 RESUMES = "stopped; run the same command again to resume"
 """For `run`, where finished work is kept."""
@@ -40,7 +43,9 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
             check_outputs()
             work()
         except LucidRLError as error:
-            sys.exit(f"error: {error}")
+            fail(error)
+        except MemoryError as error:
+            fail(f"not enough memory ({error}): ask for less")
         except KeyboardInterrupt:
             sys.exit(stopped)
 
@@ -72,18 +77,28 @@ def check_outputs() -> None:
 def _parse(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(f"error: {error} (--help lists the flags)")
+    # Some of absl's own flags raise ValueError.
+    except (flags.Error, ValueError) as error:
+        fail(f"{error} (--help lists the flags)")
     for name in flags.FLAGS:
         value = flags.FLAGS[name].value
         if isinstance(value, float) and not math.isfinite(value):
-            sys.exit(f"error: --{name}={value}: expected a finite number")
+            fail(f"--{name}={value}: expected a finite number")
     if len(rest) > 1:
-        sys.exit(
-            f"error: unexpected argument {rest[1]!r}: every setting is a --flag=value "
+        fail(
+            f"unexpected argument {rest[1]!r}: every setting is a --flag=value "
             "(--help lists the flags)"
         )
     return rest
+
+
+def fail(problem: object) -> NoReturn:
+    """Ends the process with a problem as one line, whatever names it quotes."""
+    line = " ".join(str(problem).splitlines())
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE - 300]} ... {line[-290:]}"
+    sys.exit(f"error: {line}")
 
 
 def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
@@ -99,6 +114,13 @@ def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def some_models(specs: Sequence[str]) -> Sequence[str]:
+    """The models that a flag names; `InputError` where it names none."""
+    if not specs:
+        raise InputError("no model is given")
+    return specs
+
+
 def model_names(specs: Sequence[str]) -> dict[str, str]:
     """Names for folders of what models make, all different.
 
@@ -107,7 +129,11 @@ def model_names(specs: Sequence[str]) -> dict[str, str]:
 
     Returns:
         Each spec by its name.
+
+    Raises:
+        InputError: there is none.
     """
+    some_models(specs)
     names: dict[str, str] = {}
     for spec in specs:
         stem = spec.removeprefix("released:").removesuffix(".jd")

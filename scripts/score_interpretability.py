@@ -34,7 +34,7 @@ def main() -> None:
     """Scores the models that the flags name."""
     folder = _output_dir()
     settings = _settings()
-    models = {spec: load(spec) for spec in _MODELS.value}
+    models = {spec: load(spec) for spec in program.some_models(_MODELS.value)}
     with ResultsFolder(folder, NAME).locked() as written:
         results = {
             spec: score_interpretability(model, settings, tuple(_CONTROLS.value))

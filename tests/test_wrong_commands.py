@@ -13,9 +13,9 @@ _SCRIPTS = sorted(set(commands().values()))
 
 # Beside what is wrong for all scripts.
 _OWN = {
-    "blind_scoring": ["--models=none.jd", "--grades=none.json"],
+    "blind_scoring": ["--models=none.jd", "--models=", "--grades=none.json"],
     "compare_companions": ["--model=none.jd", "--companions=nothing"],
-    "compare_diversity": ["--model=none.jd"],
+    "compare_diversity": ["--model=none.jd", "--model="],
     "compare_to_article": ["--model=none.jd", "--remove=a", "--game=none"],
     "edit": [
         "--model=none.jd",
@@ -63,6 +63,11 @@ _OWN = {
     "picture_interface": ["--page=none.html", "--width=1", "--theme=none"],
     "released_models": ["--fetch=../x"],
     "run_notebook": ["--notebook=none.ipynb", "--set=x"],
+    "score_interpretability": [
+        "--models=none.jd",
+        "--models=",
+        "--n_features=99999999999",
+    ],
     "train": [
         "--max_minutes=-1",
         "--max_minutes=nan",
@@ -107,14 +112,15 @@ def elsewhere(tmp_path):
 
 @pytest.mark.parametrize("script", _SCRIPTS)
 def test_one_line_and_no_trace(script, tmp_path, elsewhere):
-    cases = [["--no_such_flag=1"], ["stray"], ["--", "x"]]
+    cases = [["--no_such_flag=1"], ["stray"], ["--", "x"], ["--flagfile=/"]]
+    cases += [["--stderrthreshold=9"], ["two\nlines\x1b[31m"], ["x" * 10_000]]
     for flag in _flags_of(script):
         cases += _wrong_outputs(tmp_path, flag)
     cases += [case.split() for case in _OWN.get(script, [])]
     said = errors_of(script, cases, folder=elsewhere)
     for case, line in zip(cases, said, strict=True):
         assert line is not None, f"{case} was taken"
-        assert line.startswith("error: ") and "\n" not in line.strip(), (case, line)
+        assert line.startswith("error: ") and line.isprintable(), (case, line)
         assert len(line) < 1200, case
     assert os.listdir(elsewhere) == []
     assert (tmp_path / "file").read_text() == "a file" if _flags_of(script) else True

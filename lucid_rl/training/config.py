@@ -143,7 +143,7 @@ class TrainConfig:
         check_fields(
             self,
             architecture=one_of(ARCHITECTURES),
-            n_total_steps=at_least(0 if self.teacher else 1),
+            n_total_steps=at_least(0 if self.teacher else 1, 10**12),
             n_steps=at_least(1),
             n_minibatches=at_least(1),
             n_epochs=at_least(1),
