@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from lucid_rl.errors import FileFormatError
+from lucid_rl.files import open_input, read_input
 
 MAX_EXPANSION = 16
 """Bytes of output for each byte of compressed input..."""
@@ -163,7 +164,7 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
         FileFormatError: the file is missing, damaged, too large or of another format.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_input(path) as stream:
             archive = ZipReader(stream)
             return {
                 name.removesuffix(".npy"): _npy(archive.read(name), name)
@@ -225,8 +226,7 @@ def read_json(path: str | os.PathLike, schema: Any = object) -> Any:
         FileFormatError: it is missing, damaged, nested too deep, or something else.
     """
     try:
-        with open(path, "rb") as stream:
-            value = parse_json(stream.read(), path)
+        value = parse_json(read_input(path), path)
         check_schema(value, schema, str(path))
         return value
     except OSError as error:

@@ -1,7 +1,8 @@
-"""Atomic writing of files, and checks of output paths."""
+"""Reading regular files, writing them atomically, and checks of output paths."""
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -22,6 +23,38 @@ _OLD_SECONDS = 2.0
 _MAX_NAME = 255
 _MAX_PATH = 4000
 _swept: set[pathlib.Path] = set()
+
+
+def open_input(path: PathLike) -> IO[bytes]:
+    """Opens a regular file for reading; a device or a pipe may never end.
+
+    Raises:
+        OSError: it is missing, unreadable, or no regular file.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError(errno.EINVAL, "it is a folder, device or pipe, not a file")
+        return open(path, "rb")
+    except ValueError as error:
+        raise OSError(errno.EINVAL, f"no file has such a name ({error})") from error
+
+
+def read_input(path: PathLike) -> bytes:
+    """Reads a regular file whole; raises as `open_input` does."""
+    with open_input(path) as stream:
+        return stream.read()
+
+
+def read_text(path: PathLike) -> str:
+    """Reads a regular file of UTF-8 text; line ends become those of Unix.
+
+    Raises:
+        OSError: as `open_input`, or it is no such text.
+    """
+    try:
+        return read_input(path).decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, f"it is no UTF-8 text ({error})") from error
 
 
 @contextlib.contextmanager

@@ -2,20 +2,23 @@
 
 import copy
 import json
+import os
 import random
 import zlib
 
 import numpy as np
 import pytest
 
-from lucid_rl.errors import LucidRLError
+from lucid_rl.errors import FileFormatError, LucidRLError
 from lucid_rl.evaluation.episodes import Episode, read_episodes, write_episodes
 from lucid_rl.interface import encoding
 from lucid_rl.interface.bundle import part_element, part_file, read_bundle
 from lucid_rl.interface.names import read_names
 from lucid_rl.interface.parts import VERSION, Layout, Part
 from lucid_rl.interpret.nmf import NMF
+from lucid_rl.model.loading import load
 from lucid_rl.training.curve import write_curve
+from lucid_rl.training.logs import read_log
 from lucid_rl.training.saves import check_state, read_save, write_save
 
 _VALUES = (
@@ -327,3 +330,36 @@ def test_hundreds_of_damaged_files(kind, tmp_path):
 @pytest.mark.parametrize("kind", _KINDS)
 def test_thousands_of_damaged_files(kind, tmp_path):
     survives(kind, tmp_path, 4000, seed=1)
+
+
+_READERS = {
+    **{f"model{suffix}": load for suffix in (".jd", ".pb", ".onnx", ".pt", "")},
+    "page.html": read_bundle,
+    "stage": Part.load,
+    "names.json": read_names,
+    "episodes.npz": read_episodes,
+    "nmf.npz": NMF.load,
+    "log.jsonl": read_log,
+}
+
+
+@pytest.mark.parametrize("name", _READERS)
+def test_pipes_are_refused(name, tmp_path):
+    path = tmp_path / name
+    os.mkfifo(path)
+    # With somebody at its other end, who never writes, opening it would not wait.
+    other_end = os.open(path, os.O_RDWR)
+    try:
+        os.write(other_end, b"x" * 100)
+        with pytest.raises(LucidRLError, match=r"pipe|there is no"):
+            _READERS[name](path)
+    finally:
+        os.close(other_end)
+
+
+@pytest.mark.parametrize("name", _READERS)
+@pytest.mark.parametrize("where", ["n" * 5000, "a\0b", "\ud800"])
+def test_names_that_no_file_has(name, where, tmp_path):
+    with pytest.raises(LucidRLError):
+        if _READERS[name](tmp_path / where / name) == []:  # of a log that is not there
+            raise FileFormatError

@@ -8,6 +8,7 @@ from pickle import UnpicklingError
 from typing import IO, Any
 
 from lucid_rl.bounded import MAX_EXPANSION, Inflater, output_limit
+from lucid_rl.files import open_input
 
 EXPORT = "Load it with the library that wrote it and export it to ONNX"
 """What helps with files of other libraries."""
@@ -91,9 +92,7 @@ def open_bounded(path: str | os.PathLike) -> Iterator[ByteReader]:
         UnpicklingError: the file is of another format, or expands too far.
         OSError: it cannot be opened.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UnpicklingError("it is a folder or a device, not a file")
-    with open(path, "rb") as stream:
+    with open_input(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         start = stream.read(6)
         stream.seek(0)

@@ -26,6 +26,7 @@ from lucid_rl.checkpoints.released_index import (
     released_url,
 )
 from lucid_rl.errors import CheckpointError, DownloadError, FileFormatError, InputError
+from lucid_rl.files import read_input
 
 RELEASED_PREFIX = "released:"
 
@@ -119,7 +120,9 @@ def files_beside(checkpoint_path: str | os.PathLike) -> ReleasedModel:
     name = path.name.removesuffix(".jd")
     candidates = {kind: path.parent / _relative_path(name, kind) for kind in FILES}
     candidates["checkpoint"] = path
-    existing = {kind: found for kind, found in candidates.items() if found.is_file()}
+    existing = {
+        kind: found for kind, found in candidates.items() if os.path.isfile(found)
+    }
     return ReleasedModel(str(path), **existing)
 
 
@@ -135,7 +138,7 @@ def resolve_model(spec: str | os.PathLike) -> str:
         name = text.removeprefix(RELEASED_PREFIX)
         return str(fetch_released(name, ("checkpoint",)).checkpoint)
     path = bundled_checkpoint_path(text) if text in BUNDLED else pathlib.Path(text)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileFormatError(
             f"there is no checkpoint {path}. Give the path of a .jd file, "
             f"{', '.join(map(repr, BUNDLED))} or '{RELEASED_PREFIX}<name>' "
@@ -183,7 +186,7 @@ def _check_checkpoint(path: pathlib.Path) -> None:
 
 def _check_protobuf(path: pathlib.Path) -> None:
     """Walks over a protocol buffer's outermost fields, which must fill the file."""
-    data = path.read_bytes()
+    data = read_input(path)
     position = 0
     try:
         while position < len(data):

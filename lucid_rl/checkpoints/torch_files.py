@@ -25,7 +25,7 @@ from lucid_rl.checkpoints.constructors import CONSTRUCTORS, construct
 from lucid_rl.checkpoints.plain_values import Placeholder
 from lucid_rl.checkpoints.safe_unpickler import SafeUnpickler
 from lucid_rl.errors import FileFormatError
-from lucid_rl.files import PathLike
+from lucid_rl.files import PathLike, open_input
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _BFLOAT16 = "torch.BFloat16Storage"
@@ -76,7 +76,7 @@ def read_torch(path: PathLike) -> Any:
             raise FileFormatError(
                 f"it is a folder, as TensorFlow's SavedModel. {EXPORT}"
             )
-        with open(path, "rb") as stream:
+        with open_input(path) as stream:
             start = stream.read(8)
             refuse_other_formats(start)
             if start.startswith(b"PK"):
@@ -107,7 +107,7 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
             an activation other than ReLU and Tanh.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_input(path) as stream:
             if stream.read(2) != b"PK":
                 return {}
             archive = ZipReader(stream)

@@ -4,6 +4,7 @@ docs/bundle_format.md is the contract between this module and the page.
 """
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import BundleError
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, atomic_open, read_input, read_text
 from lucid_rl.interface.parts import Part
 from lucid_rl.interface.quantization import LEVELS, dequantize
 
@@ -173,11 +174,11 @@ def read_bundle(path: PathLike) -> Bundle:
         BundleError: there is none, or it is damaged or of another version.
     """
     given = pathlib.Path(path)
-    folder = given if given.is_dir() else given.parent
-    parts = {} if given.is_dir() else _read_page(given)
-    if "manifest" not in parts and (folder / part_file("manifest")).exists():
+    folder = given if os.path.isdir(given) else given.parent
+    parts = {} if os.path.isdir(given) else _read_page(given)
+    if "manifest" not in parts and os.path.exists(folder / part_file("manifest")):
         parts["manifest"] = _read_script(folder / part_file("manifest"), "manifest")
-    elif "manifest" not in parts and given.is_dir():
+    elif "manifest" not in parts and os.path.isdir(given):
         parts = _read_page(folder / "index.html")
     if "manifest" not in parts:
         raise BundleError(
@@ -214,7 +215,7 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
 
 def _read_script(path: pathlib.Path, name: str) -> Part:
     try:
-        part = Part.from_script(path.read_bytes())
+        part = Part.from_script(read_input(path))
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from None
     except BundleError as error:
@@ -226,8 +227,8 @@ def _read_script(path: pathlib.Path, name: str) -> Part:
 
 def _read_page(path: pathlib.Path) -> dict[str, Part]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except OSError as error:
         raise BundleError(f"cannot read {path}: {error}") from None
     parts = {}
     for element in text.split(_ELEMENT)[1:]:

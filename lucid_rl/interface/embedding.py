@@ -5,6 +5,7 @@ import html
 import pathlib
 
 from lucid_rl.errors import BundleError
+from lucid_rl.files import read_text
 
 # The page's address within a notebook; with another base it could not note there what
 # it shows.
@@ -33,8 +34,8 @@ class EmbeddedPage:
             BundleError: there is no such page, or its data lie in other files.
         """
         try:
-            page = pathlib.Path(self.path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            page = read_text(self.path)
+        except OSError as error:
             raise BundleError(f"cannot read the page {self.path}: {error}") from error
         if 'data-part="manifest"' not in page:
             raise BundleError(

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterable
 
 from lucid_rl.errors import BundleError
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, atomic_open, open_input
 from lucid_rl.interface.bundle import part_element, part_file, write_part
 from lucid_rl.interface.parts import Part
 
@@ -100,7 +100,7 @@ def _remove_other_data(output: pathlib.Path, kept: set[str]) -> None:
 
 def _is_part(path: pathlib.Path) -> bool:
     call = "lucidRL.deliver("
-    with contextlib.suppress(OSError), open(path, "rb") as stream:
+    with contextlib.suppress(OSError), open_input(path) as stream:
         start = stream.read(64)
         # Format version 1 was of UTF-16.
         return start.startswith((call.encode(), b"\xff\xfe" + call.encode("utf-16-le")))

@@ -8,7 +8,6 @@ same header under the same checksum and reads back into the same part.
 import contextlib
 import dataclasses
 import json
-import pathlib
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import BundleError, InputError
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, atomic_open, read_input
 from lucid_rl.interface import encoding
 
 VERSION = 3
@@ -245,7 +244,7 @@ class Part:
     def load(cls, path: PathLike) -> "Part":
         """Reads what `save` wrote; BundleError where that fails."""
         try:
-            content = pathlib.Path(path).read_bytes()
+            content = read_input(path)
         except OSError as error:
             raise BundleError(f"cannot read {path}: {error.strerror}") from None
         lines = content.removeprefix(_MAGIC).split(b"\n", 2)

@@ -18,6 +18,7 @@ from lucid_rl.checkpoints.released import (
     resolve_model,
 )
 from lucid_rl.errors import CheckpointError, FileFormatError, InputError
+from lucid_rl.files import open_input
 from lucid_rl.games.registry import check_name
 from lucid_rl.model import architectures
 from lucid_rl.model.graph_input import (
@@ -183,19 +184,19 @@ def _is_torch(text: str) -> bool:
     if text.endswith(TORCH_SUFFIXES) or os.path.isdir(text):
         return True
     try:
-        with open(text, "rb") as stream:
+        with open_input(text) as stream:
             return stream.read(2) == b"PK"
     except OSError:
         return False
 
 
 def _files_beside_graph(path: pathlib.Path) -> ReleasedModel:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileFormatError(f"there is no model {path}")
     name = path.name.removesuffix(".pb").removesuffix(".model")
     found = {
         kind: path.with_name(f"{name}.{kind}.jd")
         for kind in ("metadata", "observations", "trajectories")
     }
-    existing = {kind: file for kind, file in found.items() if file.is_file()}
+    existing = {kind: file for kind, file in found.items() if os.path.isfile(file)}
     return ReleasedModel(name, model_pb=path, **existing)

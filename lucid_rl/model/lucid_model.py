@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 
 from lucid_rl.bounded import parse_json
 from lucid_rl.errors import FileFormatError
-from lucid_rl.files import atomic_open
+from lucid_rl.files import atomic_open, read_input
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.graph_bounds import check_sizes, plain_graph
 from lucid_rl.model.graph_input import BYTES, with_float_input
@@ -60,7 +60,7 @@ def read_model_and_metadata(
     """
     path = pathlib.Path(path)
     try:
-        data = path.read_bytes()
+        data = read_input(path)
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
     graph_def = tf.GraphDef()

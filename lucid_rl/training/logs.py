@@ -4,6 +4,7 @@ import collections
 import contextlib
 import datetime
 import json
+import os
 import pathlib
 import sys
 import time
@@ -17,7 +18,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from lucid_rl.bounded import check_schema, parse_json
 from lucid_rl.errors import FileFormatError, SaveError
-from lucid_rl.files import atomic_open
+from lucid_rl.files import atomic_open, read_input
 
 LOG_NAME = "log.jsonl"
 BOARD_FOLDER = "tensorboard"
@@ -121,10 +122,10 @@ def read_log(path: pathlib.Path) -> list[dict[str, Any]]:
     Raises:
         FileFormatError: it cannot be read, or a line is no record of numbers.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         return []
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_input(path).split(b"\n")
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
     # A whole line has an end; what follows the last is empty.
