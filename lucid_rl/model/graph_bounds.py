@@ -39,7 +39,9 @@ _ON_INTEGERS = """
 _INTEGER_OPS = frozenset(_ON_INTEGERS.split())
 _SELECTIONS = frozenset({"GatherV2", "Slice", "StridedSlice"})
 
-_MAX_NODES = 5000
+MAX_NODES = 5000
+"""Most nodes of a network."""
+
 _MAX_INTEGERS = 4096
 # In attributes: strides, paddings, masks, numbers of inputs.
 _MAX_NUMBERS = 1024
@@ -119,9 +121,9 @@ def plain_graph(graph_def: tf.GraphDef, path: pathlib.Path) -> tf.GraphDef:
         raise FileFormatError(f"{path} holds no graph.")
     if graph_def.library.function:
         raise FileFormatError(f"{path} defines functions, which no network needs.")
-    if len(graph_def.node) > _MAX_NODES:
+    if len(graph_def.node) > MAX_NODES:
         raise FileFormatError(
-            f"{path} has {len(graph_def.node)} nodes: expected at most {_MAX_NODES}."
+            f"{path} has {len(graph_def.node)} nodes: expected at most {MAX_NODES}."
         )
     plain = tf.GraphDef(versions=graph_def.versions)
     names: set[str] = set()

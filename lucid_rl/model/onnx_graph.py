@@ -17,9 +17,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lucid_rl.bounded import output_limit
 from lucid_rl.errors import FileFormatError, ModelError
-from lucid_rl.files import atomic_open
+from lucid_rl.files import atomic_open, read_input
 from lucid_rl.lazy_tensorflow import tf
+from lucid_rl.model.graph_bounds import MAX_NODES, row_limit, tensorflow_errors
 from lucid_rl.model.graph_input import BYTES, expected_range, with_unit_range
 from lucid_rl.model.onnx_operations import (
     Kernel,
@@ -33,7 +35,22 @@ LOGITS_NAME = "policy_logits"
 VALUE_NAME = "value"
 
 _MAX_CHANNELS = 64  # of observations, to distinguish channels from height and width
-_MAX_VALUES = 2**26  # of one tensor, for one observation
+_MAX_VALUES = 2**23  # of one tensor, for one observation
+_MAX_OPERATIONS = 50_000  # of the graph: a depthwise convolution takes one a channel
+_MAX_RANK = 16
+_N_ROWS = 7  # observations for which memory is added up
+
+# What networks compute of constants and shapes. It takes no more memory than its
+# inputs and outputs.
+_ON_CONSTANTS = """
+    Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape
+    DequantizeLinear Div Equal Exp Expand Flatten Floor Gather GatherElements GatherND
+    Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod Mul
+    Neg Not Or Pad Pow Range Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin
+    ReduceProd ReduceSum Reshape ScatterElements ScatterND Shape Sign Size Slice Split
+    Sqrt Squeeze Sub Tile Transpose Unsqueeze Where
+"""
+_FOLDED = frozenset(_ON_CONSTANTS.split())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,22 +113,28 @@ def read_onnx(
         The network.
 
     Raises:
-        FileFormatError: the file is damaged or holds operations that no feed-forward
-            network needs.
+        FileFormatError: the file is damaged, holds operations that no feed-forward
+            network needs, or its tensors take more memory than a file of its size may
+            ask for.
         ModelError: inputs or outputs cannot be identified; names those that there are.
     """
     path = pathlib.Path(path)
     proto = _checked(path)
-    with tf.Graph().as_default() as graph:
-        converter = _Converter(proto, path)
-        try:
-            notes = converter.convert(logits_name, value_name)
-        except (tf.errors.OpError, ValueError, TypeError, IndexError) as error:
-            raise FileFormatError(
-                f"{path} holds a network whose shapes do not fit: {error}"
-            ) from error
     data = proto.SerializeToString(deterministic=True)
+    with tf.Graph().as_default() as graph:
+        try:
+            converter = _Converter(proto, path, len(data))
+            notes = converter.convert(logits_name, value_name)
+        except (
+            *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+            *(MemoryError, NotImplementedError, tf.errors.OpError),
+        ) as error:
+            raise FileFormatError(
+                f"{path} holds a network whose shapes or attributes do not fit: "
+                f"{error!r:.500}"
+            ) from error
     graph_def = graph.as_graph_def()
+    _check_memory(graph_def, len(data), path)
     told = BYTES if converter.takes_bytes else None
     pixels, note = expected_range(graph_def, INPUT_NAME, input_range, told)
     graph_def = with_unit_range(graph_def, INPUT_NAME, pixels)
@@ -120,7 +143,7 @@ def read_onnx(
 
 def _read_proto(path: pathlib.Path):
     try:
-        data = path.read_bytes()
+        data = read_input(path)
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
     try:
@@ -140,6 +163,20 @@ def _checked(path: pathlib.Path):
             f"{path} keeps {external[0]!r} in another file: export with all weights in "
             "one file."
         )
+    # Functions and branches may hold others: twice each, they are looked at for ever.
+    branches = (
+        node for node in proto.graph.node if any(map(_branches, node.attribute))
+    )
+    for what in (*proto.functions, *branches):
+        raise FileFormatError(
+            f"{path} holds the function or branch {what.name!r:.100}: expected the "
+            "operations of a feed-forward network. Recurrent networks and loops are "
+            "not supported."
+        )
+    if len(proto.graph.node) > MAX_NODES:
+        raise FileFormatError(
+            f"{path} has {len(proto.graph.node)} nodes: expected at most {MAX_NODES}."
+        )
     try:
         onnx.checker.check_model(proto)
         return onnx.shape_inference.infer_shapes(proto, strict_mode=True)
@@ -150,14 +187,48 @@ def _checked(path: pathlib.Path):
         ValueError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise FileFormatError(f"{path} holds no valid network: {reason}") from error
+        raise FileFormatError(
+            f"{path} holds no valid network: {reason:.500}"
+        ) from error
+
+
+def _branches(attribute) -> bool:
+    return attribute.HasField("g") or bool(attribute.graphs)
+
+
+def _check_memory(graph_def: tf.GraphDef, n_bytes: int, path: pathlib.Path) -> None:
+    """Bounds what all tensors take for one observation, before anything runs."""
+    fixed = tf.GraphDef()
+    fixed.CopyFrom(graph_def)
+    (images,) = (node for node in fixed.node if node.name == INPUT_NAME)
+    images.attr["shape"].shape.dim[0].size = _N_ROWS
+    wrong = f"{path} is no network of one observation after another"
+    with tf.Graph().as_default() as graph, tensorflow_errors(wrong, FileFormatError):
+        tf.import_graph_def(fixed, name="")
+    total = 0
+    for operation in graph.get_operations():
+        for tensor in operation.outputs:
+            if not tensor.shape.is_fully_defined():
+                raise FileFormatError(
+                    f"{path}: the size of {operation.name!r:.200} is not known before "
+                    "it is computed."
+                )
+            total += tensor.shape.num_elements() * tensor.dtype.size
+    if total > _N_ROWS * row_limit(n_bytes):
+        raise FileFormatError(
+            f"{path}: its tensors take {total / _N_ROWS / 2**20:.0f} MB for each "
+            "observation, more than a file of this size may ask for."
+        )
 
 
 class _Converter(Operations):
     """Builds the graph, one node of the file after another."""
 
-    def __init__(self, proto, path: pathlib.Path):
+    def __init__(self, proto, path: pathlib.Path, n_bytes: int):
         self.graph = proto.graph
+        self._opsets = proto.opset_import
+        self._constants_left = output_limit(n_bytes)  # bytes
+        self._n_operations = 0
         array = onnx_package().numpy_helper.to_array
         values = {
             t.name: Value(np.array(array(t)), source=t.name)
@@ -262,6 +333,30 @@ class _Converter(Operations):
         for name, value in zip(node.output, results, strict=False):
             self._check_size(name, value)
             self.values[name] = value
+        self._check_operations()
+
+    def _check_operations(self) -> None:
+        """Bounds the operations and constants that a node has added to the graph."""
+        new = tf.get_default_graph().get_operations()[self._n_operations :]
+        self._n_operations += len(new)
+        if self._n_operations > _MAX_OPERATIONS:
+            raise FileFormatError(
+                f"{self.path}: it takes more than {_MAX_OPERATIONS} operations."
+            )
+        self._spend(
+            sum(
+                o.outputs[0].shape.num_elements() * o.outputs[0].dtype.size
+                for o in new
+                if o.type == "Const"
+            )
+        )
+
+    def _spend(self, n_bytes: int) -> None:
+        self._constants_left -= n_bytes
+        if self._constants_left < 0:
+            raise FileFormatError(
+                f"{self.path}: its constants are too large for a file of this size."
+            )
 
     def _check_size(self, name: str, value: Value) -> None:
         shape = value.tensor.shape if value.constant else value.tensor.shape[1:]
@@ -281,11 +376,12 @@ class _Converter(Operations):
             return [Value(np.array(sizes, np.int64))]
         from onnx.reference import ReferenceEvaluator
 
+        if node.op_type not in _FOLDED or node.domain:
+            raise FileFormatError(
+                f"{self.path}: {node.op_type!r:.100} of constants is not supported."
+            )
         arrays = {n: self.values[n].tensor for n in node.input if n}
-        if node.op_type in ("ConstantOfShape", "Expand", "Tile", "Range", "Pad"):
-            sizes = [np.abs(a).max(initial=1) for a in arrays.values() if a.size < 9]
-            if math.prod(map(float, sizes)) ** 8 > 1e60:
-                raise FileFormatError(f"{self.path}: a constant is too large.")
+        self._spend(self._folded_bytes(node, arrays))
         try:
             results = ReferenceEvaluator(node).run(None, arrays)
         except Exception as error:  # whatever the reference's kernels raise
@@ -293,6 +389,32 @@ class _Converter(Operations):
                 f"{self.path}: {node.op_type!r} of constants fails: {error}"
             ) from error
         return [Value(np.asarray(result)) for result in results]
+
+    def _folded_bytes(self, node, arrays: Mapping[str, np.ndarray]) -> int:
+        """Memory of a node's results, from the shapes that constants ask for."""
+        onnx = onnx_package()
+        version = next(o.version for o in self._opsets if o.domain in ("", "ai.onnx"))
+        types, data = {}, {}
+        for name, array in arrays.items():
+            kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+            types[name] = onnx.helper.make_tensor_type_proto(kind, array.shape)
+            if array.size <= _MAX_RANK:
+                data[name] = onnx.numpy_helper.from_array(array, name)
+        found = onnx.shape_inference.infer_node_outputs(
+            onnx.defs.get_schema(node.op_type, version),
+            *(node, types, data),
+            opset_imports=list(self._opsets),
+        )
+        n_bytes = 0
+        for kind in found.values():
+            shape = kind.tensor_type.shape.dim
+            known = kind.tensor_type.HasField("shape")
+            if not known or any(not d.HasField("dim_value") for d in shape):
+                raise FileFormatError(
+                    f"{self.path}: {node.op_type!r} of constants has no known size."
+                )
+            n_bytes += 8 * math.prod(d.dim_value for d in shape)
+        return n_bytes
 
 
 def _only(names: list[str], pattern: str) -> str | None:

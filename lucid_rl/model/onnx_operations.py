@@ -19,6 +19,8 @@ import numpy as np
 from lucid_rl.errors import FileFormatError, ModelError
 from lucid_rl.lazy_tensorflow import tf
 
+_MAX_PARTS = 4096  # that a tensor is split into
+
 
 def onnx_package() -> Any:
     """The package onnx, which is an extra.
@@ -96,7 +98,8 @@ class Value:
             return tf.transpose(self.tensor, (0, self.rank - 1, *inner))
         if self.flat:
             channels, height, width = self.flat
-            order = np.arange(math.prod(self.flat)).reshape(height, width, channels)
+            order = np.arange(math.prod(self.flat), dtype=np.int32)
+            order = order.reshape(height, width, channels)
             return tf.gather(self.tensor, order.transpose(2, 0, 1).ravel(), axis=1)
         return self.tensor
 
@@ -199,6 +202,8 @@ class Operations:
         if value.rank != 4 or not weight.constant:
             raise FileFormatError(f"{self.path}: only 2-D convolutions are supported.")
         groups = attributes.get("group", 1)
+        if not 1 <= groups <= _MAX_PARTS:
+            raise FileFormatError(f"{self.path}: a convolution of {groups} groups.")
         kernel = self._kernel(weight.tensor.transpose(2, 3, 1, 0), weight)
         strides = attributes.get("strides", (1, 1))
         dilations = attributes.get("dilations", (1, 1))
@@ -420,6 +425,8 @@ class Operations:
             inputs[1].tensor.tolist() if len(inputs) > 1 else attributes.get("split")
         )
         parts = sizes or attributes.get("num_outputs", 2)
+        if (len(sizes) if sizes else parts) > _MAX_PARTS:
+            raise FileFormatError(f"{self.path}: more than {_MAX_PARTS} parts.")
         return [Value(part) for part in tf.split(inputs[0].plain(), parts, axis=axis)]
 
     def _slice(self, inputs, attributes) -> list[Value]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.model.hostile_onnx import hostile_onnx
+
 LOGITS, VALUE = "ppo2_model/pi_1/add", "ppo2_model/strided_slice"
 _SHAPE = (None, 8, 8, 3)
 
@@ -414,20 +416,21 @@ def main(folder: str, n_mutated: int, seed: int, allowed: int) -> None:
     """Loads and uses each graph within a memory limit; prints what comes of each."""
     from lucid_rl.errors import LucidRLError
 
-    path = pathlib.Path(folder) / "x.model.pb"
-    plain = next(hostile_graphs())
+    plain = [next(hostile_graphs()), next(hostile_onnx())]
     mutated = itertools.islice(mutated_graphs(seed), n_mutated)
     # The first time, TensorFlow loads and allocates what it keeps.
     for i, (name, data) in enumerate(
-        itertools.chain([plain], hostile_graphs(), mutated)
+        itertools.chain(plain, hostile_graphs(), mutated, hostile_onnx())
     ):
+        suffix = "onnx" if name.startswith("onnx_") else "model.pb"
+        path = pathlib.Path(folder) / f"x.{suffix}"
         path.write_bytes(data)
         used = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
         limit = used * resource.getpagesize() + allowed + 100 * len(data)
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        if i:
+        if i >= len(plain):
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-        begin = time.monotonic()
+        begin = time.process_time()
         try:
             _use(path)
             result = "fine"
@@ -436,7 +439,7 @@ def main(folder: str, n_mutated: int, seed: int, allowed: int) -> None:
         except BaseException as error:
             result = f"NOT OURS {type(error).__name__}: {error}"
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-        took = time.monotonic() - begin
+        took = time.process_time() - begin
         print(json.dumps([name, result, took]), flush=True)
 
 
