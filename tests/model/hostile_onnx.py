@@ -20,6 +20,7 @@ def _file(nodes=(), arrays=None, of="extra", constant=False, functions=()) -> by
     arrays = {
         "base/w": np.ones((4, 3, 3, 3), np.float32),
         "base/dense": np.ones((3, 256), np.float32),
+        "base/critic": np.ones((1, 256), np.float32),
         "base/one": _ints(1),
         **(arrays or {}),
     }
@@ -38,12 +39,16 @@ def _file(nodes=(), arrays=None, of="extra", constant=False, functions=()) -> by
         _node("Flatten", ["r"], ["base/v"]),
         _node("Gemm", ["base/v", "base/dense"], ["base/g"], transB=1),
         _node("Add", ["base/g", "base/s"], ["logits"]),
+        _node("Gemm", ["base/v", "base/critic"], ["value"], transB=1),
     ]
     graph = helper.make_graph(
         ours,
         "network",
         [helper.make_tensor_value_info("x", _FLOAT, ["N", 3, 8, 8])],
-        [helper.make_tensor_value_info("logits", _FLOAT, ["N", 3])],
+        [
+            helper.make_tensor_value_info("logits", _FLOAT, ["N", 3]),
+            helper.make_tensor_value_info("value", _FLOAT, ["N", 1]),
+        ],
         [onnx.numpy_helper.from_array(np.asarray(a), n) for n, a in arrays.items()],
     )
     opsets = [helper.make_opsetid("", 17)]
