@@ -12,7 +12,8 @@ from scripts.cli import commands
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "scripts.cli", *arguments],
+        # As the installed command does: the program is no module's __main__.
+        [sys.executable, "-c", "from scripts.cli import main; main()", *arguments],
         capture_output=True,
         text=True,
         timeout=120,
@@ -35,7 +36,14 @@ def test_every_command_has_what_runs_it():
 
 def test_a_command_shows_its_own_flags():
     done = run("released-models", "--help")
-    assert "--fetch" in done.stdout and "released" in done.stdout
+    flags = done.stdout.partition("flags:")[2]
+    assert "--fetch" in flags and "lucid-rl released-models --fetch" in done.stdout
+
+
+def test_the_list_says_what_each_command_does():
+    lines = run().stdout.splitlines()[2:]
+    assert len(lines) == len(commands())
+    assert all(line.split(maxsplit=1)[1].endswith(".") for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def open_bounded(path: str | os.PathLike) -> Iterator[ByteReader]:
         if start.startswith(b"PK"):
             raise UnpicklingError(
                 "it is a zip archive, as of numpy or of PyTorch; agents of PyTorch are "
-                "converted by scripts.import_torch"
+                "converted by `lucid-rl import-torch`"
             )
         if start.startswith((b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")):
             limit = output_limit(size)

@@ -142,7 +142,7 @@ def resolve_model(spec: str | os.PathLike) -> str:
         raise FileFormatError(
             f"there is no checkpoint {path}. Give the path of a .jd file, "
             f"{', '.join(map(repr, BUNDLED))} or '{RELEASED_PREFIX}<name>' "
-            "(python -m scripts.released_models lists them)."
+            "(`lucid-rl released-models` lists them)."
         )
     return str(path)
 
