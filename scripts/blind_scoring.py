@@ -1,4 +1,4 @@
-"""Has people grade features without knowing whose they are, and compares grades.
+"""Makes a page on which raters grade features blindly, and compares their grades.
 
     python -m scripts.blind_scoring --models=bundled,bundled:100_levels
     python -m scripts.blind_scoring --grades=grades_ada.json,grades_grace.json

@@ -41,9 +41,10 @@ _settings = define_flags(Wanted())
 
 def _fetch(name: str, wanted: Wanted) -> bool:
     """Fetches one model, checks it if asked to, and prints the outcome."""
-    server = {"cache_dir": wanted.cache_dir, "base_url": wanted.base_url}
     try:
-        model = released.fetch_released(name, **server)
+        model = released.fetch_released(
+            name, cache_dir=wanted.cache_dir, base_url=wanted.base_url
+        )
         if not wanted.check:
             print(f"{name}: {model.checkpoint}")
             return True

@@ -259,7 +259,7 @@ def _play(
         if path is not None:
             write_episodes(kept.values(), header, path)
 
-    save()  # A folder that cannot be written to shows before hours are spent.
+    save()  # fails now, not after hours, if the folder cannot be written
     played = play_episodes(model, settings, missing, n_workers)
     last_save = time.monotonic()
     try:

@@ -46,7 +46,7 @@ class HallucinationSettings(Settings):
     """Criteria of a hallucination.
 
     Attributes:
-        precision: how often, where a detector fires that strongly, its object is there.
+        precision: fraction of responses that strong at which the object is present.
         least_value_change: least change of the value function, as a fraction of its
             largest absolute value in the sample; the article's two are 0.03
             and 0.09.

@@ -31,7 +31,7 @@ PAGE_FOLDER = "page"
 
 @dataclasses.dataclass(frozen=True)
 class ReportSettings(Settings):
-    """Which moments are sought, and how they are shown.
+    """Which moments are searched for, and how they are shown.
 
     Attributes:
         n_episodes: episodes to look through: the evaluation's first; 0: all.

@@ -163,7 +163,7 @@ def _entry(
 
 
 def _label(explanation: Explanation, episode: Episode) -> str:
-    """What stands beside a moment on the page, which counts features from 1."""
+    """Label of a moment on the page, which numbers features from 1."""
     most = explanation.features[0]
     return (
         f"{explanation.moment.text}, level {episode.level_seed}; feature "

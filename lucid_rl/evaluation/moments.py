@@ -33,7 +33,7 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class MomentSettings(Settings):
-    """Which moments are sought.
+    """Which moments are searched for.
 
     Attributes:
         n_of_each: moments of each kind at most, at most one of an episode.

@@ -72,7 +72,7 @@ class OwnLevels:
     """A fixed number of episodes of each environment, on levels the game draws.
 
     Args:
-        indices: number of each episode; they go round the environments.
+        indices: number of each episode; dealt to the environments in turn.
         n_envs: number of environments.
     """
 

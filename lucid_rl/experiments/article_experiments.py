@@ -76,7 +76,7 @@ def repeat_experiments(
     """
     network = load(model)
     player = load(model, bfloat16=settings.bfloat16)
-    # What is missing shows before a folder is made.
+    # Errors come before a folder is made.
     engine_version(settings.game)
     for layer in settings.layers:
         network.layer_shape(layer)
@@ -100,7 +100,7 @@ def repeat_experiments(
 def draw_features(
     model: Any, settings: ComparisonSettings, folder: PathLike
 ) -> list[pathlib.Path]:
-    """Fits the features of `settings.layers`, and draws them for a person to name.
+    """Fits the features of `settings.layers`, and draws them, to be named by hand.
 
     Args:
         model: a `Model`, or what `load` takes.

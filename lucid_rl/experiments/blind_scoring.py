@@ -1,4 +1,4 @@
-"""Blind scoring: people grade features without knowing whose they are.
+"""Blind scoring: raters grade features without knowing which model they are of.
 
 The article's researchers graded features of 14 models (section "Interpretability and
 generalization") and named two flaws: they saw value curves, whose smoothness hints at
@@ -177,7 +177,7 @@ def read_grades(path: PathLike, key: Mapping[str, Any]) -> Grades:
 
 
 def open_blind(key: Mapping[str, Any], files: Sequence[Grades]) -> dict[str, Any]:
-    """Says whose the graded features are, and how far raters agree.
+    """Assigns the grades to models, and computes the agreement of raters.
 
     Args:
         key: of the page.

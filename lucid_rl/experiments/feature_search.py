@@ -1,8 +1,7 @@
 """Choice of what each edit removes, and sparsity and one-hotness of features.
 
-Found from sampled observations, and kept: a resumed comparison must play the models
-that it started with. What an edit removes may also be given by a person who has seen
-the features.
+Computed from sampled observations and kept, so that a resumed comparison plays the same
+edited models. What an edit removes can also be given by hand.
 """
 
 import dataclasses
@@ -121,7 +120,7 @@ def search_features(
         model: the model.
         settings: of the comparison; features that it names to be removed are.
         folder: where features, their pictures and what was chosen are kept; what is
-            found there of the same model and settings is not sought again.
+            kept there of the same model and settings is not computed again.
 
     Raises:
         InputError: the model has another number of actions than the game, or an
@@ -129,7 +128,7 @@ def search_features(
         ModelError: a layer does not exist.
     """
     for layer in settings.layers:
-        model.layer_shape(layer)  # an unknown one shows now
+        model.layer_shape(layer)  # raises for an unknown one
     kept = folder.keep(
         "features",
         _identity(model, settings),

@@ -1,8 +1,8 @@
 """Verdicts on edits: effect by cause of failure, side effects, and blindness.
 
-The verdict follows a rule stated beforehand. Where many levels are failed it errs on
-the strict side: a level failed at a buzzsaw cannot fail at a later enemy, so that other
-causes fall where the target rises. Levels without the hazard are free of that.
+The rule was fixed before the results. It is strict where many levels are failed: a
+level failed at a buzzsaw cannot fail at a later enemy, so that other causes get rarer
+where the target gets more frequent. Levels without the hazard have no such bias.
 """
 
 import dataclasses

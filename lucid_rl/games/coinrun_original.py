@@ -1,21 +1,20 @@
 """The original CoinRun, the article's game, as a `VectorGame`.
 
-The engine's own ways are put right here, so that everything else can treat it as it
-treats Procgen:
+It differs from Procgen in four ways, which this class hides:
 
 - It reports an episode's end one step late, with the next episode's first
-  observation. An end that pays, or that the clock brings, is known at once: the
-  environment makes the late step at once, so that reward, end and next observation
-  come together, as in the article's recordings. Only of a death the step in between
-  is shown; its action does nothing that counts. `keep_last_frame` shows that step
-  after every end, and holds the reward back until it is over.
-- It shows nothing before the first step: the first picture of a new game, or of a
-  level that was asked for, is that of its second moment.
+  observation. An end by the coin or by the time limit is known at once, so that the
+  environment makes the late step at once: reward, end and next observation come
+  together, as in the article's recordings. Only after a death the step in between is
+  shown; its action has no effect. `keep_last_frame` shows that step after every end,
+  and delivers the reward after it.
+- It renders nothing before the first step: the first observation of a new game, or of
+  a level that was asked for, is that of its second step.
 - It does not report which level it plays; `LevelSeeds` reconstructs that.
 - It has 7 actions, where the article's model has 9 logits: "A" and "B" do nothing.
 
-What killed the agent is not known on this engine, and states cannot be saved. A given
-level can be started where there is one environment only.
+Causes of death are not known on this engine, and states cannot be saved. Given levels
+can be started only in a game of one environment.
 """
 
 from collections.abc import Sequence
@@ -70,7 +69,7 @@ _OF_OTHERS = (
     "use_generated_assets",
     "debug_mode",
 )
-# The action of an episode that brings its end by the clock.
+# The number of actions after which an episode times out.
 _LAST_ACTION = 1001
 # A set that starts elsewhere than at 0 is given to the engine as a table.
 _LARGEST_TABLE = 2**24
@@ -204,7 +203,7 @@ class OriginalCoinRun(VectorGame):
             self._rewards[:] = self._held_back + np.where(dones, rewards, 0.0)
             self._held_back[:] = np.where(dones, 0.0, rewards)
         else:
-            # The dead take no coins.
+            # After a death no coin is taken.
             self._rewards[:] = np.where(dones, 0.0, rewards)
             over = (rewards > 0) | (self._n_actions_taken == _LAST_ACTION)
             ended = np.flatnonzero(over & ~dones)

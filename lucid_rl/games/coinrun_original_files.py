@@ -56,7 +56,7 @@ def engine_files() -> EngineFiles:
     """
     library = _given(LIBRARY_VARIABLE, "--coinrun_library", "the engine's library")
     assets = _given(ASSETS_VARIABLE, "--coinrun_assets", "the engine's pictures")
-    # A folder, or the library's other name, is as good where the library is there.
+    # A folder that has the library, or its other name, is accepted, too.
     folder = library if library.is_dir() else library.parent
     if not library.is_file():
         for name in _LIBRARY_NAMES:

@@ -23,7 +23,7 @@ def check_not_given(settings: GameSettings, names: Iterable[str], title: str) ->
 
 
 def levels_text(settings: GameSettings) -> str:
-    """Which levels are played, in words."""
+    """Describes which levels are played."""
     if not settings.n_levels:
         return "unlimited levels"
     first = f" from {settings.start_level}" if settings.start_level else ""
@@ -31,7 +31,7 @@ def levels_text(settings: GameSettings) -> str:
 
 
 def velocity_text(settings: GameSettings) -> str:
-    """Whether the velocity is painted, in words."""
+    """Describes whether the velocity is painted."""
     return f"velocity {'' if settings.paints_velocity else 'not '}painted"
 
 
@@ -48,7 +48,7 @@ class Engine:
         version: package and version, or hash, for a results file.
         outline: number of actions of a game, and the shape of one frame, (height,
             width, channels).
-        describe: what of the settings matters here, in words.
+        describe: descriptions of the settings that matter for it.
         prefix: what all names begin with, where they cannot be listed.
         saves_states: whether a game's `get_states` works.
         has_completion: whether its episodes can be completed.

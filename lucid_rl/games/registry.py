@@ -46,7 +46,7 @@ def game_settings(
             observation has, and is checked.
         training_levels: play the levels that the model was trained on. By default the
             levels are unlimited.
-        **overrides: fields of `GameSettings`; those that are None are passed over.
+        **overrides: fields of `GameSettings`; None is ignored.
 
     Raises:
         SettingsError: nothing says which game, there is none of that name, or it has

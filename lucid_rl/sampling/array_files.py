@@ -19,7 +19,7 @@ def write_arrays(path: PathLike, **arrays: np.ndarray | None) -> None:
 def read_arrays(
     path: PathLike, required: Mapping[str, str], optional: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
-    """Reads named arrays; others in the file are passed over.
+    """Reads named arrays; others in the file are ignored.
 
     Args:
         path: a `.jd` file that holds a dictionary, or an `.npz` file.
