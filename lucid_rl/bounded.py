@@ -155,10 +155,7 @@ def _zip_errors() -> Iterator[None]:
 
 
 def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads a `.npz` file of numbers, booleans and fixed-width text.
-
-    Returns:
-        Arrays by name, writable.
+    """Reads a `.npz` file of numbers, booleans and fixed-width text: arrays by name.
 
     Raises:
         FileFormatError: the file is missing, damaged, too large or of another format.
@@ -236,7 +233,7 @@ def read_json(path: str | os.PathLike, schema: Any = object) -> Any:
 
 
 def check_schema(value: Any, schema: Any, where: str) -> None:
-    """Checks that plain values are made as a schema says.
+    """Checks that plain values fit a schema.
 
     Args:
         value: dictionaries, lists, text, numbers, truth values and None.

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tqdm
 
@@ -17,12 +17,16 @@ def progress(
     `total` is their number where `items` has no length. Where standard error is not a
     terminal there is one line at the end.
     """
+    yield from progress_bar(description, iterable=items, total=total)
+
+
+def progress_bar(description: str, **options: Any) -> tqdm.tqdm:
+    """A bar of `tqdm` on standard error."""
     terminal = sys.stderr.isatty()
-    yield from tqdm.tqdm(
-        items,
+    return tqdm.tqdm(
         desc=description,
-        total=total,
         mininterval=0.2 if terminal else 30.0,
         dynamic_ncols=terminal,
         file=sys.stderr,
+        **options,
     )

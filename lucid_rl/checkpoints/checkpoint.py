@@ -41,8 +41,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     "library": "baselines",
     "save_all": False,
 }
-"""What the article's training script used where a checkpoint does not say. The game,
-`env_name`, has no default: a model is not to be analysed on a game that it never saw.
+"""Settings of the article's training script, for those that a checkpoint lacks. The
+game, `env_name`, has no default: a model is analysed only on a game it was trained on.
 """
 
 

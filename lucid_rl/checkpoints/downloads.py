@@ -1,22 +1,21 @@
 """Fetching one file: kept, retried, bounded, and the same as the first time.
 
-What a server offers comes with no list of checksums, so the first complete and
-readable copy sets it: its SHA-256 is written beside the file, in the form that
-`sha256sum --check` takes, and every later use is held against it.
+The server has no list of checksums, so that of the first complete and readable copy is
+recorded: its SHA-256 is written beside the file, in the form that `sha256sum --check`
+takes, and every later use is compared with it.
 """
 
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pooch
-import tqdm
 
 from lucid_rl.errors import DownloadError, FileFormatError
 from lucid_rl.files import atomic_open
 from lucid_rl.folder_lock import folder_lock
+from lucid_rl.progress import progress_bar
 
 MAX_BYTES = 2**33
 """Longest file; the longest known ones have a few hundred megabytes."""
@@ -110,7 +109,10 @@ def _download(
     """Downloads a file, trying again where the transfer breaks off."""
     for attempts_left in reversed(range(_N_ATTEMPTS)):
         try:
-            with atomic_open(path) as stream, _bar(path.name) as bar:
+            with (
+                atomic_open(path) as stream,
+                progress_bar(path.name, unit="B", unit_scale=True, delay=0.5) as bar,
+            ):
                 for piece in _pieces(url, MAX_BYTES, bar.reset):
                     stream.write(piece)
                     bar.update(len(piece))
@@ -217,16 +219,3 @@ def _reason(error: BaseException) -> str:
         return _reason(inner)
     # urllib3 puts the connection's repr before the words.
     return str(error).split("): ")[-1][:200] or type(error).__name__
-
-
-def _bar(name: str) -> tqdm.tqdm:
-    terminal = sys.stderr.isatty()
-    return tqdm.tqdm(
-        desc=name,
-        unit="B",
-        unit_scale=True,
-        delay=0.5,
-        mininterval=0.2 if terminal else 30.0,
-        dynamic_ncols=terminal,
-        file=sys.stderr,
-    )

@@ -87,19 +87,19 @@ def import_torch(
         InputError: a name that is not in the file.
     """
     weights = find_weights(read_torch(path), str(path), state_dict)
-    told = read_stable_baselines3(path)
+    stated = read_stable_baselines3(path)
     network = parameters(
         weights,
         str(path),
         policy=policy,
         value=value,
         ignored=ignored,
-        image_size=image_size or told.pop("image_size", None),
-        activation=activation or told.get("activation"),
+        image_size=image_size or stated.pop("image_size", None),
+        activation=activation or stated.get("activation"),
     )
-    told.pop("activation", None)
+    stated.pop("activation", None)
     # Elsewhere nothing is painted into observations.
-    settings = {"library": "pytorch", "paint_vel_info": False, **told}
+    settings = {"library": "pytorch", "paint_vel_info": False, **stated}
     settings |= {**network.settings, **(args or {})}
     return Checkpoint(
         network.params,
@@ -400,7 +400,7 @@ def _settings(plan: _Plan, activation: str | None, where: str) -> dict[str, Any]
     if own and activation is None:
         raise CheckpointError(
             f"{where} has dense layers before its heads, {some_of(map(str, own))}, and "
-            "does not tell their activation: give relu or tanh."
+            "does not state their activation: give relu or tanh."
         )
     if own:
         settings["hidden_activation"] = activation

@@ -51,7 +51,7 @@ def read_jd(path: str | os.PathLike, required: Collection[str] | None = None) ->
         ) from error
     except (UnpicklingError, FileFormatError) as error:
         raise FileFormatError(f"{path} is not a valid .jd file: {error}.") from error
-    # Whatever a broken operation raises is the file's fault.
+    # A damaged pickle may raise anything.
     except Exception as error:
         raise FileFormatError(
             f"{path} is not a valid .jd file: it is damaged ({type(error).__name__}: "

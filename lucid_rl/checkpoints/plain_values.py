@@ -49,7 +49,7 @@ class Placeholder:
         self.items: dict[Any, Any] | None = None
 
     def __str__(self) -> str:
-        # As a repr: a stranger's text could control the terminal.
+        # As a repr: control characters of the file must not reach the terminal.
         return repr(self.name[:160])
 
 
@@ -84,7 +84,7 @@ def check_plain(value: Any) -> None:
         raise NotPlainError(next(iter(reasons.values())))
 
 
-def plain_parts(value: Any, name: str = "value") -> tuple[Any, dict[str, str]]:
+def plain_parts(value: Any) -> tuple[Any, dict[str, str]]:
     """A value without what a `.jd` file may not hold, None if nothing is left.
 
     Dictionaries lose the items that are not plain; lists and tuples with such an item,
@@ -93,7 +93,7 @@ def plain_parts(value: Any, name: str = "value") -> tuple[Any, dict[str, str]]:
     not copied. The first ten reasons are given by place, as in "value['args'][3]".
     """
     plain = _Plain()
-    found = plain.part(value, (None, name), 0)
+    found = plain.part(value, (None, "value"), 0)
     return (None if found is None else found[0]), plain.reasons
 
 

@@ -94,8 +94,8 @@ class SafeUnpickler(_Base):
         self._constructors = {**CONSTRUCTORS, **(constructors or {})}
         self._persistent_load = persistent_load
         self._operations_left = max_operations
-        # Room for what constructors copy out of remembered values, which two
-        # bytes can name again. Honest files copy each of their bytes at most twice.
+        # Bytes that constructors may copy out of remembered values, which two bytes
+        # can name again. Valid files copy each of their bytes at most twice.
         self._copies_left = 2 * source.remaining + 1024
 
     def find_class(self, module: str, name: str) -> Placeholder:

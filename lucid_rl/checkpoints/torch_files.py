@@ -86,7 +86,7 @@ def read_torch(path: PathLike) -> Any:
         raise FileFormatError(
             f"cannot read {path}: {error.strerror or error}"
         ) from error
-    # Whatever a broken operation raises is the file's fault.
+    # A damaged pickle may raise anything.
     except Exception as error:
         is_told = isinstance(error, (FileFormatError, UnpicklingError))
         reason = error if is_told else f"damaged ({type(error).__name__}: {error})"
@@ -117,15 +117,15 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
     except (OSError, FileFormatError) as error:
         raise FileFormatError(f"cannot read {path}: {error}") from error
     data = data if isinstance(data, dict) else {}
-    told: dict[str, Any] = {}
-    for name, theirs in (("gamma", "gamma"), ("lambda", "gae_lambda")):
-        if type(data.get(theirs)) is float:
-            told[name] = data[theirs]
+    found: dict[str, Any] = {}
+    for name, key in (("gamma", "gamma"), ("lambda", "gae_lambda")):
+        if type(data.get(key)) is float:
+            found[name] = data[key]
     space = data.get("observation_space")
     shape = space.get("_shape") if isinstance(space, dict) else None
     if isinstance(shape, list) and len(shape) == 3:
         # Channels first, as its environments are wrapped.
-        told["image_size"] = tuple(shape[1:] if shape[0] < shape[2] else shape[:2])
+        found["image_size"] = tuple(shape[1:] if shape[0] < shape[2] else shape[:2])
     kwargs = data.get("policy_kwargs")
     kwargs = kwargs if isinstance(kwargs, dict) else {}
     if kwargs.get("normalize_images") is False:
@@ -139,8 +139,8 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
     if name not in ("ReLU", "Tanh", "None"):
         raise FileFormatError(f"{path} has the activation {name!r:.80}. {EXPORT}")
     if name != "None":
-        told["activation"] = name.lower()
-    return told
+        found["activation"] = name.lower()
+    return found
 
 
 class _Tensors:

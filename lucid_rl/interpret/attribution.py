@@ -247,12 +247,11 @@ def attribute(
     observations = model.check_observations(observations)
     tensors = [entry.tensor for entry in chosen]
     methods = {
-        name: _method(model.layer_function(name, tensors), settings, features)
+        name: _method(
+            model.layer_function(name, tensors), settings, features, observations
+        )
         for name in layers
     }
-    if settings.method == "occlusion":
-        for occluder in methods.values():
-            occluder.set_reference(observations)
     results = run_methods(
         model,
         observations,
@@ -388,14 +387,14 @@ class _DifferenceQuotients:
         return [points * q for q in quotients], weighted_sums(seeds, changes)
 
 
-def _method(function, settings, features):
+def _method(function, settings, features, observations):
     if features is not None and settings.method != "occlusion":
         raise SettingsError(
             f"features are for the method 'occlusion', not {settings.method!r}; "
             "reduce the attributions with NMF.reduce instead."
         )
     if settings.method == "occlusion":
-        return Occluder(function, settings, features)
+        return Occluder(function, settings, features, observations)
     if settings.method == "difference_quotients":
         return _DifferenceQuotients(function, settings)
     if settings.method == "integrated_gradients":

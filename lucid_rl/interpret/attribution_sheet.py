@@ -26,7 +26,7 @@ from lucid_rl.sampling.observations import pictures_of
 
 # The observation below attributions: grey, and this much of it, around a middle tone.
 _CONTRAST = 0.5
-# What reaches this share of the scale covers the observation wholly.
+# Attribution of this fraction of the scale is opaque.
 _OPAQUE = 0.6
 _WIDTH = 160
 

@@ -11,13 +11,10 @@ import threadpoolctl
 
 @contextlib.contextmanager
 def block_threads() -> Iterator[concurrent.futures.Executor]:
-    """Threads for blocks that are small for a matrix product.
+    """An executor for blocks that are small for a matrix product.
 
     Sharing such a product among threads costs more than it saves, and far more where
     other work keeps the processors busy; so each block stays in one thread.
-
-    Yields:
-        An executor; numpy lets its threads run side by side.
     """
     with (
         _controller().limit(limits=1, user_api="blas"),

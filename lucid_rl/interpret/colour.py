@@ -8,20 +8,6 @@ import numpy as np
 
 from lucid_rl.errors import InputError
 
-# Petroff 2021, "Accessible color sequences for data visualization" (10 colours),
-# without its two greys: grey is the residual's.
-_COLOUR_BLIND_SAFE = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#92dadd",
-)
-PALETTES = ("hue", "colour_blind_safe")
-
 
 def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
     """Colours f64 [..., 3] of Euclidean norm 1 for hues in degrees [...].
@@ -48,30 +34,10 @@ def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
     return mixed / np.linalg.norm(mixed, axis=-1, keepdims=True)
 
 
-def feature_colours(n_features: int, palette: str = "hue") -> np.ndarray:
-    """Chooses a colour for each feature, f32 [n, 3] in [0, 1].
-
-    The palette "hue" (the article's) has evenly spaced hues of Euclidean norm 1;
-    "colour_blind_safe" has at most eight colours, distinct for any kind of colour
-    vision, partly by their lightness.
-
-    Raises:
-        InputError: no such palette, or not enough colours in it.
-    """
-    if palette == "hue":
-        colours = hue_to_rgb(360.0 * np.arange(n_features) / max(n_features, 1))
-    elif palette == "colour_blind_safe":
-        if n_features > len(_COLOUR_BLIND_SAFE):
-            raise InputError(
-                f"the colour-blind-safe palette has {len(_COLOUR_BLIND_SAFE)} colours, "
-                f'not {n_features}; use the palette "hue"'
-            )
-        codes = _COLOUR_BLIND_SAFE[:n_features]
-        colours = np.array([list(bytes.fromhex(code[1:])) for code in codes], float)
-        colours = colours.reshape(-1, 3) / 255
-    else:
-        raise InputError(f"palettes are {', '.join(PALETTES)}; got {palette!r}")
-    return colours.astype(np.float32)
+def feature_colours(n_features: int) -> np.ndarray:
+    """Evenly spaced hues of Euclidean norm 1 (the article's), f32 [n, 3]."""
+    hues = 360.0 * np.arange(n_features) / max(n_features, 1)
+    return hue_to_rgb(hues).astype(np.float32)
 
 
 def action_colours(n_actions: int) -> np.ndarray:
@@ -83,9 +49,7 @@ def action_colours(n_actions: int) -> np.ndarray:
 def html_codes(colours: np.ndarray, brightest: bool = False) -> list[str]:
     """Colours [n, 3] in [0, 1] as "#rrggbb".
 
-    Args:
-        colours: RGB.
-        brightest: scales each up until one of its channels is full.
+    `brightest` scales each up until one of its channels is full.
     """
     if brightest:
         colours = colours / np.max(colours, axis=1, keepdims=True)

@@ -162,16 +162,12 @@ class NMF:
 
         Args:
             values: activations or attributions f32 [..., C], an `Attribution`, or an
-                iterable of chunks of these, so that all of them need never be in
-                memory at once. How they are cut into chunks does not change the
-                result.
-
-        Returns:
-            This object.
+                iterable of chunks of these, so that all of them need never be in memory
+                at once. How they are cut into chunks does not change the result.
 
         Raises:
-            InputError: values are not finite, all zero, of differing channels, or
-                have fewer channels than features are asked for.
+            InputError: values are not finite, all zero, of differing channels, or have
+                fewer channels than features are asked for.
         """
         settings = self.settings
         sample = RowSample(settings.max_rows, np.random.default_rng(settings.seed))
@@ -277,15 +273,12 @@ class NMF:
         )
 
     def reduce(self, attribution: np.ndarray | Attribution) -> tuple[Any, Any]:
-        """Splits attribution among the features and a residual.
-
-        Args:
-            attribution: f32 [..., C], or an `Attribution`.
+        """Splits attribution, f32 [..., C], among the features and a residual.
 
         Returns:
-            Attribution of each feature f32 [..., K] (signed weights times `norms`)
-            and the residual f32 [...]; together they sum to the attribution's sum
-            over channels.
+            Attribution of each feature f32 [..., K] (signed weights times `norms`) and
+            the residual f32 [...]; together they sum to the attribution's sum over
+            channels.
         """
         if isinstance(attribution, Attribution):
             attribution = attribution.values
@@ -310,12 +303,9 @@ class NMF:
     def plot(
         self, model: Model, observations: np.ndarray, **options: Any
     ) -> FeatureSheet:
-        """Draws dataset examples of each feature; see `feature_sheet` for options.
+        """Draws dataset examples of each feature, with the options of `feature_sheet`.
 
-        Args:
-            model: the network.
-            observations: uint8 [N, H, W, C], sampled infrequently.
-            **options: `names`, `side`, `patch_positions`, `spatial`.
+        Observations are uint8 [N, H, W, C], sampled infrequently.
         """
         return feature_sheet(model, observations, self, **options)
 

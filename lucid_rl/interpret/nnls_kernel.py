@@ -16,11 +16,9 @@ def solve_rows(
 ) -> None:
     """Solves each row by block principal pivoting.
 
-    Args:
-        gram: f64 [K, K], of unit diagonal.
-        targets: f64 [n, K].
-        solution: f64 [n, K], zeros, is filled.
-        solved: bool [n], is filled: not where unknowns depend on each other.
+    The Gram matrix, f64 [K, K], has a unit diagonal, targets are f64 [n, K].
+    `solution`, zeros f64 [n, K], is filled; so is `solved`, bool [n], false where
+    unknowns depend on each other.
     """
     n_unknowns = len(gram)
     chosen = np.empty(n_unknowns, np.int64)

@@ -25,10 +25,12 @@ class Occluder:
         function: LayerFunction,
         settings: Any,
         features: FeatureSet | None,
+        observations: np.ndarray,
     ):
         """Prepares occlusion of features, by default of single channels, in one layer.
 
-        `settings` are AttributionSettings.
+        `settings` are AttributionSettings. Observations are as
+        `Model.check_observations` returns them; their mean may be what is left.
 
         Raises:
             InputError: the features are of another number of channels.
@@ -47,7 +49,8 @@ class Occluder:
             else np.asarray(features.directions, np.float32)
         )
         self._reference = np.zeros(len(self._directions), np.float32)
-        self._mean_replaces = settings.occlude_with == "mean"
+        if settings.occlude_with == "mean":
+            self._reference = mean_over_positions(function, observations, self._amounts)
         self.result_shape = (*(1,) * (len(function.shape) - 1), len(self._directions))
         self._turn = rows_within(
             settings.memory_bytes, 2 * function.model.forward_bytes
@@ -55,17 +58,6 @@ class Occluder:
         self.bytes_per_observation = (
             min(self._turn, len(self._directions)) * 2 * function.model.forward_bytes
         )
-
-    def set_reference(self, observations: np.ndarray) -> None:
-        """Takes the mean over observations to occlude with, where settings ask for it.
-
-        Args:
-            observations: as `Model.check_observations` returns them.
-        """
-        if self._mean_replaces:
-            self._reference = mean_over_positions(
-                self.function, observations, self._amounts
-            )
 
     def __call__(self, points, seeds, batch):
         """Values [B, *result_shape] and F(a) - F(0) [B] for each target."""
@@ -103,10 +95,7 @@ def mean_over_positions(
 ) -> np.ndarray:
     """Mean of a layer's activations over positions and observations, f32 [C].
 
-    Args:
-        function: the network from the layer onward.
-        observations: as `Model.check_observations` returns them.
-        transform: applied to activations [..., C] before.
+    `transform` is applied to activations [..., C] before.
     """
     model, sums = function.model, 0.0
     for rows in batch_slices(

@@ -35,7 +35,7 @@ _HOMOGENEOUS = frozenset({"LeakyRelu", "MaxPool", "Relu"})
 _PRODUCTS = frozenset({"Conv2D", "DepthwiseConv2dNative", "MatMul"})
 
 LINEAR_OPS = _LINEAR | _SUMS | _SCALINGS
-"""Operations linear in the one input of theirs that varies; sums in all."""
+"""Operations that are linear in their only varying input; sums in all inputs."""
 
 
 class _Dependence(enum.IntEnum):

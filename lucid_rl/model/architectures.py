@@ -7,6 +7,8 @@ policy's logits at `ppo2_model/pi_1/add` and the value at
 article's own `.model.pb` files work on them.
 """
 
+# ruff: noqa: D102, methods are documented in `model.networks.Operations`.
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -52,8 +54,7 @@ def build_graph_def(
             pixels = observations * 255.0
         try:
             with tf.name_scope(_BODY):
-                operations = _GraphOperations(params)
-                found = features(architecture, operations, pixels / 255.0)
+                found = features(architecture, GraphOperations(params), pixels / 255.0)
             _heads(params, found, hidden_activation)
         except KeyError as error:
             raise ModelError(
@@ -77,33 +78,38 @@ def _for_any_version(graph_def: tf.GraphDef) -> tf.GraphDef:
     return graph_def
 
 
-def _parameter(params: Mapping[str, np.ndarray], name: str) -> Any:
-    """A constant named as the checkpoint's tensor."""
-    value = np.asarray(params[f"{name}:0"], np.float32)
-    # A trailing slash would open a scope; the full name must be taken from the root.
-    with tf.name_scope(None):
-        return tf.constant(value, name=name)
+class GraphOperations:
+    """`model.networks.Operations` as nodes with the article's names.
 
+    Attributes:
+        body: prefix of the names of the layers' nodes and parameters.
+    """
 
-class _GraphOperations:
-    """`model.networks.Operations` as nodes with the article's names."""
+    body = _BODY
 
     def __init__(self, params: Mapping[str, np.ndarray]):
         self._params = params
 
+    def parameter(self, name: str) -> Any:
+        """A constant named as the checkpoint's tensor."""
+        value = np.asarray(self._params[f"{name}:0"], np.float32)
+        # A trailing slash opens a scope; the full name must be taken from the root.
+        with tf.name_scope(None):
+            return tf.constant(value, name=name)
+
     def scope(self, name):
-        return tf.name_scope(f"{_BODY}{name}/")
+        return tf.name_scope(f"{self.body}{name}/")
 
     def convolution(self, x, name):
-        kernel = _parameter(self._params, f"{_BODY}{name}/kernel")
-        bias = _parameter(self._params, f"{_BODY}{name}/bias")
+        kernel = self.parameter(f"{self.body}{name}/kernel")
+        bias = self.parameter(f"{self.body}{name}/bias")
         with self.scope(name):
             x = tf.nn.conv2d(x, kernel, 1, "SAME", name="Conv2D")
             return tf.nn.bias_add(x, bias, name="BiasAdd")
 
     def valid_convolution(self, x, name, stride):
-        kernel = _parameter(self._params, f"{_BODY}{name}/w")
-        bias = _parameter(self._params, f"{_BODY}{name}/b")
+        kernel = self.parameter(f"{self.body}{name}/w")
+        bias = self.parameter(f"{self.body}{name}/b")
         with self.scope(name):
             x = tf.nn.conv2d(x, kernel, stride, "VALID", name="Conv2D")
             # Kept as (1, C, 1, 1) in checkpoints, whatever the data's layout.
@@ -133,13 +139,29 @@ class _GraphOperations:
         return tf.nn.max_pool2d(x, 3, 2, "VALID", name="MaxPool")
 
     def flatten(self, x):
-        return _flatten(x, f"{_BODY}flatten/")
+        return _flatten(x, f"{self.body}flatten/")
 
-    def dense(self, x, name):
-        return _dense(self._params, x, f"{_BODY}{name}")
+    def dense(self, x, name, activation="relu"):
+        kernel = self.parameter(f"{self.body}{name}/kernel")
+        bias = self.parameter(f"{self.body}{name}/bias")
+        with self.scope(name):
+            x = tf.matmul(x, kernel, name="MatMul")
+            x = tf.nn.bias_add(x, bias, name="BiasAdd")
+            if activation == "tanh":
+                return tf.tanh(x, name="Tanh")
+            return tf.nn.relu(x, name="Relu")
 
-    def affine(self, x, name):
-        return _affine(self._params, x, f"{_BODY}{name}", f"{_BODY}{name}/")
+    def affine(self, x, name, scope=None):
+        kernel = self.parameter(f"{self.body}{name}/w")
+        bias = self.parameter(f"{self.body}{name}/b")
+        with self.scope(scope or name):
+            return tf.add(tf.matmul(x, kernel, name="MatMul"), bias, name="add")
+
+
+class _Heads(GraphOperations):
+    """The same outside of the trunk that policy and value function share."""
+
+    body = _ROOT
 
 
 def _flatten(x, scope):
@@ -148,33 +170,26 @@ def _flatten(x, scope):
         return tf.reshape(x, (n, -1), name="Reshape")
 
 
-def _dense(params, x, name, activation="relu"):
-    kernel = _parameter(params, f"{name}/kernel")
-    bias = _parameter(params, f"{name}/bias")
-    with tf.name_scope(f"{name}/"):
-        x = tf.nn.bias_add(tf.matmul(x, kernel, name="MatMul"), bias, name="BiasAdd")
-        if activation == "tanh":
-            return tf.tanh(x, name="Tanh")
-        return tf.nn.relu(x, name="Relu")
-
-
-def _affine(params, x, name, scope):
-    kernel = _parameter(params, f"{name}/w")
-    bias = _parameter(params, f"{name}/b")
-    with tf.name_scope(scope):
-        return tf.add(tf.matmul(x, kernel, name="MatMul"), bias, name="add")
-
-
 def _heads(params, features, hidden_activation):
     """Logits and value; a Q-network, without a value head, has its largest output."""
-    features = _hidden(params, features, "hidden", "relu")
-    value_features = _hidden(params, features, "vf_hidden", hidden_activation)
-    policy_features = _hidden(params, features, "pi_hidden", hidden_activation)
+    net = _Heads(params)
+
+    def hidden(x, branch, activation):
+        """The dense layers of a branch, as many as it has parameters."""
+        index = 0
+        while f"{_ROOT}{branch}_{index}/kernel:0" in params:
+            x = net.dense(x, f"{branch}_{index}", activation)
+            index += 1
+        return x
+
+    features = hidden(features, "hidden", "relu")
+    value_features = hidden(features, "vf_hidden", hidden_activation)
+    policy_features = hidden(features, "pi_hidden", hidden_activation)
     value_features = _flatten(value_features, f"{_ROOT}flatten/")
     policy_features = _flatten(policy_features, f"{_ROOT}flatten_1/")
-    logits = _affine(params, policy_features, f"{_ROOT}pi", f"{_ROOT}pi_1/")
+    logits = net.affine(policy_features, "pi", "pi_1")
     if f"{_ROOT}vf/w:0" in params:
-        value = _affine(params, value_features, f"{_ROOT}vf", f"{_ROOT}vf/")
+        value = net.affine(value_features, "vf")
     else:
         with tf.name_scope(f"{_ROOT}vf/"):
             n_actions = int(logits.shape[1])
@@ -183,12 +198,3 @@ def _heads(params, features, hidden_activation):
             value = tf.reshape(row, (-1, 1), name="Reshape_1")
     with tf.name_scope(_ROOT):
         value[:, 0]
-
-
-def _hidden(params, x, branch, activation):
-    """The dense layers of a branch, as many as it has parameters."""
-    index = 0
-    while f"{_ROOT}{branch}_{index}/kernel:0" in params:
-        x = _dense(params, x, f"{_ROOT}{branch}_{index}", activation)
-        index += 1
-    return x

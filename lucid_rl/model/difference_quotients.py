@@ -50,7 +50,10 @@ def quotient_gradients(
     seeds: Sequence[Tensor | None],
     previous: Previous,
 ) -> list[Tensor | None]:
-    """Multipliers by which sources' changes add up to the targets' change.
+    """Multipliers m by which sources' changes add up to the targets' change.
+
+    Over all sources and targets, with the change of a tensor its rows less their
+    previous values, sum(m * change of source) = sum(seed * change of target).
 
     Args:
         targets: tensors whose rows are points of paths.
@@ -59,9 +62,7 @@ def quotient_gradients(
         previous: gives each row's value at the previous point.
 
     Returns:
-        For each source multipliers m of its shape; None where no target depends on it.
-        Over all sources and targets, sum(m * (source - previous(source))) = sum(seed *
-        (target - previous(target))).
+        For each source its multipliers; None where no target depends on it.
 
     Raises:
         ModelError: an operation on the way has no known difference quotient.

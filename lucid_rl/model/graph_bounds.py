@@ -173,7 +173,7 @@ def check_sizes(
             observations, or a tensor is of another shape, of another kind or too large.
     """
     levels = _levels(graph_def, path)
-    # Nobody can write a file that is small for these numbers and large for others.
+    # Random, so that no file can be written that is small for these numbers alone.
     n, more = 2 * random.randrange(500, 1000) + 1, 2 * random.randrange(1000, 1500)
     few, many = (
         _Sizes(graph_def, path, n_bytes, rows).of(levels, input_name, image_shape)

@@ -62,7 +62,7 @@ def expected_range(
     graph_def: tf.GraphDef,
     name: str,
     given: tuple[float, float] | None,
-    told: tuple[float, float] | None = None,
+    stated: tuple[float, float] | None = None,
 ) -> tuple[tuple[float, float], str]:
     """Finds the range of pixels that a graph takes.
 
@@ -70,7 +70,7 @@ def expected_range(
         graph_def: the graph.
         name: its Placeholder.
         given: the range that the user states.
-        told: the range that the file states; overruled by what the graph shows.
+        stated: the range that the file states; overruled by what the graph shows.
 
     Returns:
         The range, and one sentence on where it is known from.
@@ -94,8 +94,8 @@ def expected_range(
         return (float(low), float(high)), _sentence(given, "as given")
     if is_bytes:
         return BYTES, _sentence(BYTES, f"as it divides them by {divisor:g}")
-    if told is not None:
-        return told, _sentence(told, "as its file says")
+    if stated is not None:
+        return stated, _sentence(stated, "as its file says")
     return UNIT, _sentence(
         UNIT, "as it does not scale them; otherwise give input_range"
     )

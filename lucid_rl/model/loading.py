@@ -1,4 +1,4 @@
-"""Making a `Model` of whatever a user has: a file, a name, a checkpoint."""
+"""Making a `Model` of a file, a name or a checkpoint."""
 
 import dataclasses
 import os

@@ -22,7 +22,7 @@ def rotate(images, angles, interpolation: str = "NEAREST", name: str | None = No
     Args:
         images: [N, H, W, C], [H, W, C] or [H, W].
         angles: radians, a scalar or [N].
-        interpolation: "NEAREST" or "BILINEAR"; what comes from outside is 0.
+        interpolation: "NEAREST" or "BILINEAR"; pixels from outside are 0.
         name: of the operations.
     """
     with tf.name_scope(name or "rotate"):

@@ -3,7 +3,7 @@
 Lucid (0.3.8 and 0.3.10) was written for TensorFlow 1: it says `import tensorflow`
 and means graph mode with `tensorflow.contrib`. The finder here loads Lucid's modules
 with their own `__import__`, for which `tensorflow` is `tensorflow.compat.v1` with
-the pieces of contrib that Lucid uses. Nobody else's imports change: `sys.modules`
+the pieces of contrib that Lucid uses. Other imports do not change: `sys.modules`
 keeps the real TensorFlow, eager execution stays on, and Lucid's imports inside
 functions work whenever they run.
 """
@@ -78,7 +78,7 @@ class _LucidLoader(importlib.machinery.SourceFileLoader):
         root = logging.getLogger()
         handlers, level = root.handlers[:], root.level
         with warnings.catch_warnings():
-            # Old syntax and old names in Lucid are not the user's to mend.
+            # Warnings of old syntax and names in Lucid are of no use to users.
             warnings.simplefilter("ignore")
             super().exec_module(module)
         # Lucid configures the root logger when imported; that is the user's choice.
@@ -103,7 +103,7 @@ class _Extended(types.ModuleType):
 
 @functools.cache
 def tensorflow_1() -> types.ModuleType:
-    """TensorFlow as Lucid knows it."""
+    """TensorFlow 1 with the parts of `contrib` that Lucid uses."""
     from lucid_rl.model import lucid_contrib
 
     module = importlib.import_module("tensorflow.compat.v1")

@@ -31,16 +31,7 @@ class Metadata(NamedTuple):
 
     input_name: str
     image_shape: tuple[int, int, int]  # (height, width, channels)
-    image_value_range: tuple[float, float] | None = (0.0, 1.0)  # None if not told
-
-
-def read_model_pb(path: str | os.PathLike) -> tf.GraphDef:
-    """Reads the network of a `.model.pb`, without its metadata.
-
-    Raises:
-        FileFormatError: as `read_model_and_metadata`.
-    """
-    return read_model_and_metadata(path)[0]
+    image_value_range: tuple[float, float] | None = (0.0, 1.0)  # None if not stated
 
 
 def read_model_and_metadata(

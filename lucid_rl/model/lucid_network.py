@@ -29,8 +29,9 @@ Override = Mapping[str, Any]
 
 _SCOPE = "import"
 _BATCH_SIZE = 64
-# Graphs grow with each new score function; past this many they are made anew.
-_MAX_SCORES = 16
+MAX_SCORES = 16
+"""Graphs grow with each new score function; past this many they are made anew."""
+
 _MAX_OVERRIDES = 4
 
 # What is made from a model lives as long as the model does.
@@ -86,12 +87,7 @@ class LucidNetwork:
     """A frozen network whose tensors can be read, fed and differentiated."""
 
     def __init__(self, model: Any, override: Override | None = None):
-        """Makes the graph.
-
-        Args:
-            model: a Lucid model.
-            override: as in `network_of`.
-        """
+        """Makes the graph of a Lucid model; `override` as in `network_of`."""
         self.graph_def = getattr(model, "graph_def", None)
         # The cache's values must not keep its keys alive.
         self._model = weakref.ref(model)
@@ -199,7 +195,7 @@ class LucidNetwork:
         key = (target, source, score, with_direction, with_positions)
         if key in self._gradients:
             return self._gradients[key]
-        if len(self._gradients) >= _MAX_SCORES:
+        if len(self._gradients) >= MAX_SCORES:
             self._session.close()
             self._build()
         with self.graph.as_default(), gradient_override_map(self._override):
@@ -228,9 +224,8 @@ class LucidNetwork:
 def gradient_override_map(overrides: Override) -> Iterator[None]:
     """Replaces gradients of operations made in the default graph within a block.
 
-    Args:
-        overrides: by type of operation, such as "MaxPool", a function
-            (operation, gradient) -> gradients, or the name of a registered one.
+    By type of operation, such as "MaxPool": a function (operation, gradient) ->
+    gradients, or the name of a registered one.
     """
     names = {
         operation_type: function

@@ -48,12 +48,12 @@ class Model:
     Attributes:
         name: for display.
         checkpoint: parameters and settings; None where only the graph is known.
-        metadata: what the article's metadata file says; empty if there is none.
+        metadata: contents of the article's metadata file; empty if there is none.
         files: paths of the files that came with the model.
-        layers: short names of the spatial layers that everything flows through which
-            the policy knows, or the value function, input first: ("1a", "2a", "2b",
-            "3a", "4a") for the article's architecture. `layers_of` gives those of one
-            output, where policy and value function have networks of their own.
+        layers: short names of the spatial layers that are bottlenecks: every path from
+            the input to the policy, or to the value function, passes through them;
+            input first, ("1a", "2a", "2b", "3a", "4a") for the article's architecture.
+            `layers_of` gives those of one output.
         image_shape: (height, width, channels) of one observation.
         n_actions: number of the policy's logits.
         notes: what was assumed when the file was read, in sentences.
@@ -203,7 +203,7 @@ class Model:
         return state.hexdigest()
 
     def layers_of(self, output: str) -> tuple[str, ...]:
-        """The layers that all flows through which "logits" or "value" knows."""
+        """The layers that every path from the input to "logits" or "value" passes."""
         found = {k: node for k, node in self._named.items() if k not in _NO_LAYERS}
         goals = (self._named[output],)
         return layers.bottlenecks(self.index, found, self._named[INPUT], goals)
@@ -399,11 +399,7 @@ class Model:
                 f"directions have shape {np.shape(directions)}: expected [{n_channels}]"
                 f" or [K, {n_channels}], the channels of layer {layer!r}."
             )
-        constants = {node.name: node for node in self._graph_def.node}
-        kernels = {
-            name: tf.make_ndarray(constants[name].attr["value"].tensor)
-            for name in names
-        }
+        kernels = {name: np.asarray(self.index.value(name)) for name in names}
         return {
             name: project_out(kernel, directions, strength)
             for name, kernel in kernels.items()

@@ -135,8 +135,8 @@ def read_onnx(
             ) from error
     graph_def = graph.as_graph_def()
     _check_memory(graph_def, len(data), path)
-    told = BYTES if converter.takes_bytes else None
-    pixels, note = expected_range(graph_def, INPUT_NAME, input_range, told)
+    stated = BYTES if converter.takes_bytes else None
+    pixels, note = expected_range(graph_def, INPUT_NAME, input_range, stated)
     graph_def = with_unit_range(graph_def, INPUT_NAME, pixels)
     return OnnxNetwork(graph_def, data, converter.kernels, (note, *notes))
 

@@ -572,7 +572,7 @@ def _standardized(tensor: Any, axes: Sequence[int], attributes: dict[str, Any]) 
 
 
 def _largest(images: tf.Tensor) -> tf.Tensor:
-    """Maxima over height and width, by a pool: attribution knows its quotients."""
+    """Maxima over height and width, as a pool, whose difference quotients are known."""
     window = images.shape.as_list()[1:3]
     return tf.nn.max_pool2d(images, window, window, "VALID")
 

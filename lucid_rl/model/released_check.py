@@ -1,8 +1,8 @@
 """Verification of a released model's files, one by one and against each other.
 
 Parameters must make a network, observations and trajectories must be what the
-article's code samples, and the graph for Lucid must compute what the checkpoint
-says, on the model's own observations.
+article's code samples, and the graph for Lucid must compute the checkpoint's outputs
+on the model's own observations.
 """
 
 import dataclasses

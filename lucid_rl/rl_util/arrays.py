@@ -57,11 +57,8 @@ def norm_filter(
 ) -> np.ndarray:
     """Filter f64 [length, length] of `norm_func` of the distance from its centre.
 
-    Args:
-        length: height and width.
-        norm_ord: order of the norm; 2 is Euclidean.
-        norm_func: takes one distance.
-        clip: puts 0 where values are below the largest on the rim.
+    `norm_func` takes one distance, in the norm of order `norm_ord` (2 is Euclidean).
+    `clip` puts 0 where values are below the largest on the rim.
     """
     return smoothing.norm_filter(
         length, norm_ord, np.vectorize(norm_func, otypes=[float]), clip

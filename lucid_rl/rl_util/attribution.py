@@ -17,15 +17,12 @@ def default_score_fn(t: Any) -> Any:
 
 
 def get_acts(model: Any, layer_name: str, obses: np.ndarray) -> np.ndarray:
-    """Activations of a tensor.
+    """Activations of a tensor, f32 [N, ...].
 
     Args:
         model: a Lucid model, a Model or a path.
         layer_name: the tensor's name in the model's graph, without ":0".
         obses: floats in [0, 1], [N, H, W, C].
-
-    Returns:
-        f32 [N, ...].
     """
     return network_of(model).activations(layer_name, obses)
 
@@ -45,8 +42,8 @@ def get_grad_or_attr(
 ) -> np.ndarray:
     """Gradient of a layer's score, or its attribution, to an earlier layer.
 
-    With n steps the gradient is the mean of those at alpha / n times the earlier
-    layer's activation, alpha = 1..n; attribution is that times the activation.
+    f32 [N, ...]. With n steps the gradient is the mean of those at alpha / n times the
+    earlier layer's activation, alpha = 1..n; attribution is that times the activation.
 
     Args:
         model: a Lucid model, a Model or a path.
@@ -54,17 +51,13 @@ def get_grad_or_attr(
         prev_layer_name: tensor that is differentiated by; None for observations.
         obses: floats in [0, 1], [N, H, W, C].
         act_dir: f32 [channels], multiplied into the scored layer.
-        act_poses: int [N, 2], the position scored in each observation; by default
-            all.
-        score_fn: TensorFlow function from the scored tensor to scores; it must
-            keep the batch axis, of which it sees a part at a time. Pass the same
-            function object again to reuse its graph.
+        act_poses: int [N, 2], the position scored in each observation; by default all.
+        score_fn: TensorFlow function from the scored tensor to scores; it must keep the
+            batch axis, of which it sees a part at a time. Pass the same function object
+            again to reuse its graph.
         grad_or_attr: "grad" or "attr".
         override: gradient functions by operation, as from `maxpool_override()`.
         integrate_steps: number of points of the right Riemann sum.
-
-    Returns:
-        f32 of the earlier layer's shape, [N, ...].
     """
     if grad_or_attr not in ("grad", "attr"):
         raise InputError(f'grad_or_attr is "grad" or "attr", got {grad_or_attr!r}')

@@ -15,17 +15,14 @@ from lucid_rl.errors import DownloadError, InputError
 
 
 def load_joblib(url_or_handle: Any, *, cache: Any = None, **kwargs: Any) -> Any:
-    """Reads a `.jd` file without running what it holds.
+    """Reads plain containers and arrays of a `.jd` file without running what it holds.
 
     Args:
-        url_or_handle: a path, an open binary file, or an address (http, https, ftp
-            or gs).
+        url_or_handle: a path, an open binary file, or an address (http, https, ftp or
+            gs).
         cache: for addresses: False fetches again and keeps nothing, "purge" fetches
             again and keeps it; by default a file once fetched is reused.
         **kwargs: joblib's `mmap_mode` may be None; nothing else is taken.
-
-    Returns:
-        Plain containers and arrays.
 
     Raises:
         FileFormatError: the file is missing, damaged, or holds more than plain data.
@@ -69,14 +66,9 @@ def save_joblib(value: Any, url_or_handle: Any, **kwargs: Any) -> None:
 
 @contextlib.contextmanager
 def local_file(url_or_handle: Any, cache: Any = None) -> Iterator[pathlib.Path]:
-    """A path to read what a path, an address or an open file holds.
+    """A path, within the block, to what a path, an address or an open file holds.
 
-    Args:
-        url_or_handle: as `load_joblib` takes it.
-        cache: the same.
-
-    Yields:
-        The path, valid within the block.
+    Arguments are as in `load_joblib`.
 
     Raises:
         DownloadError: the address cannot be fetched.

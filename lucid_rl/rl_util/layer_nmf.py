@@ -99,8 +99,8 @@ class LayerNMF:
         Args:
             feature_list: one feature or several; by default all.
             transforms: Lucid transformations; by default a jitter of 2.
-            l2_coeff: strength of a penalty on a layer's norm.
-            l2_layer_name: that layer; needed with `l2_coeff`.
+            l2_coeff: strength of a penalty on the norm of the layer `l2_layer_name`.
+            l2_layer_name: needed with `l2_coeff`.
 
         Returns:
             f32 [features, 64, 64, 3] in [0, 1].
@@ -219,14 +219,9 @@ class LayerNMF:
     ) -> tuple[np.ndarray, list]:
         """The observations that respond most, from various positions.
 
-        Args:
-            feature: counted from 0.
-            num_mult: patches along each axis.
-            expand_mult: size of patches in positions.
-            max_rep: patches from one position at most; by default `num_mult`.
-
-        Returns:
-            RGBA image, and the observation's index of each patch as nested lists.
+        Arguments and results are those of `vis_dataset`, with `num_mult` patches along
+        each axis, of which at most `max_rep` (by default `num_mult`) are from one
+        position.
         """
         weights = self.acts_reduced[..., feature]
         grid = diverse_examples(weights, num_mult, max_rep)

@@ -18,7 +18,7 @@ from lucid_rl.rl_util.attribution import default_score_fn
 def get_paths(
     acts: np.ndarray, nmf: Any, *, max_paths: int | None, integrate_steps: int
 ) -> Iterator[list[np.ndarray]]:
-    """Paths from 0 to the activations.
+    """Paths from 0 to the activations, each a list of activations that ends in `acts`.
 
     Features of the leading half move as 1 - (1 - alpha)², the others as alpha², the
     rest that NMF does not explain as alpha.
@@ -26,12 +26,8 @@ def get_paths(
     Args:
         acts: f32 [..., C].
         nmf: has `features`, `transform` and `inverse_transform`.
-        max_paths: this many at most, drawn by numpy's global generator; None for
-            all.
+        max_paths: this many at most, drawn by numpy's global generator; None for all.
         integrate_steps: points on each path.
-
-    Yields:
-        Each path as a list of activations, the last being `acts`.
     """
     leads = list(_leading_halves(nmf.features, max_paths))
     reduced = nmf.transform(acts)
@@ -54,23 +50,10 @@ def get_multi_path_attr(
     max_paths: int | None = 50,
     integrate_steps: int = 10,
 ) -> np.ndarray:
-    """Attribution averaged over the paths of `get_paths`.
+    """Attribution averaged over the paths of `get_paths`, f32 [N, ...].
 
-    Args:
-        model: a Lucid model, a Model or a path.
-        layer_name: tensor that is scored.
-        prev_layer_name: tensor that attribution goes to; None for observations.
-        obses: floats in [0, 1], [N, H, W, C].
-        prev_nmf: LayerNMF of `prev_layer_name`.
-        act_dir: as in `get_grad_or_attr`.
-        act_poses: as in `get_grad_or_attr`.
-        score_fn: as in `get_grad_or_attr`.
-        override: as in `get_grad_or_attr`.
-        max_paths: as in `get_paths`.
-        integrate_steps: points on each path.
-
-    Returns:
-        f32 of the earlier layer's shape, [N, ...].
+    `prev_nmf` is a LayerNMF of `prev_layer_name`, the tensor that attribution goes to;
+    the other arguments are those of `get_grad_or_attr` and `get_paths`.
     """
     network = network_of(model, override)
     leads = list(_leading_halves(prev_nmf.features, max_paths))

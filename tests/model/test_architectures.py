@@ -6,7 +6,7 @@ import pytest
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import ModelError
 from lucid_rl.model.architectures import build_graph_def
-from lucid_rl.model.lucid_model import read_model_pb
+from lucid_rl.model.lucid_model import read_model_and_metadata
 from lucid_rl.model.model import Model
 from tests.model.numpy_networks import forward, random_params
 
@@ -29,7 +29,7 @@ def test_equal_to_numpy(architecture, n_actions):
 
 def test_nodes_are_those_of_the_articles_files(checkpoint_a, golden_folder):
     """Names, operations and wiring of a `.model.pb` that the article's code made."""
-    saved = read_model_pb(golden_folder / "checkpoint_A.model.pb")
+    saved, _ = read_model_and_metadata(golden_folder / "checkpoint_A.model.pb")
     built = build_graph_def(checkpoint_a.params, "clear")
     ours = {node.name: node for node in built.node}
     for node in saved.node:

@@ -12,7 +12,6 @@ from lucid_rl.model.lucid_model import (
     METADATA_NAME,
     Metadata,
     read_model_and_metadata,
-    read_model_pb,
     write_model_pb,
 )
 from lucid_rl.model.model import Model
@@ -93,7 +92,7 @@ class TestOtherWriters:
         path = tmp_path / "plain.pb"
         path.write_bytes(graph.as_graph_def().SerializeToString())
         with pytest.raises(FileFormatError, match="input is unknown"):
-            read_model_pb(path)
+            read_model_and_metadata(path)
 
 
 class TestRefused:
@@ -101,11 +100,11 @@ class TestRefused:
         path = tmp_path / "bad.model.pb"
         path.write_bytes(graph_def.SerializeToString())
         with pytest.raises(FileFormatError, match=message):
-            read_model_pb(path)
+            read_model_and_metadata(path)
 
     def test_missing(self, tmp_path):
         with pytest.raises(FileFormatError, match="cannot read"):
-            read_model_pb(tmp_path / "none.pb")
+            read_model_and_metadata(tmp_path / "none.pb")
 
     def test_empty(self, tmp_path):
         self.refused(tf.GraphDef(), tmp_path, "no graph")
@@ -117,13 +116,13 @@ class TestRefused:
         for share in (0.1, 0.5, 0.99):
             path.write_bytes(data[: int(share * len(data))])
             with pytest.raises(FileFormatError):
-                read_model_pb(path)
+                read_model_and_metadata(path)
 
     def test_something_else(self, tmp_path):
         path = tmp_path / "x.model.pb"
         path.write_bytes(b"<html>not found</html>")
         with pytest.raises(FileFormatError):
-            read_model_pb(path)
+            read_model_and_metadata(path)
 
     @pytest.mark.parametrize("op", ["ReadFile", "PyFunc", "WriteFile", "MatchingFiles"])
     def test_operations_of_no_network(self, graph_def, tmp_path, op):
@@ -180,4 +179,4 @@ class TestRefused:
         path = tmp_path / "x.model.pb"
         write_model_pb(graph_def, path, METADATA._replace(input_name="image"))
         with pytest.raises(FileFormatError, match="'image'"):
-            read_model_pb(path)
+            read_model_and_metadata(path)

@@ -136,7 +136,7 @@ class Subject:
         )
 
     def n_features(self, layer: str) -> int:
-        """Number of features; fits them where it is theirs to decide."""
+        """Number of features; fits them where it is chosen automatically."""
         wanted = self.nmf.n_features
         return self.features(layer).n_features if wanted == "auto" else wanted
 
@@ -387,7 +387,7 @@ def _numbers(
     height, width = images.shape[1:3]
     window = objective_window(model, objective, (height, width))
     if window is not None:
-        # What lies around it has little reason to change.
+        # The objective does not depend on what lies around it.
         numbers["extremal fraction"] = extremal_fraction(window.crop(images))
     if found.dataset_maxima is not None:
         numbers["dataset maximum"] = found.dataset_maxima

@@ -43,10 +43,7 @@ class Tensors:
     ):
         """Names the tensors of a network that is in the graph.
 
-        Args:
-            image: what "input" stands for.
-            tensor: gives all other tensors.
-            shape: gives their shapes.
+        `image` is "input"; `tensor` gives all others by name, `shape` their shapes.
         """
         self._image = image
         self._tensor = tensor
@@ -129,9 +126,8 @@ def objective_window(
 ) -> Window | None:
     """The part of images of a size (H, W) that an objective's layers depend on.
 
-    Returns:
-        The window; None where the objective does not name single positions, or where
-        what lies before them is not known.
+    None where the objective does not name single positions, or where what lies before
+    them is not known.
     """
     if not objective.places:
         return None

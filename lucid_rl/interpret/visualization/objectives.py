@@ -12,6 +12,7 @@ for target i, and scores do not depend on the other images.
     directions("2b", features) - 0.01 * activation_norm("1a")
 """
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -77,30 +78,10 @@ class Objective:
         return self._score(T, True)
 
     def __add__(self, other: Any) -> "Objective":
-        if isinstance(other, int | float):
-            return Objective(
-                lambda T, every: self._score(T, every) + other,
-                self.n_targets,
-                self.name,
-                places=self.places,
-                scores_every_pair=self.scores_every_pair,
-            )
-        if not callable(other):
-            return NotImplemented
-        return self._combined(other, "+", lambda a, b: a + b)
+        return self._combined(other, operator.add, "{0} + {1}")
 
     def __mul__(self, other: Any) -> "Objective":
-        if isinstance(other, int | float):
-            return Objective(
-                lambda T, every: self._score(T, every) * other,
-                self.n_targets,
-                f"{other:g} {self.name}",
-                places=self.places,
-                scores_every_pair=self.scores_every_pair,
-            )
-        if not callable(other):
-            return NotImplemented
-        return self._combined(other, "times", lambda a, b: a * b)
+        return self._combined(other, operator.mul, "{1} {0}")
 
     def __sub__(self, other: Any) -> "Objective":
         return self + -1 * other
@@ -114,8 +95,13 @@ class Objective:
     __radd__ = __add__
     __rmul__ = __mul__
 
-    def _combined(self, other: Any, word: str, combine: Callable) -> "Objective":
-        theirs = other if isinstance(other, Objective) else _foreign(other)
+    def _combined(self, other: Any, combine: Callable, name: str) -> "Objective":
+        if isinstance(other, int | float):
+            theirs = Objective(lambda T, every: other, name=f"{other:g}", places=())
+        elif callable(other):
+            theirs = as_objective(other)
+        else:
+            return NotImplemented
         numbers = {self.n_targets, theirs.n_targets} - {1}
         if len(numbers) > 1:
             raise InputError(
@@ -128,7 +114,7 @@ class Objective:
         return Objective(
             lambda T, every: combine(self._score(T, every), theirs._score(T, every)),
             max(self.n_targets, theirs.n_targets),
-            f"{self.name} {word} {theirs.name}",
+            name.format(self.name, theirs.name),
             places=places,
             scores_every_pair=self.scores_every_pair and theirs.scores_every_pair,
         )
