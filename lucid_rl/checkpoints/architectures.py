@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from lucid_rl.errors import InputError
 
 ARCHITECTURES: tuple[str, ...] = ("clear", "impala", "impala_torch", "nature")
@@ -37,8 +39,15 @@ _DENSE = {
     "nature": (512,),
 }
 _N_POOLS = {"clear": 4, "impala": 3, "impala_torch": 3}
-_NATURE_LAYERS = ((8, 4), (4, 2), (3, 1))
-"""Kernel size and stride of each convolution."""
+KERNEL_SIZES = {
+    "clear": (7, 5, 5, 5, 5),
+    "impala": (3,) * 15,
+    "impala_torch": (3,) * 15,
+    "nature": (8, 4, 3),
+}
+"""Height and width of each convolution's kernel."""
+
+_NATURE_STRIDES = (4, 2, 1)
 
 BRANCHES = ("hidden", "pi_hidden", "vf_hidden")
 """Scopes of further dense layers: behind the architecture's own, then before the policy
@@ -106,12 +115,22 @@ def parameter_shapes(
     channels = sizes.channels or _CHANNELS[architecture]
     dense = sizes.dense or _DENSE[architecture]
     n_flat = math.prod(last_map_size(architecture, sizes.image_size)) * channels[-1]
+    kernel, bias = _variables(architecture)
+    layers = CONV_LAYERS[architecture]
+    # IMPALA's sequences of five convolutions have the same number of channels.
+    widths = np.repeat(channels, len(layers) // len(channels)).tolist()
     shapes: Shapes = {}
-    layers = {"clear": _clear, "nature": _nature}.get(architecture, _impala)
-    layers(shapes, n_input_channels, channels)
+    n_in = n_input_channels
+    for layer, size, width in zip(
+        layers, KERNEL_SIZES[architecture], widths, strict=True
+    ):
+        scope = f"pi/{layer}/conv2d" if architecture == "clear" else f"pi/{layer}"
+        shapes[tensor_name(scope, kernel)] = (size, size, n_in, width)
+        is_nature = architecture == "nature"
+        shapes[tensor_name(scope, bias)] = (1, width, 1, 1) if is_nature else (width,)
+        n_in = width
     n_features = n_flat
     for layer, width in zip(dense_layers(architecture), dense, strict=True):
-        kernel, bias = _variables(architecture)
         shapes[tensor_name(f"pi/{layer}", kernel)] = (n_features, width)
         shapes[tensor_name(f"pi/{layer}", bias)] = (width,)
         n_features = width
@@ -119,7 +138,8 @@ def parameter_shapes(
     for branch, widths in zip(BRANCHES, sizes.hidden, strict=True):
         n_in = ends[0] if ends else n_features
         for index, width in enumerate(widths):
-            _add_layer(shapes, f"{branch}_{index}", (n_in, width))
+            shapes[tensor_name(f"{branch}_{index}", "kernel")] = (n_in, width)
+            shapes[tensor_name(f"{branch}_{index}", "bias")] = (width,)
             n_in = width
         ends.append(n_in)
     heads = [("pi", ends[1], n_actions)] + [("vf", ends[2], 1)] * sizes.has_value
@@ -199,7 +219,7 @@ def square_image_size(architecture: str, n_positions: int) -> tuple[int, int]:
 
 def _last_side(architecture: str, side: int) -> int:
     if architecture == "nature":
-        for size, stride in _NATURE_LAYERS:
+        for size, stride in zip(KERNEL_SIZES["nature"], _NATURE_STRIDES, strict=True):
             side = max(0, (side - size) // stride + 1)
         return side
     return -(-side // 2 ** _N_POOLS[architecture])
@@ -207,34 +227,3 @@ def _last_side(architecture: str, side: int) -> int:
 
 def _variables(architecture: str) -> tuple[str, str]:
     return ("w", "b") if architecture == "nature" else ("kernel", "bias")
-
-
-def _clear(shapes: Shapes, n_in: int, channels: tuple[int, ...]) -> None:
-    for layer, size, n_out in zip(
-        CONV_LAYERS["clear"], (7, 5, 5, 5, 5), channels, strict=True
-    ):
-        _add_layer(shapes, f"pi/{layer}/conv2d", (size, size, n_in, n_out))
-        n_in = n_out
-
-
-def _impala(shapes: Shapes, n_in: int, channels: tuple[int, ...]) -> None:
-    index = 0
-    for n_out in channels:
-        for n_from in (n_in, n_out, n_out, n_out, n_out):
-            _add_layer(shapes, f"pi/layer_{index}", (3, 3, n_from, n_out))
-            index += 1
-        n_in = n_out
-
-
-def _nature(shapes: Shapes, n_in: int, channels: tuple[int, ...]) -> None:
-    for layer, (size, _), n_out in zip(
-        CONV_LAYERS["nature"], _NATURE_LAYERS, channels, strict=True
-    ):
-        shapes[tensor_name(f"pi/{layer}", "w")] = (size, size, n_in, n_out)
-        shapes[tensor_name(f"pi/{layer}", "b")] = (1, n_out, 1, 1)
-        n_in = n_out
-
-
-def _add_layer(shapes: Shapes, scope: str, kernel_shape: tuple[int, ...]) -> None:
-    shapes[tensor_name(scope, "kernel")] = kernel_shape
-    shapes[tensor_name(scope, "bias")] = kernel_shape[-1:]

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lucid_rl.checkpoints.architectures import (
+    KERNEL_SIZES,
     Sizes,
     last_map_size,
     parameter_shapes,
@@ -35,7 +36,6 @@ from lucid_rl.checkpoints.torch_weights import (
 from lucid_rl.errors import CheckpointError, InputError, some_of
 from lucid_rl.files import PathLike
 
-_KERNEL_SIZES = {"impala_torch": (3,) * 15, "nature": (8, 4, 3)}
 _EXPORT = "Export it to ONNX: every feed-forward network can be loaded from there."
 # No part of what an agent does with one observation.
 _CONTINUOUS = re.compile(r"(^|[._])log_?std(s|dev)?($|[._])", re.IGNORECASE)
@@ -325,7 +325,8 @@ class _Plan:
 
 def _architecture(convolutions: list[Layer], where: str) -> str:
     shapes = [layer.kernel.shape for layer in convolutions]
-    for architecture, sizes in _KERNEL_SIZES.items():
+    for architecture in ("impala_torch", "nature"):
+        sizes = KERNEL_SIZES[architecture]
         if [shape[2:] for shape in shapes] == [(size, size) for size in sizes] and all(
             before[0] == shape[1] for before, shape in itertools.pairwise(shapes)
         ):

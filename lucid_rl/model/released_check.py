@@ -67,38 +67,31 @@ def check_model(model: ReleasedModel) -> CheckReport:
     """
     results: list[CheckResult] = []
 
-    def attempt(what: str, path: Any, check: Callable[[Any], tuple[str, Any]]) -> Any:
-        if path is None:
-            results.append(CheckResult(what, None, "no file"))
-            return None
-        try:
-            detail, value = check(path)
-        except (LucidRLError, _Wrong) as error:
-            results.append(CheckResult(what, False, str(error)))
-            return None
-        results.append(CheckResult(what, True, detail))
+    def attempt(what: str, path: Any, check: Callable[..., Any], *given: Any) -> Any:
+        passed: bool | None = None
+        detail, value = "no file", None
+        if path is not None:
+            try:
+                detail, value = check(path, *given)
+                passed = True
+            except _Wrong as error:
+                passed, detail = False, f"{path}: {error}"
+            except LucidRLError as error:
+                passed, detail = False, str(error)
+        results.append(CheckResult(what, passed, detail))
         return value
 
     checkpoint = attempt("checkpoint", model.checkpoint, _check_checkpoint)
     n_actions = checkpoint.n_actions if checkpoint else None
-    names = attempt(
-        "metadata", model.metadata, lambda path: _check_metadata(path, n_actions)
-    )
+    names = attempt("metadata", model.metadata, _check_metadata, n_actions)
     observations = attempt("observations", model.observations, _check_observations)
-    attempt(
-        "trajectories",
-        model.trajectories,
-        lambda path: _check_trajectories(path, n_actions),
-    )
+    attempt("trajectories", model.trajectories, _check_trajectories, n_actions)
     if checkpoint is None or observations is None:
         why = "needs a sound checkpoint and observations"
         results.append(CheckResult("graph", None, why))
     else:
-        attempt(
-            "graph",
-            model.model_pb,
-            lambda path: _check_graph(path, checkpoint, observations, names or {}),
-        )
+        given = checkpoint, observations, names or {}
+        attempt("graph", model.model_pb, _check_graph, *given)
     return CheckReport(model.name, tuple(results))
 
 
@@ -124,53 +117,46 @@ def _check_checkpoint(path: Any) -> tuple[str, Checkpoint]:
 def _check_metadata(path: Any, n_actions: int | None) -> tuple[str, dict]:
     metadata = _read_dict(path)
     for key in ("policy_logits_name", "value_function_name"):
-        _require(isinstance(metadata.get(key), str), f"{path}: no {key}")
+        _require(isinstance(metadata.get(key), str), f"no {key}")
     for key in ("gae_gamma", "gae_lambda"):
         value = metadata.get(key)
         found = isinstance(value, (int, float)) and 0 <= value <= 1
-        _require(found, f"{path}: {key} is {value!r:.80}, not within 0 and 1")
-    combos = metadata.get("action_combos")
-    _require(isinstance(combos, (list, tuple)), f"{path}: no action_combos")
-    assert isinstance(combos, (list, tuple))
-    _require(
-        n_actions is None or len(combos) == n_actions,
-        f"{path}: {len(combos)} action combos for {n_actions} logits",
-    )
+        _require(found, f"{key} is {value!r:.80}, not within 0 and 1")
+    combos: Any = metadata.get("action_combos")
+    _require(isinstance(combos, (list, tuple)), "no action_combos")
+    fits = n_actions is None or len(combos) == n_actions
+    _require(fits, f"{len(combos)} action combos for {n_actions} logits")
     return f"{metadata.get('env_name')}, keys of {len(combos)} actions", metadata
 
 
 def _check_observations(path: Any) -> tuple[str, np.ndarray]:
     value = _read_dict(path)
-    observations = _images(value, "observations", 4, path)
-    detail = f"{len(observations)} of {observations.shape[1]}x{observations.shape[2]}"
+    observations = _images(value, "observations", 4)
+    n = len(observations)
+    detail = f"{n} of {observations.shape[1]}x{observations.shape[2]}"
     if value.get("observations_full") is not None:
-        full = _images(value, "observations_full", 4, path)
-        _require(
-            len(full) == len(observations),
-            f"{path}: {len(full)} observations_full for {len(observations)}",
-        )
+        full = _images(value, "observations_full", 4)
+        _require(len(full) == n, f"{len(full)} observations_full for {n}")
         detail += f", also at {full.shape[1]}x{full.shape[2]}"
     return detail, observations
 
 
 def _check_trajectories(path: Any, n_actions: int | None) -> tuple[str, dict]:
     value = _read_dict(path)
-    shape = _images(value, "observations", 5, path).shape[:2]
+    shape = _images(value, "observations", 5).shape[:2]
     for key, kind in (("actions", "iu"), ("rewards", "f"), ("firsts", "b")):
-        array = value.get(key)
-        _require(isinstance(array, np.ndarray), f"{path}: no array {key}")
-        assert isinstance(array, np.ndarray)
+        array = _array(value, key)
         _require(
             array.shape == shape and array.dtype.kind in kind,
-            f"{path}: {key} is {array.dtype} of shape {array.shape}, expected one "
-            f"value for each of {shape} steps",
+            f"{key} is {array.dtype} of shape {array.shape}, expected one value for "
+            f"each of {shape} steps",
         )
-    _require(np.isfinite(value["rewards"]).all(), f"{path}: rewards are not finite")
+    _require(np.isfinite(value["rewards"]).all(), "rewards are not finite")
     actions = value["actions"]
     if n_actions is not None and actions.size:
         _require(
             actions.min() >= 0 and actions.max() < n_actions,
-            f"{path}: actions from {actions.min()} to {actions.max()}, expected 0 to "
+            f"actions from {actions.min()} to {actions.max()}, expected 0 to "
             f"{n_actions - 1}",
         )
     n_episodes = int(value["firsts"].sum())
@@ -185,21 +171,15 @@ def _check_graph(
     if "policy_logits_name" in names:
         outputs["logits_name"] = names["policy_logits_name"]
         outputs["value_name"] = names["value_function_name"]
-    graph = load(path, **outputs)
-    ours = load(checkpoint)
+    found, expected = load(path, **outputs)(compared), load(checkpoint)(compared)
     gaps = []
-    for what, a, b in zip(
-        ("logits", "values"),
-        graph(compared),
-        ours(compared),
-        strict=True,
-    ):
-        _require(a.shape == b.shape, f"{path}: {what} of {a.shape}, not {b.shape}")
+    for what, a, b in zip(("logits", "values"), found, expected, strict=True):
+        _require(a.shape == b.shape, f"{what} of {a.shape}, not {b.shape}")
         gap = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(b))), 1e-12))
         _require(
             gap <= TOLERANCE,
-            f"{path}: {what} differ from the checkpoint's by {gap:.2g} of the largest, "
-            f"on {len(compared)} observations",
+            f"{what} differ from the checkpoint's by {gap:.2g} of the largest, on "
+            f"{len(compared)} observations",
         )
         gaps.append(gap)
     return (
@@ -211,20 +191,24 @@ def _check_graph(
 
 def _read_dict(path: Any) -> dict[str, Any]:
     value = read_jd(path)
-    _require(isinstance(value, dict), f"{path} holds a {type(value).__name__}")
+    _require(isinstance(value, dict), f"holds a {type(value).__name__}")
     return value
 
 
-def _images(value: dict[str, Any], key: str, n_dimensions: int, path: Any) -> Any:
-    array = value.get(key)
-    _require(isinstance(array, np.ndarray), f"{path}: no array {key}")
-    assert isinstance(array, np.ndarray)
+def _array(value: dict[str, Any], key: str) -> np.ndarray:
+    array: Any = value.get(key)
+    _require(isinstance(array, np.ndarray), f"no array {key}")
+    return array
+
+
+def _images(value: dict[str, Any], key: str, n_dimensions: int) -> np.ndarray:
+    array = _array(value, key)
     _require(
         array.dtype == np.uint8
         and array.ndim == n_dimensions
         and array.shape[-1] == 3
         and array.size > 0,
-        f"{path}: {key} is {array.dtype} of shape {array.shape}, expected uint8 "
-        "pictures of three channels",
+        f"{key} is {array.dtype} of shape {array.shape}, expected uint8 pictures of "
+        "three channels",
     )
     return array
