@@ -22,10 +22,10 @@ from lucid_rl.errors import FileFormatError
 from lucid_rl.files import open_input, read_input
 
 MAX_EXPANSION = 16
-"""Bytes of output for each byte of compressed input..."""
+"""Bytes of output allowed for each byte of compressed input."""
 
 FREE_BYTES = 2**25
-"""...and beyond that in any case: small files may be almost all zeros."""
+"""Bytes of output allowed besides: small files may be almost all zeros."""
 
 _CHUNK_BYTES = 2**18
 _MAX_MEMBERS = 100_000

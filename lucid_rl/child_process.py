@@ -61,10 +61,10 @@ class ChildProcess:
     ) -> None:
         self._patience_s = patience_s
         self._name = name
-        # Kept open for the child's last words.
+        # Kept open to read what the child writes before it ends.
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        # What the child said before its last answer is not the reason for its end.
-        self._n_bytes_said = 0
+        # Output from before its last answer is not the reason for its end.
+        self._n_bytes_seen = 0
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -108,7 +108,7 @@ class ChildProcess:
             message = self.connection.recv()
         except (EOFError, OSError):
             self._raise_end()
-        self._n_bytes_said = os.fstat(self._stderr.fileno()).st_size
+        self._n_bytes_seen = os.fstat(self._stderr.fileno()).st_size
         if isinstance(message, LucidRLError):
             raise message
         return message
@@ -126,7 +126,7 @@ class ChildProcess:
             reason = "no longer answers"
         else:
             reason = f"ended ({_exit_text(code)})"
-        self._stderr.seek(self._n_bytes_said)
+        self._stderr.seek(self._n_bytes_seen)
         words = self._stderr.read().decode(errors="replace").strip()
         self.close()
         raise ProcessError(

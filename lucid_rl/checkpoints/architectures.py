@@ -114,22 +114,21 @@ def parameter_shapes(
     sizes = sizes or Sizes()
     channels = sizes.channels or _CHANNELS[architecture]
     dense = sizes.dense or _DENSE[architecture]
-    n_flat = math.prod(last_map_size(architecture, sizes.image_size)) * channels[-1]
     kernel, bias = _variables(architecture)
     layers = CONV_LAYERS[architecture]
     # IMPALA's sequences of five convolutions have the same number of channels.
-    widths = np.repeat(channels, len(layers) // len(channels)).tolist()
+    n_outputs = np.repeat(channels, len(layers) // len(channels)).tolist()
+    specifications = zip(layers, KERNEL_SIZES[architecture], n_outputs, strict=True)
     shapes: Shapes = {}
     n_in = n_input_channels
-    for layer, size, width in zip(
-        layers, KERNEL_SIZES[architecture], widths, strict=True
-    ):
+    for layer, size, width in specifications:
         scope = f"pi/{layer}/conv2d" if architecture == "clear" else f"pi/{layer}"
         shapes[tensor_name(scope, kernel)] = (size, size, n_in, width)
         is_nature = architecture == "nature"
         shapes[tensor_name(scope, bias)] = (1, width, 1, 1) if is_nature else (width,)
         n_in = width
-    n_features = n_flat
+    n_positions = math.prod(last_map_size(architecture, sizes.image_size))
+    n_features = n_positions * channels[-1]
     for layer, width in zip(dense_layers(architecture), dense, strict=True):
         shapes[tensor_name(f"pi/{layer}", kernel)] = (n_features, width)
         shapes[tensor_name(f"pi/{layer}", bias)] = (width,)
@@ -143,9 +142,9 @@ def parameter_shapes(
             n_in = width
         ends.append(n_in)
     heads = [("pi", ends[1], n_actions)] + [("vf", ends[2], 1)] * sizes.has_value
-    for scope, n_in, n_outputs in heads:
-        shapes[tensor_name(scope, "w")] = (n_in, n_outputs)
-        shapes[tensor_name(scope, "b")] = (n_outputs,)
+    for scope, n_in, width in heads:
+        shapes[tensor_name(scope, "w")] = (n_in, width)
+        shapes[tensor_name(scope, "b")] = (width,)
     return shapes
 
 

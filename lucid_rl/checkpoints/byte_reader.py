@@ -11,7 +11,7 @@ from lucid_rl.bounded import MAX_EXPANSION, Inflater, output_limit
 from lucid_rl.files import open_input
 
 EXPORT = "Load it with the library that wrote it and export it to ONNX"
-"""What helps with files of other libraries."""
+"""Advice for files of other libraries."""
 
 OTHER_FORMATS = {
     b"\x89HDF": f"an HDF5 file, as of Keras. {EXPORT}",
@@ -24,13 +24,13 @@ OTHER_FORMATS = {
     b"ZF": "in joblib's format of before 0.10",
     b"\x93NUMPY": "a .npy file; expected all arrays of a network, by name",
 }
-"""What files are that begin so; none of the formats that are read here does."""
+"""Other formats by the first bytes of their files."""
 
 
 class ByteReader:
     """A binary stream of known length that never reads past its end.
 
-    `shortage` says in errors what it means that it has no more.
+    `shortage` is the reason given in errors where it ends too early.
     """
 
     def __init__(

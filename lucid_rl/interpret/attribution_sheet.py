@@ -22,6 +22,7 @@ from lucid_rl.interpret.colour import (
 )
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.interpret.smoothing import smooth
+from lucid_rl.model.observations import to_floats
 from lucid_rl.sampling.observations import pictures_of
 
 # The observation below attributions: grey, and this much of it, around a middle tone.
@@ -162,8 +163,7 @@ def _over(observations: np.ndarray, colours: np.ndarray) -> np.ndarray:
     rows = np.arange(height) * rgba.shape[1] // height
     columns = np.arange(width) * rgba.shape[2] // width
     rgba = rgba[:, rows[:, None], columns]
-    scale = 255 if observations.dtype == np.uint8 else 1
-    grey = observations.mean(axis=-1, keepdims=True, dtype=np.float32) / scale
+    grey = to_floats(observations).mean(axis=-1, keepdims=True)
     grey = 0.5 + _CONTRAST * (grey - 0.5)
     opacity = rgba[..., 3:]
     return opacity * rgba[..., :3] + (1 - opacity) * grey

@@ -97,7 +97,8 @@ def mean_over_positions(
 
     `transform` is applied to activations [..., C] before.
     """
-    model, sums = function.model, 0.0
+    model = function.model
+    sums: Any = 0.0
     for rows in batch_slices(
         len(observations), rows_within(2**26, model.forward_bytes)
     ):

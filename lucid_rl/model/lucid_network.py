@@ -1,9 +1,8 @@
-"""Any model of Lucid's as one graph and one session, made once and reused.
+"""Any of Lucid's models as one graph and one session, made once and reused.
 
-`Model` has a policy and a value function; Lucid's own functions take any
-network and any tensor's name. A `LucidNetwork` answers those: activations by name
-and gradients of a score with respect to a tensor that is fed, so that nothing before
-that tensor is recomputed.
+Unlike a `Model`, it needs no policy and value function. `LucidNetwork` computes
+activations of tensors by name, and gradients of a score with respect to a tensor that
+is fed, so that nothing before that tensor is recomputed.
 """
 
 import contextlib

@@ -85,7 +85,7 @@ def test_no_step_gives_no_nan():
         assert np.isfinite(multipliers(OPERATIONS[name][0], zeros)[0]).all(), name
 
 
-def test_relu_is_open_for_its_share_of_the_way():
+def test_relu_is_open_for_a_fraction_of_the_segment():
     points = np.array([[-1.0, -2.0, 1.0, -3.0], [3.0, 1.0, 2.0, -1.0]], np.float32)
     found = multipliers(tf.nn.relu, points, n_rows=1)[0]
     np.testing.assert_allclose(found[1], [3 / 4, 1 / 3, 1, 0], rtol=1e-6)

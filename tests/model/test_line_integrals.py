@@ -132,7 +132,7 @@ class TestShortCuts:
         ) > function.line_quotients.bytes_per_observation(4)
 
 
-class TestWhereRaysBend:
+class TestAffineEnds:
     @pytest.mark.parametrize(
         ("layer", "end"),
         [
@@ -159,7 +159,7 @@ class TestWhereRaysBend:
             "ppo2_model/pi/layer_3/BiasAdd",
         }
 
-    def test_a_bend_at_once(self):
+    def test_a_nonlinearity_at_once(self):
         with tf.Graph().as_default() as graph:
             x = tf.placeholder(tf.float32, (None, 3), name="x")
             tf.tanh(tf.identity(x, name="layer"), name="end")

@@ -54,6 +54,7 @@ class ContactSheet:
             FileFormatError: its results.json is none.
         """
         self.folder = pathlib.Path(folder)
+        self._keys: dict[str, list[str]] = {}
         self.results: dict[str, Any] = {
             "version": _VERSION,
             "about": about,
@@ -81,6 +82,7 @@ class ContactSheet:
         """
         old = self.results["figures"].get(name, {}).get("rows", [])
         done = {row["key"]: row for row in old if self._has_pictures(row)}
+        self._keys[name] = keys
         self.results["figures"][name] = {
             "title": preset.title,
             "text": preset.text,
@@ -103,7 +105,8 @@ class ContactSheet:
             with atomic_open(self.folder / file) as stream:
                 stream.write(notebook.png_bytes(image))
             files.append(file)
-        self._rows(name).append(
+        rows = self._rows(name)
+        rows.append(
             {
                 "key": key,
                 "title": row.title,
@@ -114,12 +117,13 @@ class ContactSheet:
                 "losses": None if row.losses is None else _plain(row.losses),
             }
         )
+        rows.sort(key=lambda row: self._keys[name].index(row["key"]))
         self._write_results()
 
-    def write(self, order: dict[str, list[str]] | None = None) -> pathlib.Path:
-        """Writes the page; rows are shown in the order of their keys, by figure."""
-        for name, keys in (order or {}).items():
-            self._rows(name).sort(key=lambda row: keys.index(row["key"]))
+    def write(self) -> pathlib.Path:
+        """Writes the page of all figures that have rows; returns its path."""
+        figures = self.results["figures"].items()
+        self.results["figures"] = {name: f for name, f in figures if f["rows"]}
         self._write_results()
         path = self.folder / PAGE
         with atomic_open(path, "w") as stream:

@@ -36,6 +36,7 @@ from lucid_rl.interpret.visualization.visualize import (
     visualize,
 )
 from lucid_rl.model.model import Model
+from lucid_rl.model.observations import to_floats
 from lucid_rl.sampling.observations import newest_frames, pictures_of
 
 _LOSS_POINTS = 48  # of a loss curve that is kept
@@ -180,7 +181,7 @@ def make_row(row: Row, subject: Subject) -> FigureRow | None:
     """
     if isinstance(row, ObservationRow):
         chosen = _targets(row, subject)
-        images = pictures_of(_floats(subject.observations[chosen]))
+        images = pictures_of(to_floats(subject.observations[chosen]))
         labels = tuple(f"observation {i}" for i in chosen)
         return FigureRow(row.title, labels, images, {}, _measures(images))
     if isinstance(row, DatasetRow):
@@ -434,8 +435,3 @@ def _thinned(losses: np.ndarray) -> np.ndarray:
     """Loss curves [K, points] of losses [steps, K]."""
     steps = np.linspace(0, len(losses) - 1, min(len(losses), _LOSS_POINTS))
     return losses[steps.round().astype(int)].T
-
-
-def _floats(observations: np.ndarray) -> np.ndarray:
-    scale = 255 if observations.dtype == np.uint8 else 1
-    return observations.astype(np.float32) / np.float32(scale)

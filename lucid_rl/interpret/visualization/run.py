@@ -166,19 +166,13 @@ def run_presets(
     digest = row_key(np.asarray(subject.observations).tobytes())
     layers = subject.layer, subject.first_layer
     context = (about, digest, layers, subject.features_of, subject.nmf)
-    order = {}
     for name, preset in presets.items():
         keys = [row_key(row, context) for row in preset.rows]
         sheet.start(name, preset, keys)
-        made = []
         for row, key in zip(preset.rows, keys, strict=True):
-            if not sheet.is_done(name, key):
-                figure_row = make_row(row, subject)
-                if figure_row is None:
-                    continue
+            if sheet.is_done(name, key):
+                continue
+            figure_row = make_row(row, subject)
+            if figure_row is not None:
                 sheet.add(name, key, figure_row)
-            made.append(key)
-        order[name] = made
-        if not made:
-            del sheet.results["figures"][name], order[name]
-    return sheet, sheet.write(order)
+    return sheet, sheet.write()

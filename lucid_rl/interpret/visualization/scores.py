@@ -8,6 +8,8 @@ from lucid_rl.errors import InputError
 from lucid_rl.interpret.visualization.networks import connect
 from lucid_rl.interpret.visualization.objectives import Objective, as_objective
 from lucid_rl.lazy_tensorflow import tf
+from lucid_rl.model.batching import batch_slices
+from lucid_rl.model.observations import to_floats
 from lucid_rl.progress import progress
 
 _BATCH = 16
@@ -50,10 +52,8 @@ def dataset_scores(
         tensors = connect(model, objective, batch, batch, compare_to=compare_to)
         scores = objective.every_pair(tensors)
         found = []
-        starts = range(0, len(observations), _BATCH)
-        for start in progress(starts, "the dataset's own scores"):
-            given = observations[start : start + _BATCH]
-            scale = 255 if given.dtype == np.uint8 else 1
-            fed = given.astype(np.float32) / np.float32(scale)
+        slices = list(batch_slices(len(observations), _BATCH))
+        for rows in progress(slices, "the dataset's own scores"):
+            fed = to_floats(observations[rows], rows.start)
             found.append(session.run(scores, {batch: fed}))
     return np.concatenate(found)
