@@ -13,7 +13,6 @@ no readable states, as the original CoinRun; `--features_only` shows them. A sec
 resumes an interrupted one.
 """
 
-import json
 import pathlib
 import shlex
 import sys
@@ -23,7 +22,7 @@ from absl import flags
 from lucid_rl.experiments.article_experiments import draw_features, repeat_experiments
 from lucid_rl.experiments.comparison import report
 from lucid_rl.experiments.comparison_settings import ComparisonSettings, GivenFeatures
-from lucid_rl.files import atomic_open
+from lucid_rl.files import write_json, write_text
 from lucid_rl.flags import define_flags
 from lucid_rl.model.loading import load
 
@@ -77,11 +76,9 @@ def main() -> None:
     command = shlex.join(["python", "-m", "scripts.compare_to_article", *sys.argv[1:]])
     results = {"command": command, **found.as_dict()}
     if _RESULTS_FILE.value:
-        with atomic_open(_RESULTS_FILE.value, "w") as stream:
-            stream.write(f"{json.dumps(results, indent=1)}\n")
+        write_json(_RESULTS_FILE.value, results)
         beside = pathlib.Path(_RESULTS_FILE.value).with_suffix(".md")
-        with atomic_open(beside, "w") as stream:
-            stream.write(report(results))
+        write_text(beside, report(results))
     print(report(results))
     print(f"written: {folder.resolve()}")
 

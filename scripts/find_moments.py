@@ -35,7 +35,7 @@ from lucid_rl.evaluation.what_if_page import (
     show_what_ifs,
     what_if_table,
 )
-from lucid_rl.files import atomic_open
+from lucid_rl.files import write_text
 from lucid_rl.flags import define_flags
 
 from . import game_flags, program
@@ -93,8 +93,7 @@ def main() -> None:
     print(report.table)
     if _COUNTERFACTUAL.value:
         table = _play_on(report.page.parent, settings.interface.seed)
-        with atomic_open(folder / "what_if.md", "w") as stream:
-            stream.write(table)
+        write_text(folder / "what_if.md", table)
     print(report.page.resolve())
 
 
