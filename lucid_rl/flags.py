@@ -29,6 +29,7 @@ def define_flags(
     *,
     skip: tuple[str, ...] = (),
     names: Mapping[str, str] | None = None,
+    flat: tuple[str, ...] = (),
     flag_values: flags.FlagValues = flags.FLAGS,
 ) -> Callable[..., _Settings]:
     """Defines a flag for each field of a settings dataclass.
@@ -41,6 +42,7 @@ def define_flags(
         skip: fields without a flag, "field" or "field.subfield"; of a nested dataclass
             that is skipped, the subfields in `names` keep theirs.
         names: names of flags by field, where they differ from the rule above.
+        flat: nested dataclasses whose flags are named `<subfield>`.
         flag_values: where the flags are registered; absl's own by default.
 
     Returns:
@@ -62,7 +64,7 @@ def define_flags(
         key = field.name
         default = getattr(defaults, key)
         if dataclasses.is_dataclass(default):
-            readers[key] = _define_nested(default, key, skip, names, flag_values)
+            readers[key] = _define_nested(default, key, skip, names, flat, flag_values)
         elif key not in skip and field.init:
             name = names.get(key, key)
             readers[key] = _define(
@@ -130,15 +132,22 @@ def field_texts(settings_class: type) -> dict[str, str]:
     return texts
 
 
-def _define_nested(default, key, skip, names, flag_values):
-    inner = f"{key}."
-    own = {f.name: f"{key}_{f.name}" for f in dataclasses.fields(default)}
+def _define_nested(default, key, skip, names, flat, flag_values):
+    inner, prefix = f"{key}.", "" if key in flat else f"{key}_"
+    own = {f.name: f"{prefix}{f.name}" for f in dataclasses.fields(default)}
     given = {k.removeprefix(inner): v for k, v in names.items() if k.startswith(inner)}
-    skipped = tuple(k.removeprefix(inner) for k in skip if k.startswith(inner))
+    skipped, flattened = (
+        tuple(k.removeprefix(inner) for k in keys if k.startswith(inner))
+        for keys in (skip, flat)
+    )
     if key in skip:
         skipped = tuple(own.keys() - given.keys())
     return define_flags(
-        default, skip=skipped, names={**own, **given}, flag_values=flag_values
+        default,
+        skip=skipped,
+        names={**own, **given},
+        flat=flattened,
+        flag_values=flag_values,
     )
 
 

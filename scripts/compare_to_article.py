@@ -28,8 +28,6 @@ from lucid_rl.model.loading import load
 
 from . import game_flags, program
 
-_DEFAULT = ComparisonSettings()
-
 _MODEL = flags.DEFINE_string(
     "model", "bundled", 'Path of a .jd file, "released:<name>" or "bundled".'
 )
@@ -51,12 +49,10 @@ _RESULTS_FILE = flags.DEFINE_string(
 _use_engine = game_flags.define_engine_flags()
 _game = game_flags.define_game_flags("name", "distribution_mode")
 _settings = define_flags(
-    _DEFAULT,
+    ComparisonSettings(),
     skip=("game", "remove", "nmf"),
-    names={
-        "nmf.n_features": "n_features",
-        **{f"directions.{n}": n for n in vars(_DEFAULT.directions)},
-    },
+    names={"nmf.n_features": "n_features"},
+    flat=("directions",),
 )
 
 

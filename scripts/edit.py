@@ -18,8 +18,6 @@ from lucid_rl.interpret.nmf import NMF
 
 from . import model_flags, program
 
-_DEFAULT = EditSettings()
-
 _MODEL = flags.DEFINE_string("model", "bundled", model_flags.MODEL_HELP)
 _load = model_flags.define_model_flags("wrappers", "distribution_mode")
 _OUTPUT = flags.DEFINE_string(
@@ -35,12 +33,10 @@ _LIST = flags.DEFINE_bool(
     "list", False, "Print which object each feature responds to, and edit nothing."
 )
 _settings = define_flags(
-    _DEFAULT,
+    EditSettings(),
     skip=("nmf",),
-    names={
-        "nmf.n_features": "n_features",
-        **{f"directions.{n}": n for n in vars(_DEFAULT.directions)},
-    },
+    names={"nmf.n_features": "n_features"},
+    flat=("directions",),
 )
 
 

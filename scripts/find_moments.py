@@ -61,9 +61,8 @@ _game = game_flags.define_game_flags("name")
 _settings = define_flags(
     ReportSettings(n_episodes=500),
     skip=("interface",),
+    flat=("moments",),
     names={
-        **{f"moments.{n}": n for n in ("n_of_each", "n_frames")},
-        **{f"moments.{n}": n for n in ("spike_height", "spike_drift")},
         **{f"interface.{n}": n for n in ("layers", "names", "seed")},
         "interface.nmf.n_features": "n_features",
     },

@@ -10,14 +10,10 @@ All models are trained alike, by PPO or policy distillation; every flag of
 JSON to --output_dir after every model. Run again to resume.
 """
 
-import dataclasses
-
 from absl import flags
 
 from lucid_rl.experiments.sweep import SweepSettings, report, sweep
 from lucid_rl.flags import define_flags
-from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.training.config import TrainConfig
 
 from . import program
 
@@ -38,12 +34,8 @@ _settings = define_flags(
         *(f"train.game.{name}" for name in (*_OWN, "name", "full_resolution")),
         *(f"train.{name}" for name in ("seed", "output_dir")),
     ),
-    names={
-        **{f"train.{f.name}": f.name for f in dataclasses.fields(TrainConfig)},
-        **{f"train.game.{f.name}": f.name for f in dataclasses.fields(GameSettings)},
-        "train.lam": "lambda",
-        "train.game.n_threads": "game_threads",
-    },
+    flat=("train", "train.game"),
+    names={"train.lam": "lambda", "train.game.n_threads": "game_threads"},
 )
 
 

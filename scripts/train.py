@@ -9,12 +9,9 @@ Examples:
   python -m scripts.train --output_dir=outputs/narrow --n_levels=100
 """
 
-import dataclasses
-
 from absl import flags
 
 from lucid_rl.flags import define_flags
-from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.config import TrainConfig
 
 from . import game_flags, program
@@ -26,14 +23,11 @@ _MAX_MINUTES = flags.DEFINE_float(
     "Save and stop after this long; run again to resume.",
     lower_bound=0,
 )
-_NAMES = {
-    f"game.{field.name}": field.name for field in dataclasses.fields(GameSettings)
-}
 settings = define_flags(
     TrainConfig(),
     skip=("game.invisible", "game.full_resolution", "game.isolated"),
-    names=_NAMES
-    | {
+    flat=("game",),
+    names={
         "game.name": "game",
         "game.seed": "level_seed",
         "game.n_threads": "game_threads",

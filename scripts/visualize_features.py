@@ -71,13 +71,10 @@ _figures = define_flags(
 _settings = define_flags(
     VisualizationSettings(),
     skip=("penalty_layer", "redirect_relu", "size", "seed", "parametrization"),
+    flat=("transformations",),
     names={
         "parametrization.kind": "parametrization",
         "parametrization.decorrelated": "decorrelated",
-        **{
-            f"transformations.{name}": name
-            for name in ("padding", "jitter", "scaling", "rotation", "keep_size")
-        },
     },
 )
 _row = define_flags(

@@ -122,6 +122,19 @@ def test_only_named_fields_of_a_nested_dataclass():
     assert read(name="x") == Outer("x", inner=Inner(rate=2))
 
 
+def test_flags_of_a_flat_dataclass_have_its_fields_names():
+    values = flags.FlagValues()
+    options = {
+        "skip": ("unused",),
+        "flat": ("inner",),
+        "names": {"inner.rate": "speed"},
+    }
+    read = define_flags(Outer(), flag_values=values, **options)
+    assert "sizes" in values and "inner_sizes" not in values
+    values(["program", "--speed=2"])
+    assert read() == Outer(inner=Inner(rate=2))
+
+
 def test_a_value_out_of_range_names_the_flag():
     values = flags.FlagValues()
     read = define_flags(Inner(), names={"rate": "speed"}, flag_values=values)
