@@ -8,10 +8,11 @@ const meta = {
   trajectories: [{ length: 100 }, { length: 7 }],
   action_names: ['a', 'b', 'c'],
   models: [
-    { id: 'model', name: '', layers: [layer('1a'), layer('2b')] },
+    { id: 'model', name: '', layers: [layer('1a'), layer('2b')], network_part: 'model/network' },
     { id: 'edited', name: '', layers: [layer('1a'), layer('2b')] },
   ],
   default_layer: '2b',
+  what_if: 'what_if',
 } as unknown as ManifestMeta;
 
 test('what is usual is short', () => {
@@ -26,6 +27,10 @@ test.each<Partial<ViewState>>([
   { find: { what: 'negative', feature: 8, action: null, outcome: 'any' } },
   { find: { what: 'falls', feature: 0, action: 2, outcome: 'failed' } },
   { stack: 2, palette: 'hues' },
+  { whatIf: { factors: [1, 0, 1, 0.35, 1, 1, 1, 2], edits: 'a-_9' } },
+  { layer: '1a', whatIf: { factors: [], edits: '' } },
+  { films: { number: 1, step: 14 } },
+  { films: { number: 0, step: 0 } },
   { stack: 'difference' },
   { radius: 0, brightness: -2.5, isolated: 8 },
   { layer: '1a', radius: 12, brightness: 3, isolated: 2 },
@@ -54,6 +59,14 @@ test('names can travel in it', () => {
 describe('what makes no sense falls back with a notice', () => {
   test.each([
     ['#trajectory=3', 'trajectory “3”'],
+    ['#whatif=2', 'whatif “2”'],
+    ['#edits=AAAA', 'edits “AAAA”'],
+    ['#whatif=1&factors=9:50', 'factors “9:50”'],
+    ['#whatif=1&factors=0:50', 'factors “0:50”'],
+    ['#whatif=1&factors=1:201', 'factors “1:201”'],
+    ['#whatif=1&factors=1', 'factors “1”'],
+    ['#films=0', 'films “0”'],
+    ['#films=1&step=x', 'step “x”'],
     ['#trajectory=0', 'trajectory “0”'],
     ['#trajectory=x', 'trajectory “x”'],
     ['#trajectory=1.5', 'trajectory “1.5”'],

@@ -1,5 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { brush, cutOut, erase, fill, paste, pixelsOf, toRgba, type Picture } from '../src/arithmetic/editing';
+import {
+  applyChanges,
+  brush,
+  cutOut,
+  encodeChanges,
+  erase,
+  fill,
+  paste,
+  pixelsOf,
+  toRgba,
+  type Picture,
+} from '../src/arithmetic/editing';
 
 function picture(height: number, width: number, value: (y: number, x: number, c: number) => number, channels = 3): Picture {
   const data = new Uint8Array(height * width * channels);
@@ -24,6 +35,28 @@ describe('editing', () => {
     const even = picture(4, 4, () => 7);
     expect(erase(even, [0, 1]).data).toEqual(even.data);
     expect(erase(even, pixelsOf(even, { top: 0, left: 0, height: 4, width: 4 })).data).toEqual(even.data);
+  });
+
+  it('puts changes into an address and takes them out', () => {
+    const even = picture(8, 300, (y, x, c) => (7 * y + x + c) % 256);
+    const some = fill(fill(even, [0, 1, 2, 700, 2399], [255, 0, 3]), [5], [9, 9, 9]);
+    const text = encodeChanges(even, some)!;
+    expect(text).toMatch(/^[\w-]+$/);
+    expect(text.length).toBeLessThan(50);
+    expect(applyChanges(even, text)).toEqual(some);
+    expect(encodeChanges(even, even)).toBe('');
+    expect(applyChanges(even, '')).toEqual(even);
+    const row = pixelsOf(even, { top: 1, left: 0, height: 6, width: 300 });
+    const many = fill(even, row, [1, 2, 3]);
+    expect(applyChanges(even, encodeChanges(even, many)!)).toEqual(many);
+    expect(encodeChanges(even, fill(many, [0, 1, ...row.map((p) => p + 300)], [5, 6, 7]))).toBeNull();
+  });
+
+  it('takes no changes of another picture', () => {
+    const [small, large] = [picture(4, 4, () => 1), picture(40, 40, () => 1)];
+    const text = encodeChanges(large, fill(large, [1000], [9, 9, 9]))!;
+    expect(applyChanges(small, text)).toBeNull();
+    for (const wrong of ['*', 'AAA', 'A', '_'.repeat(9)]) expect(applyChanges(small, wrong)).toBeNull();
   });
 
   it('copies and pastes, and loses what lies beyond the edge', () => {

@@ -83,6 +83,20 @@ describe('network', () => {
     expect(Math.abs(change)).toBeGreaterThan(1e-3);
   });
 
+  it('has gradients as finite differences are', () => {
+    const model = network();
+    const picture = Uint8Array.from({ length: 32 }, (_, i) => 40 + 5 * i);
+    const gradient = model.gradient(picture, 12, Float32Array.of(1), new Map());
+    const value = (of: Uint8Array) => model.run(of, new Map()).get(12)![0]!;
+    for (let i = 0; i < 32; i++) {
+      const [more, less] = [picture.slice(), picture.slice()];
+      [more[i], less[i]] = [more[i]! + 1, less[i]! - 1];
+      const difference = ((value(more) - value(less)) * 255) / 2;
+      expect(Math.abs(gradient[i]! - difference)).toBeLessThan(0.02 * Math.abs(difference) + 2e-3);
+    }
+    expect(Math.hypot(...gradient)).toBeGreaterThan(0.1);
+  });
+
   it('takes other weights for its own where they are given', () => {
     const model = network();
     const picture = new Uint8Array(32).fill(200);

@@ -428,7 +428,7 @@ def test_the_legend_isolates_by_focus_too(viewer):
 def test_the_feature_dialog(viewer, bundle):
     viewer.get("open-2").click()
     viewer.get("map").wait_for()
-    viewer.wait_for_text("patch-count", "8\u00d78")
+    viewer.wait_for_text("density-text", "8\u00d78")
     four = viewer.pixels("map")
     viewer.get("zoom").fill("0")
     one = viewer.pixels("map")
@@ -445,7 +445,7 @@ def test_the_feature_dialog(viewer, bundle):
     np.testing.assert_array_equal(viewer.pixels("map"), one)
     for step, count in enumerate((8, 16, 32, 64)):
         viewer.get("density").fill(str(step))
-        viewer.wait_for_text("patch-count", f"{count}\u00d7{count}")
+        viewer.wait_for_text("density-text", f"{count}\u00d7{count}")
     viewer.get("next-feature").click()
     assert viewer.inspect()["opened"] == 2
     viewer.get("previous-feature").click()
@@ -460,9 +460,9 @@ def test_the_feature_dialog(viewer, bundle):
 
 def test_the_map_shows_each_positions_example(viewer, bundle):
     viewer.get("open-1").click()
-    viewer.wait_for_text("patch-count", "8\u00d78")
+    viewer.wait_for_text("density-text", "8\u00d78")
     viewer.get("density").fill("2")
-    viewer.wait_for_text("patch-count", "32\u00d732")
+    viewer.wait_for_text("density-text", "32\u00d732")
     viewer.get("zoom").fill("0")
     part = next(p for p in bundle.parts if p.name == "model/2b")
     chosen, weight = part.array("map1_index")[0], part.array("map1_weight")[0]

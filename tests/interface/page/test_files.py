@@ -66,7 +66,7 @@ def test_every_form_shows_the_same(
     other.settle()
     assert (other.drawn("positive") == viewer.drawn("positive")).all()
     other.get("open-1").click()
-    other.wait_for_text("patch-count", "8")
+    other.wait_for_text("density-text", "8")
 
 
 @pytest.mark.browser

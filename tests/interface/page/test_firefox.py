@@ -113,7 +113,7 @@ def test_the_page_works_in_firefox(firefox, site, bundle):
     firefox.run(f"{_get('forward')}.click()")
     firefox.wait_for(f"{_VIEW}.frame === 124")
     firefox.run(f"{_get('open-1')}.click()")
-    firefox.wait_for(f"{_get('patch-count')}?.innerText.includes('8')")
+    firefox.wait_for(f"{_get('density-text')}?.innerText.includes('8')")
     firefox.run(f"{_get('close')}.click()")
     firefox.run(f"{_get('trajectory-3')}.click()")
     firefox.wait_for(f"{_VIEW}.length === {LENGTHS[2]} && {_DRAWN}")

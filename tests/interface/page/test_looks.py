@@ -94,7 +94,7 @@ def test_screenshots_for_people(open_page, site, screenshots, scheme, size):
         viewer.page.screenshot(path=screenshots / f"{name}_{mark}")
     viewer.go(VIEWS["main"])
     viewer.get("open-1").click()
-    viewer.wait_for_text("patch-count", "8")
+    viewer.wait_for_text("density-text", "8")
     viewer.get("map").click()
     viewer.page.screenshot(path=screenshots / f"popup_{mark}")
     assert len(list(screenshots.glob(f"*_{mark}"))) == 4

@@ -275,5 +275,5 @@ def test_stacks_of_any_height_and_width_show_their_frames(open_page, bundle, tmp
     box = viewer.get("picture-positive").bounding_box()
     assert box["height"] == pytest.approx(box["width"] * height / SIDE, abs=1)
     viewer.get("open-1").click()
-    viewer.wait_for_text("patch-count", "8")
+    viewer.wait_for_text("density-text", "8")
     assert viewer.errors() == []

@@ -30,7 +30,7 @@ def test_which_feature_is_the_coin_with_evidence(viewer):
     """The legend says what each feature detects, and how sure that is."""
     found = viewer.get("object-1").inner_text()
     assert found == "buzzsaw \u00d741.5"
-    assert "unsure" in viewer.get("object-4").inner_text()
+    assert "uncertain" in viewer.get("object-4").inner_text()
     viewer.get("open-4").click()
     told = viewer.get("dialog-object").inner_text()
     assert told == "coin: 165 times its mean, AP .09, uncertain"
@@ -113,7 +113,7 @@ def test_names_and_notes_are_kept_exported_and_travel_in_a_link(
     assert box.evaluate("e => e.scrollWidth <= e.clientWidth")  # not cut
     viewer.get("open-2").click()
     viewer.get("strongest-frames").wait_for()
-    viewer.wait_for_text("patch-count", "8")
+    viewer.wait_for_text("density-text", "8")
     viewer.get("note").fill("fires late")
     viewer.get("note").blur()
     viewer.get("close").click()
@@ -146,7 +146,7 @@ def test_names_and_notes_are_kept_exported_and_travel_in_a_link(
 
 def test_a_readable_spatial_view_that_remembers_its_sliders(viewer, bundle):
     viewer.get("open-2").click()
-    viewer.wait_for_text("patch-count", "8\u00d78")
+    viewer.wait_for_text("density-text", "8\u00d78")
     assert viewer.get("map").bounding_box()["width"] / 8 >= 60
     viewer.get("map").click(position={"x": 300, "y": 300})
     assert number(viewer.get("response").inner_text()) > 0
@@ -154,16 +154,16 @@ def test_a_readable_spatial_view_that_remembers_its_sliders(viewer, bundle):
     frames = viewer.get("strongest-frames").get_by_role("button")
     assert frames.count() == 12
     viewer.get("density").fill("1")
-    viewer.wait_for_text("patch-count", "16\u00d716")
+    viewer.wait_for_text("density-text", "16\u00d716")
     viewer.get("zoom").fill("1")
     viewer.get("close").click()
     viewer.get("open-3").click()
-    viewer.wait_for_text("patch-count", "16\u00d716")
+    viewer.wait_for_text("density-text", "16\u00d716")
     assert viewer.get("zoom").input_value() == "1"
     viewer.page.wait_for_function("location.hash.includes('open=3')")
     viewer.page.reload()
     viewer.settle()
-    viewer.wait_for_text("patch-count", "16\u00d716")  # the address holds it open
+    viewer.wait_for_text("density-text", "16\u00d716")  # the address holds it open
     totals = np.abs(bundle.layers["model", "2b"].totals[:, 2])
     frames.first.click()
     view = viewer.settle()

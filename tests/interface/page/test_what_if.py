@@ -34,7 +34,7 @@ def page(small_settings, tmp_path_factory):
         small_settings,
         output_dir=tmp_path_factory.mktemp("what_if") / "page",
         attribution=AttributionSettings(n_steps=N_STEPS),
-        input_gradients=False,
+        input_gradients=True,
         early_page=False,
     )
     return make_interface(settings)
@@ -210,6 +210,63 @@ def test_attribution_of_an_action(open_page, model, page):
     check(found, model, page, "4a", output=[7])
 
 
+def test_gradients_of_the_input(open_page, model, page):
+    viewer = open_page(page, "#layer=input&frame=4")
+    found = start(viewer)
+    stored = read_bundle(page).part("model/input").array("totals")[3]
+    np.testing.assert_allclose(
+        found["before"]["totals"], stored, atol=1e-4 * np.abs(stored).max()
+    )
+    viewer.get("editor").scroll_into_view_if_needed()
+    drag(viewer, (30, 30), (34, 36))
+    found = computed(viewer, "view.whatIf.changed")
+    shape = (1, *model.image_shape)
+    for key, picture in (("before", "original"), ("after", "edited")):
+        observation = np.array(found[picture], np.uint8).reshape(shape)
+        gradient = attribute(model, observation, "input", method="gradient").values[0]
+        blocks = gradient.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+        maps = np.moveaxis(blocks, -1, 0)
+        shown = np.reshape(found[key]["maps"], maps.shape)
+        np.testing.assert_allclose(shown, maps, atol=WITHIN * np.abs(maps).max())
+    assert "red" in viewer.get("what-if").inner_text()
+
+
+def test_an_address_holds_the_changes(opened, open_page, page):
+    opened.get("editor").scroll_into_view_if_needed()
+    drag(opened, (30, 30), (34, 36))
+    opened.get("factor-1").focus()
+    opened.page.keyboard.press("Home")
+    found = computed(opened, "view.whatIf.changed && view.whatIf.factors[1] === 0")
+    address = opened.inspect()["address"]
+    assert len(address) < 2000 and "whatif=1&factors=2:0&edits=" in address
+    other = open_page(page, address)
+    restored = computed(other, "view.whatIf.changed")
+    assert restored["edited"] == found["edited"] != found["original"]
+    assert restored["factors"] == [1, 0, 1]
+    assert restored["after"]["value"] == pytest.approx(found["after"]["value"])
+    assert other.inspect()["address"] == address
+    other.get("undo").click()
+    assert other.inspect()["whatIf"]["edited"] == found["original"]
+    assert not other.inspect()["notices"]
+    other.go(address)
+    other.go("#trajectory=1&frame=2&layer=2b")
+    assert other.inspect()["whatIf"] is None
+    other.page.go_back()
+    assert computed(other, "view.frame === 5")["edited"] == found["edited"]
+
+
+def test_changes_that_no_address_holds_are_said_to_be_left_out(opened):
+    opened.get("editor").scroll_into_view_if_needed()
+    opened.get("tool-select").check(force=True)
+    drag(opened, (0, 0), (63, 63))
+    opened.get("fill-selection").click()
+    assert "too many" in opened.get("too-many-changes").inner_text().lower()
+    address = opened.inspect()["address"]
+    assert "whatif=1" in address and "edits" not in address
+    opened.get("undo").click()
+    assert opened.get("too-many-changes").count() == 0
+
+
 def test_it_works_in_a_single_file_and_is_absent_without_the_model(
     open_page, page, small_settings, tmp_path
 ):
@@ -300,7 +357,7 @@ def test_films_of_both_agents_stand_side_by_side(open_page, filmed, films):
     link = viewer.get("films").get_by_role("button")
     assert "buzzsaw: fails 1 → 9 of 10" in link.inner_text()
     link.click()
-    viewer.wait_for("view.frame === 4 && view.films === 0")
+    viewer.wait_for("view.frame === 4 && view.films.number === 0")
     assert viewer.get("failed-original").inner_text() == "1 of 10"
     assert viewer.get("failed-changed").inner_text() == "9 of 10"
     for step in (1, 4):
@@ -310,8 +367,16 @@ def test_films_of_both_agents_stand_side_by_side(open_page, filmed, films):
             wait_for_pixels(viewer, f"film-{side}", expected)
     text = viewer.get("played-on").inner_text()
     assert "failed: buzzsaw" in text and "completed" in text
-    viewer.get("close-films").click()
+    address = viewer.inspect()["address"]
+    assert address.endswith("&films=1&step=4")
+    other = open_page(filmed, address.replace("step=4", "step=2"))
+    wait_for_pixels(other, "film-original", films[0][2])
+    assert other.inspect()["films"] == {"number": 0, "step": 2}
+    other.go(address.replace("films=1", "films=7"))
+    assert "no films 7" in other.get("played-on").inner_text()
+    viewer.get("close-played-on").click()
     assert viewer.get("played-on").count() == 0
+    assert "films" not in viewer.inspect()["address"]
 
 
 def wait_for_pixels(viewer, test_id, expected):

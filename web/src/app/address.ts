@@ -23,6 +23,14 @@ export interface FindState extends Filter {
   feature: number;
 }
 
+/** Changes of the frame and of features. */
+export interface WhatIfState {
+  /** By feature of the first row's layer. */
+  factors: number[];
+  /** `encodeChanges` of the observation. */
+  edits: string;
+}
+
 export interface ViewState {
   /** From 0. */
   trajectory: number;
@@ -54,11 +62,17 @@ export interface ViewState {
   stack: StackFrame;
   /** null: the reader's own. */
   palette: Palette | null;
+  /** null: not on view. */
+  whatIf: WhatIfState | null;
+  /** The films on view: their number in the bundle, from 0, and the step; null: none. */
+  films: { number: number; step: number } | null;
 }
 
 /** From the least to the most, in steps. */
 export const RADII = { min: 0, max: 12, step: 1, usual: 7 };
 export const BRIGHTNESSES = { min: -3, max: 3, step: 0.5, usual: 0 };
+/** Of a feature's own strength. */
+export const FACTORS = { min: 0, max: 2, step: 0.05, usual: 1 };
 export const STRONGEST = { min: 0, max: 90, step: 5, usual: 0 };
 
 export const FIND: FindState = { what: 'positive', feature: 0, action: null, outcome: 'any' };
@@ -85,6 +99,8 @@ export function defaultState(meta: ManifestMeta): ViewState {
     find: null,
     stack: 0,
     palette: null,
+    whatIf: null,
+    films: null,
   };
 }
 
@@ -97,6 +113,7 @@ const LEVELS = [
 const KNOWN = new Set<string>([
   ...['trajectory', 'frame', 'layer', 'rows', 'feature', 'point', 'logits', 'open'],
   ...['find', 'action', 'outcome', 'stack', 'palette', 'names'],
+  ...['whatif', 'factors', 'edits', 'films', 'step'],
   ...FLAGS,
   ...LEVELS.map(([key]) => key),
 ]);
@@ -115,7 +132,7 @@ export function formatAddress(state: ViewState, meta: ManifestMeta): string {
   for (const [key, field, { usual }] of LEVELS)
     if (state[field] !== usual) parts.push(`${key}=${state[field]}`);
   if (state.isolated !== null) parts.push(`feature=${state.isolated + 1}`);
-  const { point, logits, opened, find, stack, palette } = state;
+  const { point, logits, opened, find, stack, palette, whatIf, films } = state;
   if (point) parts.push(`point=${point.row + 1},${point.column + 1}`);
   if (logits.length) parts.push(`logits=${logits.map((a) => a + 1).join(',')}`);
   if (opened !== null) parts.push(`open=${opened + 1}`);
@@ -127,6 +144,18 @@ export function formatAddress(state: ViewState, meta: ManifestMeta): string {
   }
   if (stack !== 0) parts.push(`stack=${stack}`);
   if (palette !== null) parts.push(`palette=${palette}`);
+  if (whatIf) {
+    parts.push('whatif=1');
+    const factors = whatIf.factors.flatMap((f, k) =>
+      f === FACTORS.usual ? [] : `${k + 1}:${Math.round(100 * f)}`,
+    );
+    if (factors.length) parts.push(`factors=${factors.join(',')}`);
+    if (whatIf.edits) parts.push(`edits=${whatIf.edits}`);
+  }
+  if (films) {
+    parts.push(`films=${films.number + 1}`);
+    if (films.step) parts.push(`step=${films.step}`);
+  }
   return `#${parts.join('&')}`;
 }
 
@@ -260,6 +289,24 @@ export function parseAddress(
     if (state.palette === null) nonsense('palette');
   }
 
+  const changed = ['whatif', 'factors', 'edits'].find((key) => given.has(key));
+  if (changed !== undefined) {
+    const row = state.rows[0]!;
+    const model = meta.models.find((m) => m.id === row.model)!;
+    const layer = model.layers.find((l) => l.id === (row.layer ?? state.layer))!;
+    const factors = parseFactors(given.get('factors'), layer);
+    if (given.get('whatif') === '1' && model.network_part && factors)
+      state.whatIf = { factors, edits: given.get('edits') ?? '' };
+    else nonsense(factors ? changed : 'factors');
+  }
+
+  if (given.has('films') || given.has('step')) {
+    const of = number(given.get('films') ?? '', Infinity);
+    const step = given.get('step') ?? '0';
+    if (of !== null && /^\d{1,6}$/.test(step) && meta.what_if) state.films = { number: of, step: Number(step) };
+    else nonsense(of === null || !meta.what_if ? 'films' : 'step');
+  }
+
   let names: unknown = null;
   const text = given.get('names');
   try {
@@ -273,6 +320,23 @@ export function parseAddress(
 function modelLayer(meta: ManifestMeta, { rows, layer }: ViewState): LayerInfo {
   const model = meta.models.find((m) => m.id === rows[0]!.model) ?? meta.models[0]!;
   return model.layers.find((l) => l.id === layer) ?? model.layers[0]!;
+}
+
+/** Factors by feature; null: they make no sense. */
+function parseFactors(text: string | undefined, layer: LayerInfo): number[] | null {
+  const factors = usualFactors(layer);
+  for (const one of text?.split(',') ?? []) {
+    const [, feature, percent] = /^(\d+):(\d+)$/.exec(one) ?? [];
+    const [k, factor] = [Number(feature) - 1, Number(percent) / 100];
+    if (!(k in factors) || !(factor <= FACTORS.max)) return null;
+    factors[k] = factor;
+  }
+  return factors;
+}
+
+/** Every feature at its own strength; gradients have no features. */
+export function usualFactors({ kind, n_features }: LayerInfo): number[] {
+  return Array.from({ length: kind === 'attribution' ? n_features : 0 }, () => FACTORS.usual);
 }
 
 function parseRow(text: string, meta: ManifestMeta): RowState | null {

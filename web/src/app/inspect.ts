@@ -57,7 +57,6 @@ export function inspect(view: View): unknown {
     probe: view.probe && { ...view.probe },
     opened: view.opened,
     notices: [...view.notices],
-    films: view.films,
     whatIf: view.whatIf && plain(view.whatIf),
     address: view.address,
     drawn: view.rows.map(({ key }) => {

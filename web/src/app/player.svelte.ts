@@ -1,5 +1,7 @@
 /** Plays frames in time, either way. */
 
+import { clamp } from '../arithmetic/numbers';
+
 export type Direction = -1 | 0 | 1;
 
 export interface Reel {
@@ -51,7 +53,7 @@ export class Player {
   }
 
   seek(frame: number): void {
-    this.reel.frame = Math.min(Math.max(Math.round(frame), 0), this.reel.length - 1);
+    this.reel.frame = clamp(Math.round(frame), 0, this.reel.length - 1);
   }
 
   #tick = (now: number): void => {

@@ -15,6 +15,7 @@ class Preferences {
   patchZoom: number | null = $state(null);
   /** Changes when the colours in force change; canvases draw again. */
   appearance = $state(0);
+  #dark = matchMedia('(prefers-color-scheme: dark)');
 
   constructor() {
     const stored = readStore<Record<string, unknown>>('preferences', {});
@@ -25,7 +26,7 @@ class Preferences {
     const zoom = stored?.['patchZoom'];
     if (typeof zoom === 'number') this.patchZoom = zoom;
     this.#apply();
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.appearance++);
+    this.#dark.addEventListener('change', () => this.#apply());
   }
 
   setTheme(theme: Theme): void {
@@ -46,9 +47,8 @@ class Preferences {
   }
 
   #apply(): void {
-    const root = document.documentElement;
-    if (this.theme === 'system') delete root.dataset['theme'];
-    else root.dataset['theme'] = this.theme;
+    const system = this.#dark.matches ? 'dark' : 'light';
+    document.documentElement.dataset['theme'] = this.theme === 'system' ? system : this.theme;
     this.appearance++;
   }
 

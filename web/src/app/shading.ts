@@ -1,7 +1,7 @@
 /** What one picture of attribution is made of, for the page and for what it exports. */
 
 import type { Rgb } from '../arithmetic/colours';
-import { largest, type Renderer, type Sign } from '../arithmetic/rendering';
+import { largest, toGreyscale, type Renderer, type Sign } from '../arithmetic/rendering';
 import type { Disc } from '../arithmetic/smoothing';
 import type { Attribution } from '../bundle/attribution';
 import { drawCells, drawTexture, type Texture } from './textures';
@@ -22,7 +22,16 @@ export interface Look {
   filter: Disc;
 }
 
+/** RGBA of a picture. */
+export interface Pixels {
+  rgba: Uint8ClampedArray;
+  height: number;
+  width: number;
+}
+
 export interface Shaded {
+  height: number;
+  width: number;
   /** Not premultiplied, by cell. */
   light: Uint8ClampedArray<ArrayBuffer>;
   textures: [Texture, Uint8ClampedArray<ArrayBuffer>][];
@@ -58,46 +67,48 @@ export function shade(
     ]);
   if (hasResidual && shown[nFeatures])
     textures.push(['hatch', renderer.opacity(maps, nFeatures, { ...base, sign }).slice()]);
-  return { light: light as Uint8ClampedArray<ArrayBuffer>, textures };
+  const { height, width } = source;
+  return { height, width, light: light as Uint8ClampedArray<ArrayBuffer>, textures };
 }
 
-export function drawTextures(context: Context, shaded: Shaded, cells: number, box: Box): void {
-  for (const [texture, rgba] of shaded.textures) drawTexture(context, texture, rgba, cells, box);
+function drawTextures(context: Context, { textures, width }: Shaded, box: Box): void {
+  for (const [texture, rgba] of textures) drawTexture(context, texture, rgba, width, box);
 }
 
 /** Draws light in cells, and textures at the screen's resolution, each on its canvas. */
 export function paint(
   shaded: Shaded,
-  { height, width }: { height: number; width: number },
   cells: HTMLCanvasElement,
   over: HTMLCanvasElement,
   box: Box,
 ): void {
-  resize(cells, width, height);
-  cells.getContext('2d')!.putImageData(new ImageData(shaded.light, width, height), 0, 0);
+  putPixels(cells, { ...shaded, rgba: shaded.light });
   resize(over, box[2], box[3]);
   const context = over.getContext('2d')!;
   context.clearRect(0, 0, box[2], box[3]);
-  drawTextures(context, shaded, width, box);
+  drawTextures(context, shaded, box);
 }
 
-export function resize(canvas: HTMLCanvasElement, width: number, height: number): void {
+function resize(canvas: HTMLCanvasElement, width: number, height: number): void {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
 }
 
+/** A copy in grey, to lie beneath attribution. */
+export function greyed(pixels: Pixels): Pixels {
+  const rgba = pixels.rgba.slice();
+  toGreyscale(rgba);
+  return { ...pixels, rgba };
+}
+
 /** Puts RGBA on a canvas of its size. */
-export function putPixels(
-  canvas: HTMLCanvasElement,
-  rgba: Uint8ClampedArray,
-  { height, width }: { height: number; width: number },
-): void {
+export function putPixels(canvas: HTMLCanvasElement, { rgba, height, width }: Pixels): void {
   resize(canvas, width, height);
   const image = new ImageData(rgba as Uint8ClampedArray<ArrayBuffer>, width, height);
   canvas.getContext('2d')!.putImageData(image, 0, 0);
 }
 
-export function drawShaded(context: Context, shaded: Shaded, cells: number, box: Box): void {
-  drawCells(context, shaded.light, cells, box);
-  drawTextures(context, shaded, cells, box);
+export function drawShaded(context: Context, shaded: Shaded, box: Box): void {
+  drawCells(context, shaded.light, shaded.width, box);
+  drawTextures(context, shaded, box);
 }

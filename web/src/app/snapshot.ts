@@ -4,6 +4,7 @@ import { applyPalette, GIFEncoder, quantize } from 'gifenc';
 import { cssColour, inkOn } from '../arithmetic/colours';
 import { format, notation } from '../arithmetic/numbers';
 import { Renderer, toGreyscale, type Sign } from '../arithmetic/rendering';
+import { save } from './files';
 import { drawShaded, shade } from './shading';
 import { featureTitle, outputTitle } from './titles';
 import type { View } from './view.svelte';
@@ -71,12 +72,7 @@ async function paint(view: View, s: number, side: number): Promise<OffscreenCanv
       context.drawImage(beneath, left, top, side, height);
       if (!sign) return;
       context.globalAlpha = view.overlay ? 0.9 : 1;
-      drawShaded(context, shade(renderer, source, maps, sign, look), source.width, [
-        left,
-        top,
-        side,
-        height,
-      ]);
+      drawShaded(context, shade(renderer, source, maps, sign, look), [left, top, side, height]);
       context.globalAlpha = 1;
     });
     top += height;
@@ -87,7 +83,7 @@ async function paint(view: View, s: number, side: number): Promise<OffscreenCanv
       const x = GAP + i * step;
       context.fillStyle = cssColour(colours[i]!);
       context.fillRect(x, top + 3, step - 4, LINE - 4);
-      const name = i === source.nFeatures ? 'residual' : featureTitleOf(view, layer, i);
+      const name = featureTitle(view, i, view.bundle.layer(row.model, layer)!);
       context.fillStyle = inkOn(colours[i]!);
       context.fillText(name, x + 3, top + LINE / 2 + 1, step - 10);
       context.fillStyle = '#e7e9ec';
@@ -96,19 +92,6 @@ async function paint(view: View, s: number, side: number): Promise<OffscreenCanv
     top += 2 * LINE + GAP;
   }
   return canvas;
-}
-
-function featureTitleOf(view: View, layer: string, feature: number): string {
-  return layer === view.layerId ? featureTitle(view, feature) : `${feature + 1}`;
-}
-
-function save(blob: Blob, name: string): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
 function fileName(view: View, extension: string): string {

@@ -1,11 +1,17 @@
 /** What features and outputs are called. */
 
 import { format } from '../arithmetic/numbers';
+import type { Sign } from '../arithmetic/rendering';
 import type { Output } from '../bundle/attribution';
 import type { Bundle } from '../bundle/bundle';
-import type { DetectedObject, ManifestMeta } from '../bundle/types';
+import type { DetectedObject, LayerKind, ManifestMeta } from '../bundle/types';
 import type { View } from './view.svelte';
 
+const SIGNS: Record<Sign, string> = {
+  positive: 'Positive',
+  negative: 'Negative',
+  both: 'Positive and negative',
+};
 const CHANNELS = ['red', 'green', 'blue'];
 
 /** The page's title, its models and its game, leaving out what an earlier one says. */
@@ -40,16 +46,22 @@ export function strongestFeatures(
 }
 
 /** "3 coin", "3" without a name, "residual". */
-export function featureTitle(view: View, feature: number): string {
-  const name = featureName(view, feature);
-  if (view.layer.kind === 'gradient' || feature === view.layer.n_features) return name;
+export function featureTitle(view: View, feature: number, layer = view.layer): string {
+  const name = featureName(view, feature, layer);
+  if (layer.kind === 'gradient' || feature === layer.n_features) return name;
   return name ? `${feature + 1} ${name}` : `${feature + 1}`;
 }
 
-export function featureName(view: View, feature: number): string {
-  if (view.layer.kind === 'gradient') return CHANNELS[feature] ?? '';
-  if (feature === view.layer.n_features) return 'residual';
-  return view.names.get(view.layerId, feature);
+/** Of a feature of a layer, by default the one on view. */
+export function featureName(view: View, feature: number, layer = view.layer): string {
+  if (layer.kind === 'gradient') return CHANNELS[feature] ?? '';
+  if (feature === layer.n_features) return 'residual';
+  return view.names.get(layer.id, feature);
+}
+
+/** "Positive attribution", "Negative gradient". */
+export function pictureTitle(sign: Sign, kind: LayerKind): string {
+  return `${SIGNS[sign]} ${kind}`;
 }
 
 export function outputTitle(bundle: Bundle, output: Output): string {

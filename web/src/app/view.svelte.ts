@@ -1,6 +1,7 @@
 /** What is on view, and the few ways to change it. */
 
 import { channelOrFeatureColours, type Rgb } from '../arithmetic/colours';
+import { clamp } from '../arithmetic/numbers';
 import { softmax } from '../arithmetic/policy';
 import { disc } from '../arithmetic/smoothing';
 import type { Attribution, Output } from '../bundle/attribution';
@@ -18,6 +19,7 @@ import {
   type FindState,
   type ViewState,
 } from './address';
+import { cellOf, middleOf, type Place } from './grid';
 import { FeatureNames } from './names.svelte';
 import { Player } from './player.svelte';
 import { preferences } from './preferences.svelte';
@@ -33,10 +35,7 @@ export interface Row {
   output: Output;
 }
 
-/** A place in the pictures, as fractions from the top left. */
-export interface Probe {
-  y: number;
-  x: number;
+export interface Probe extends Place {
   pinned: boolean;
 }
 
@@ -76,8 +75,8 @@ export class View {
   notices: string[] = $state([]);
   /** Changes of the frame and of features, where they are on view. */
   whatIf: WhatIf | null = $state.raw(null);
-  /** The moment whose films are on view: its number in the bundle's list. */
-  films: number | null = $state(null);
+  /** The films on view: their number in the bundle's list, and the step after their moment. */
+  films: { number: number; step: number } | null = $state(null);
   #nextKey = 0;
 
   constructor(readonly bundle: Bundle) {
@@ -172,7 +171,7 @@ export class View {
     this.onJump();
     this.player.pause();
     this.trajectory = trajectory;
-    this.frame = Math.min(Math.max(frame, 0), this.length - 1);
+    this.frame = clamp(frame, 0, this.length - 1);
     if (isolate !== null) this.isolatedByKey = isolate;
   }
 
@@ -226,7 +225,6 @@ export class View {
   get state(): ViewState {
     const { trajectory, frame, overlay, combine, residual, radius, brightness } = this;
     const { strongest, change, find, stack, opened, probe, layer } = this;
-    const cell = (at: number, n: number) => Math.min(Math.floor(at * n), n - 1);
     return {
       trajectory,
       frame,
@@ -240,14 +238,14 @@ export class View {
       isolated: this.isolatedByKey,
       strongest,
       change,
-      point: probe?.pinned
-        ? { row: cell(probe.y, layer.shape[0]), column: cell(probe.x, layer.shape[1]) }
-        : null,
+      point: probe?.pinned ? cellOf(probe, layer.shape[0], layer.shape[1]) : null,
       logits: [...this.graphedActions],
       opened,
       find: find && { ...find },
       stack,
       palette: preferences.palette === 'safe' ? null : preferences.palette,
+      whatIf: this.whatIf?.state ?? null,
+      films: this.films && { ...this.films },
     };
   }
 
@@ -288,11 +286,10 @@ export class View {
     this.opened = state.opened;
     this.graphedActions = state.logits;
     const [height, width] = this.layer.shape;
-    this.probe = state.point && {
-      y: (state.point.row + 0.5) / height,
-      x: (state.point.column + 0.5) / width,
-      pinned: true,
-    };
+    this.probe = state.point && { ...middleOf(state.point, height, width), pinned: true };
     if (state.palette) preferences.palette = state.palette;
+    if (!state.whatIf) this.openWhatIf(false);
+    else (this.whatIf ??= new WhatIf(this)).restore(state.whatIf);
+    this.films = state.films;
   }
 }

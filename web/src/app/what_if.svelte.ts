@@ -1,12 +1,26 @@
 /** What the model would do with a changed observation, or with its features scaled. */
 
-import { cutOut, erase, fill, paste, pixelsOf, type Box, type Picture } from '../arithmetic/editing';
+import {
+  applyChanges,
+  cutOut,
+  encodeChanges,
+  erase,
+  fill,
+  paste,
+  pixelsOf,
+  type Box,
+  type Picture,
+} from '../arithmetic/editing';
 import type { Attribution } from '../bundle/attribution';
 import type { Pictures } from '../bundle/pictures';
+import type { LayerInfo } from '../bundle/types';
+import { FACTORS, usualFactors, type WhatIfState } from './address';
 import { LiveModel, type Found } from './live_model';
 import type { View } from './view.svelte';
 
 const MOST_UNDONE = 50;
+export const TOO_MANY_CHANGES =
+  'Too many pixels are changed for an address: a link to this moment leaves these changes out.';
 
 export type Tool = 'brush' | 'select' | 'pixel';
 
@@ -31,6 +45,18 @@ export class WhatIf {
   after: Found | null = $state.raw(null);
   computing = $state(false);
   error: Error | null = $state.raw(null);
+  /** Changes that an address holds, until their frame is there. */
+  #awaited: { s: number; edits: string } | null = $state.raw(null);
+  /** What an address holds of the changes of the observation; null: they are too many. */
+  #edits: string | null = $derived.by(() => {
+    if (this.#awaited) return this.#awaited.edits;
+    if (!this.original || !this.edited || !this.changedPicture) return '';
+    return encodeChanges(this.original, this.edited);
+  });
+  /** The frame on view. */
+  #s = -1;
+  /** Whose features `factors` are of. */
+  #layer = '';
   #floating: Floating | null = null;
   #undo: Picture[] = $state.raw([]);
   #asked = 0;
@@ -49,15 +75,43 @@ export class WhatIf {
   }
 
   get changed(): boolean {
-    return this.changedPicture || this.factors.some((f) => f !== 1);
+    return this.changedPicture || this.factors.some((f) => f !== FACTORS.usual);
   }
 
   get canUndo(): boolean {
     return this.#undo.length > 0;
   }
 
-  /** Shows another frame, as it is. */
+  get state(): WhatIfState {
+    return { factors: [...this.factors], edits: this.#edits ?? '' };
+  }
+
+  /** Whether an address cannot hold the changes of the observation. */
+  get tooManyChanges(): boolean {
+    return this.#edits === null;
+  }
+
+  /** Takes over what an address holds, of the frame and layer on view. */
+  restore({ factors, edits }: WhatIfState): void {
+    const row = this.view.rows[0]!;
+    this.#layer = `${row.model}/${this.view.layerOf(row)}`;
+    this.factors = factors;
+    this.#awaited = { s: this.view.s, edits };
+  }
+
+  /** Another layer has other features, each at its own strength. */
+  setLayer(modelId: string, layer: LayerInfo): void {
+    const key = `${modelId}/${layer.id}`;
+    if (this.#layer === key) return;
+    this.#layer = key;
+    this.factors = usualFactors(layer);
+    this.after = null;
+  }
+
+  /** Shows a frame, as it is or with the changes that an address holds; false: it is not there yet. */
   show(pictures: Pictures, s: number): boolean {
+    const awaited = this.#awaited;
+    if (this.#s === s && !awaited) return true;
     const { height, width, stack, channels } = pictures;
     const data = new Uint8Array(height * width * channels);
     for (let back = 0; back < stack; back++) {
@@ -70,8 +124,14 @@ export class WhatIf {
     }
     this.original = { height, width, channels, data };
     this.edited = this.original;
+    this.#s = s;
     this.#undo = [];
     this.#floating = null;
+    this.#awaited = null;
+    if (awaited?.s !== s || !awaited.edits) return true;
+    const edited = applyChanges(this.original, awaited.edits);
+    if (edited) this.change(edited);
+    else this.view.notify('The address holds changes that this observation cannot take.');
     return true;
   }
 
@@ -94,7 +154,7 @@ export class WhatIf {
     this.edited = this.original;
     this.#undo = [];
     this.#floating = null;
-    this.factors = this.factors.map(() => 1);
+    this.factors = this.factors.map(() => FACTORS.usual);
   }
 
   eraseSelection(): void {
@@ -152,15 +212,12 @@ export class WhatIf {
     const row = view.rows[0]!;
     const layer = view.layerOf(row);
     const factors = [...this.factors];
-    const attribution =
-      source && source.meta.kind === 'attribution'
-        ? {
-            layer,
-            output: row.output === 'value' ? ('value' as const) : [...row.output],
-            nSteps: source.meta.quadrature?.n_nodes ?? 10,
-            pooled,
-          }
-        : null;
+    const attribution = source && {
+      layer: source.meta.kind === 'gradient' ? null : layer,
+      output: row.output === 'value' ? ('value' as const) : [...row.output],
+      nSteps: source.meta.quadrature?.n_nodes ?? 10,
+      pooled,
+    };
     const number = ++this.#asked;
     this.computing = true;
     try {
@@ -172,7 +229,7 @@ export class WhatIf {
         this.#before = { original, key, found };
       }
       const before = this.#before;
-      const scales = factors.some((f) => f !== 1) ? { layer, factors } : null;
+      const scales = factors.some((f) => f !== FACTORS.usual) ? { layer, factors } : null;
       const asked = { picture: edited.data, scales, attribution };
       const now =
         scales || edited !== original

@@ -132,6 +132,73 @@ export function paste(picture: Picture, patch: Picture, top: number, left: numbe
   return result;
 }
 
+const MOST_BYTES = 6144; // 8,192 characters of an address; 2,000 pixels in colour
+
+/**
+ * What was changed, as text for an address: for each run of changed pixels how many
+ * before it are as they were, its length, and its bytes. null: more than an address holds.
+ */
+export function encodeChanges(original: Picture, edited: Picture): string | null {
+  const { channels } = original;
+  const n = original.height * original.width;
+  const differs = (p: number) => {
+    for (let i = p * channels; i < (p + 1) * channels; i++)
+      if (original.data[i] !== edited.data[i]) return true;
+    return false;
+  };
+  const bytes: number[] = [];
+  const pushNumber = (value: number) => {
+    for (; value > 127; value >>= 7) bytes.push((value & 127) | 128);
+    bytes.push(value);
+  };
+  for (let start = 0; ; ) {
+    let first = start;
+    while (first < n && !differs(first)) first++;
+    if (first === n) break;
+    let end = first + 1;
+    while (end < n && differs(end)) end++;
+    if (bytes.length + (end - first) * channels > MOST_BYTES) return null;
+    pushNumber(first - start);
+    pushNumber(end - first);
+    bytes.push(...edited.data.subarray(first * channels, end * channels));
+    start = end;
+  }
+  const base64 = btoa(String.fromCharCode(...bytes));
+  return base64.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
+}
+
+/** The picture with changes that `encodeChanges` wrote; null: they are not of such a picture. */
+export function applyChanges(original: Picture, text: string): Picture | null {
+  let bytes: Uint8Array;
+  try {
+    const base64 = text.replaceAll('-', '+').replaceAll('_', '/');
+    bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  } catch {
+    return null;
+  }
+  let at = 0;
+  const number = () => {
+    let value = 0;
+    for (let shift = 0; shift < 28; shift += 7) {
+      const byte = bytes[at++] ?? 0;
+      value |= (byte & 127) << shift;
+      if (byte < 128) break;
+    }
+    return value;
+  };
+  const edited = copy(original);
+  let place = 0;
+  while (at < bytes.length) {
+    place += number() * original.channels;
+    const length = number() * original.channels;
+    if (!length || at + length > bytes.length || place + length > edited.data.length) return null;
+    edited.data.set(bytes.subarray(at, at + length), place);
+    at += length;
+    place += length;
+  }
+  return edited;
+}
+
 /** RGBA of the last frame of an observation, for the screen. */
 export function toRgba({ height, width, channels, data }: Picture): Uint8ClampedArray<ArrayBuffer> {
   const rgba = new Uint8ClampedArray(4 * height * width);

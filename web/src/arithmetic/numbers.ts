@@ -2,6 +2,10 @@
 
 const MINUS = '−';
 
+export function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), most);
+}
+
 /** Three significant digits, a true minus sign; `sign` asks for a plus as well. */
 export function format(value: number, { sign = false } = {}): string {
   if (!Number.isFinite(value)) return '–';
@@ -34,7 +38,7 @@ export function notation(values: ArrayLike<number>, { sign = false } = {}): Nota
     if (Number.isFinite(values[i])) largest = Math.max(largest, Math.abs(values[i]!));
   const power = largest > 0 ? Math.floor(Math.log10(largest)) : 0;
   const exponent = power < -3 || power > 4 ? power : 0;
-  const decimals = Math.min(Math.max(2 - (power - exponent), 0), 6);
+  const decimals = clamp(2 - (power - exponent), 0, 6);
   const digits = [...String(Math.abs(exponent))].map((d) => SUPERSCRIPTS[Number(d)]).join('');
   return {
     exponent,

@@ -11,7 +11,7 @@ const MOST_SWEEPS = 2000;
  * @param directions [K, C], not negative.
  * @returns [K + 1, positions], the residual last.
  */
-export function reduce(values: Float32Array, directions: Float32Array, channels: number): Float32Array {
+export function reduce(values: Float32Array, directions: Float32Array, channels: number): Float32Array<ArrayBuffer> {
   const k = directions.length / channels;
   const positions = values.length / channels;
   const gram = new Float64Array(k * k);
@@ -83,6 +83,15 @@ export function pool(
       for (let c = 0; c < channels; c++) sums[to + c]! += values[(y * width + x) * channels + c]!;
     }
   return sums;
+}
+
+/** Values [..., C], divided by a number, as [C, ...]. */
+export function byChannel(values: Float32Array, channels: number, by: number): Float32Array<ArrayBuffer> {
+  const n = values.length / channels;
+  const maps = new Float32Array(values.length);
+  for (let p = 0; p < n; p++)
+    for (let c = 0; c < channels; c++) maps[c * n + p] = values[p * channels + c]! / by;
+  return maps;
 }
 
 /**

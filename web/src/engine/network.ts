@@ -121,6 +121,22 @@ export class Network {
     throw new Error('a network has at least one part');
   }
 
+  /** Gradient of a weighted output with respect to the observation in [0, 1]. */
+  gradient(
+    picture: Uint8Array,
+    target: number,
+    seed: Float32Array,
+    edited: Map<number, Float32Array>,
+  ): Float32Array {
+    // The difference quotient between an observation and itself.
+    const both = new Float32Array(2 * picture.length);
+    picture.forEach((v, i) => (both[i] = both[picture.length + i] = v / 255));
+    const values: Values = new Map([[0, both]]);
+    const computed = this.#between([0], [target]);
+    this.#compute(values, 2, computed, edited);
+    return this.#back({ segments: 1, sources: [0], values, computed }, new Map([[target, seed]]), edited).get(0)!;
+  }
+
   /** The operations that lead from sources to ends, in order of computation. */
   #between(sources: number[], ends: number[]): number[] {
     const found = new Set<number>();

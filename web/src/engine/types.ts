@@ -65,11 +65,12 @@ export interface Question {
   /** Factors of a layer's features, where they are not 1. */
   scales: { layer: string; factors: number[] } | null;
   attribution: {
-    layer: string;
+    /** null: the gradient with respect to the observation in [0, 1]. */
+    layer: string | null;
     /** The value function, or actions whose logits are summed. */
     output: 'value' | number[];
     nSteps: number;
-    /** Positions of the layer that are summed, along each axis. */
+    /** Positions that are summed (of gradients: averaged), along each axis. */
     pooled: number;
   } | null;
 }
@@ -85,12 +86,12 @@ export interface Outputs {
 export interface Attributed {
   id: number;
   kind: 'attribution';
-  /** [K + 1, H, W], the residual last. */
+  /** [K + 1, H, W], the residual last; of a gradient [C, H, W]. */
   maps: Float32Array;
-  /** [K + 1]: sums over positions. */
+  /** By map: sums over positions. */
   totals: Float32Array;
-  /** Of the output, from where the layer is 0. */
-  change: number;
+  /** Of the output, from where the layer is 0; null: of gradients. */
+  change: number | null;
   ms: number;
 }
 

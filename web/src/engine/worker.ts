@@ -1,6 +1,6 @@
 /** Computes a network in a thread of its own, so that the page stays quick. */
 
-import { pool, reduce, scaleFeatures } from './features';
+import { byChannel, pool, reduce, scaleFeatures } from './features';
 import { Network, size } from './network';
 import { openProducts, type TensorFlowProducts } from './products';
 import type { Answer, Question, Setup } from './types';
@@ -23,7 +23,7 @@ class Model {
   }
 
   answer({ id, picture, scales, attribution }: Question): void {
-    const { meta, weights } = this.setup;
+    const { meta } = this.setup;
     const began = performance.now();
     const edited = this.#edit(scales);
     const computed = this.#network.run(picture, edited);
@@ -31,38 +31,48 @@ class Model {
     const logits = computed.get(meta.logits)!;
     scope.postMessage({ kind: 'outputs', id, value, logits, ms: performance.now() - began });
     if (!attribution) return;
-    const { output, nSteps, pooled } = attribution;
-    const layer = meta.layers[attribution.layer]!;
-    const activation = computed.get(layer.operation)!;
+    const { maps, nMaps, change } = this.#attribute(attribution, picture, computed, edited);
+    const area = maps.length / nMaps;
+    const totals = Float32Array.from({ length: nMaps }, (_, k) =>
+      maps.subarray(k * area, (k + 1) * area).reduce((sum, v) => sum + v, 0),
+    );
+    const ms = performance.now() - began;
+    scope.postMessage({ kind: 'attribution', id, maps, totals, change, ms }, [maps.buffer]);
+  }
+
+  #attribute(
+    { layer, output, nSteps, pooled }: NonNullable<Question['attribution']>,
+    picture: Uint8Array,
+    computed: Map<number, Float32Array>,
+    edited: Map<number, Float32Array>,
+  ): { maps: Float32Array<ArrayBuffer>; nMaps: number; change: number | null } {
+    const { meta, weights } = this.setup;
     const target = output === 'value' ? meta.value : meta.logits;
     const seed = new Float32Array(size(meta.operations[target]!));
     for (const i of output === 'value' ? [0] : output) seed[i] = 1;
-    const cuts = layer.cuts[output === 'value' ? 'value' : 'policy'];
+    const shapeOf = (number: number) => meta.operations[number]!.shape as [number, number, number];
+    if (layer === null) {
+      const shape = shapeOf(0);
+      const sums = pool(this.#network.gradient(picture, target, seed, edited), shape, pooled);
+      return { maps: byChannel(sums, shape[2], pooled ** 2), nMaps: shape[2], change: null };
+    }
+    const { operation, cuts } = meta.layers[layer]!;
+    const activation = computed.get(operation)!;
     const { multipliers, change } = this.#network.quotients(
-      layer.operation,
+      operation,
       activation,
-      cuts,
+      cuts[output === 'value' ? 'value' : 'policy'],
       target,
       seed,
       nSteps,
       edited,
     );
-    const name = `directions/${attribution.layer}`;
-    const shape = meta.operations[layer.operation]!.shape as [number, number, number];
     // Positions that are shown together are summed before features explain them.
-    const values = pool(
-      multipliers.map((m, i) => m * activation[i]!),
-      shape,
-      pooled,
-    );
-    const channels = shape[2];
-    const maps = reduce(values, weights[name]!, channels);
-    const area = values.length / channels;
-    const totals = Float32Array.from({ length: maps.length / area }, (_, k) =>
-      maps.subarray(k * area, (k + 1) * area).reduce((sum, v) => sum + v, 0),
-    );
-    const ms = performance.now() - began;
-    scope.postMessage({ kind: 'attribution', id, maps, totals, change, ms }, [maps.buffer]);
+    const shape = shapeOf(operation);
+    const values = multipliers.map((m, i) => m * activation[i]!);
+    const directions = weights[`directions/${layer}`]!;
+    const maps = reduce(pool(values, shape, pooled), directions, shape[2]);
+    return { maps, nMaps: directions.length / shape[2] + 1, change };
   }
 
   #edit(scales: Question['scales']): Map<number, Float32Array> {
