@@ -152,7 +152,7 @@ def _define_nested(default, key, skip, names, flat, flag_values):
 
 
 def _define(name, kind, default, text, flag_values) -> Callable[[], Any]:
-    kind = _without_none(kind)
+    kind, text = _without_none(kind), text[:1].upper() + text[1:]
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple and arguments[1:] == (Ellipsis,):
         return _define_list(name, arguments[0], default, text, flag_values)

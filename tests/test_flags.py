@@ -90,7 +90,7 @@ def test_values_of_every_type(parse):
 
 def test_help_is_what_the_fields_say(parse):
     assert parse.values["folder"].help == "Where to."
-    assert parse.values["inner_sizes"].help == "of each part, in pixels."
+    assert parse.values["inner_sizes"].help == "Of each part, in pixels."
 
 
 @pytest.mark.parametrize(

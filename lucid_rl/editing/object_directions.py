@@ -38,10 +38,12 @@ class DirectionSettings(Settings):
     """How the directions of an object are found.
 
     Attributes:
-        ridge: see the module; in units of the mean energy of a channel.
+        ridge: regularization of the directions, in units of the mean energy of a
+            channel: small values give the directions most specific to the object,
+            large ones its principal components.
         least_blindness: directions are added until an edit is predicted to remove
             this fraction of the object's effect on the policy.
-        max_directions: but no more than these.
+        max_directions: largest number of directions.
     """
 
     ridge: Annotated[float, above(0)] = 1.0

@@ -40,8 +40,8 @@ class MomentSettings(Settings):
         n_frames: frames shown before a moment; the episode's end follows it.
         spike_height: least difference of a spike's value from the mean of the values
             before and after it, as a fraction of the largest absolute value.
-        spike_drift: largest difference of these two, as a fraction of the height: the
-            value returns after a spike.
+        spike_drift: largest difference of the values before and after a spike, as a
+            fraction of its height.
     """
 
     n_of_each: Positive = 6

@@ -48,7 +48,8 @@ class CompanionSettings(Settings):
     """How models are compared with edited versions of them.
 
     Attributes:
-        n_levels: levels that each plays; the article's number. 0 plays none.
+        n_levels: levels that each model plays, by default the article's number; 0 for
+            none.
         n_observations: observations from which features are found.
         nmf: how features are found.
         seed: of sampling, levels and actions.
