@@ -24,7 +24,7 @@ from lucid_rl.model.loading import load
 
 from . import program
 
-_MODELS = flags.DEFINE_list("models", ["bundled"], "What `lucid_rl.load` takes.")
+_MODELS = flags.DEFINE_list("models", ["bundled"], program.MODELS_HELP)
 _GRADES = flags.DEFINE_list("grades", [], "Files that raters exported from the page.")
 _output_dir = program.output_dir("outputs/blind_scoring")
 _settings = define_flags(

@@ -15,7 +15,7 @@ from lucid_rl.flags import define_flags
 
 from . import program
 
-_MODEL = flags.DEFINE_string("model", "bundled", "What `lucid_rl.load` takes.")
+_MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _output_dir = program.output_dir("outputs/trust")
 _settings = define_flags(TrustSettings())
 

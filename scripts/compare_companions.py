@@ -17,7 +17,7 @@ from lucid_rl.flags import define_flags
 from . import game_flags, program
 
 _MODEL = flags.DEFINE_string(
-    "model", "released:coinrun", 'The original: a .jd file or "released:<name>".'
+    "model", "released:coinrun", "The original: a .jd file or 'released:<name>'."
 )
 _COMPANIONS = flags.DEFINE_list(
     "companions", None, "Edited versions, as in name=released:edit/x.", required=True

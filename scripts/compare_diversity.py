@@ -20,9 +20,7 @@ from lucid_rl.flags import define_flags
 from . import program
 
 _MODEL = flags.DEFINE_list(
-    "model",
-    ["bundled", "bundled:100_levels"],
-    "Paths of .jd files, released:<name>, bundled, bundled:100_levels.",
+    "model", ["bundled", "bundled:100_levels"], program.MODELS_HELP
 )
 _output_dir = program.output_dir("outputs/diversity")
 _settings = define_flags(DiversitySettings(), skip=("nmf",))

@@ -28,9 +28,7 @@ from lucid_rl.model.loading import load
 
 from . import game_flags, program
 
-_MODEL = flags.DEFINE_string(
-    "model", "bundled", 'Path of a .jd file, "released:<name>" or "bundled".'
-)
+_MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _output_dir = program.output_dir("outputs/comparison")
 _REMOVE = flags.DEFINE_list(
     "remove",

@@ -18,7 +18,7 @@ from lucid_rl.interpret.nmf import NMF
 
 from . import model_flags, program
 
-_MODEL = flags.DEFINE_string("model", "bundled", model_flags.MODEL_HELP)
+_MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _load = model_flags.define_model_flags("wrappers", "distribution_mode")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File of the edited model, of the same kind as --model."

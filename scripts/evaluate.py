@@ -19,9 +19,7 @@ from lucid_rl.flags import define_flags, define_integers
 
 from . import game_flags, model_flags, program
 
-_MODEL = flags.DEFINE_list(
-    "model", ["bundled"], f"One or several: {model_flags.MODEL_HELP}"
-)
+_MODEL = flags.DEFINE_list("model", ["bundled"], program.MODELS_HELP)
 _output_dir = program.output_dir("outputs/evaluation")
 _use_engine = game_flags.define_engine_flags()
 _load = model_flags.define_model_flags()

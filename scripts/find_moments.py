@@ -40,9 +40,7 @@ from lucid_rl.flags import define_flags
 
 from . import game_flags, program
 
-_MODEL = flags.DEFINE_string(
-    "model", "bundled", "A .jd or .model.pb file, 'released:<name>' or 'bundled'."
-)
+_MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _EPISODES = flags.DEFINE_string(
     "episodes", None, "Folder of an evaluation of the model; without one it plays."
 )

@@ -11,11 +11,6 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 
-MODEL_HELP = (
-    "A .jd, .onnx, .model.pb, a file of PyTorch's or Stable-Baselines3's, "
-    "'released:<name>' or 'bundled'."
-)
-
 # Flags belong to the script that asks for them.
 flags.disclaim_key_flags()
 

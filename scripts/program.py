@@ -17,6 +17,12 @@ _LONGEST_LINE = 1000
 RESUMES = "stopped; run the same command again to resume"
 """For `run`, where finished work is kept."""
 
+MODEL_HELP = (
+    "A .jd, .onnx, .model.pb, a file of PyTorch's or Stable-Baselines3's, "
+    "'released:<name>' or 'bundled'."
+)
+MODELS_HELP = f"One or several, separated by commas: {MODEL_HELP}"
+
 # Flags belong to the script that asks for them.
 flags.disclaim_key_flags()
 

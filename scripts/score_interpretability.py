@@ -24,7 +24,7 @@ from lucid_rl.model.loading import load
 
 from . import program
 
-_MODELS = flags.DEFINE_list("models", ["bundled"], "What `lucid_rl.load` takes.")
+_MODELS = flags.DEFINE_list("models", ["bundled"], program.MODELS_HELP)
 _CONTROLS = flags.DEFINE_list("controls", list(CONTROLS), "Controls to score, too.")
 _output_dir = program.output_dir("outputs/interpretability")
 _settings = define_flags(InterpretabilitySettings())

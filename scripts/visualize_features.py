@@ -36,11 +36,7 @@ from lucid_rl.interpret.visualization.visualize import VisualizationSettings
 
 from . import game_flags, model_flags, program
 
-_MODEL = flags.DEFINE_string(
-    "model",
-    "bundled",
-    model_flags.MODEL_HELP,
-)
+_MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _output_dir = program.output_dir("outputs/features")
 _REPORT = flags.DEFINE_string(
     "report", None, "Write a Markdown page with small pictures, too, such as a.md."
