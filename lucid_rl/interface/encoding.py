@@ -12,7 +12,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,13 @@ _ESCAPES = {b"\\": b"\\\\", b'"': b'\\"', b"\n": b"\\n", b"\r": b"\\r"}
 _BYTES = {escape: byte for byte, escape in _ESCAPES.items()}
 _ESCAPED = re.compile(rb"\\.?", re.S)
 _LOSSY_QUALITY = 85
-# An array decodes to at most so many bytes for each of its own, and so many besides: a
-# small file cannot fill memory.
-_EXPANSION = 100
-_ALLOWANCE = 192 * 2**20
+# An array decodes to at most so many bytes for each of its own, and so many besides;
+# so do the pixels of a sheet, which take ten bytes each on the way. A small file cannot
+# fill memory.
+_EXPANSION = 24
+_ALLOWANCE = 64 * 2**20
+_PIXELS = 8
+_ALLOWED_PIXELS = 12 * 2**20
 
 
 def encode_text(data: bytes, encoding: str) -> str:
@@ -154,6 +157,18 @@ def check_entry(entry: Any, n_bytes: int) -> None:
         raise ValueError(f"array {name!r} lies outside the data")
 
 
+def check_size(entries: Sequence[dict[str, Any]]) -> None:
+    """Bounds the memory of arrays by the bytes that they are made of.
+
+    Raises:
+        ValueError: they ask for more than 24 times their bytes and 64 MiB in all.
+    """
+    stored = sum(entry["length"] for entry in entries)
+    made = sum(math.prod(e["shape"]) * DTYPES[e["dtype"]].itemsize for e in entries)
+    if made > _EXPANSION * stored + _ALLOWANCE:
+        raise ValueError(f"{stored} bytes do not fill shape {entries[0]['shape']}")
+
+
 def _is_size(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**31
 
@@ -167,7 +182,7 @@ def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
 
     Raises:
         BundleError: the description makes no sense, the bytes do not fit it, or it
-            asks for more than 100 times their memory and 192 MiB.
+            asks for more than 24 times their memory and 64 MiB.
     """
     name = entry.get("name", "array") if isinstance(entry, dict) else "array"
     try:
@@ -177,8 +192,7 @@ def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
         shape = tuple(entry["shape"])
         codec = entry["codec"]
         expected = math.prod(shape) * dtype.itemsize
-        if expected > _EXPANSION * len(data) + _ALLOWANCE:
-            raise ValueError(f"{len(data)} bytes do not fill shape {shape}")
+        check_size([entry | own])
         if codec in ("none", "gzip"):
             raw = data if codec == "none" else _gunzip(data, expected)
             if len(raw) != expected:
@@ -237,9 +251,13 @@ def _read_sheet(
     size = (columns * width, math.ceil(n / columns) * height)
     if channels != 3 or 0 in shape or max(size) > SHEET_SIDE:
         raise ValueError(f"no sheet holds {shape}")
+    if math.prod(size) > _PIXELS * len(data) + _ALLOWED_PIXELS:
+        raise ValueError(f"{len(data)} bytes do not fill a sheet of {size} px")
     with Image.open(io.BytesIO(data), formats=[codec.upper()]) as image:
         if image.size != size:
             raise ValueError(f"a sheet of {image.size} px cannot hold {shape}")
+        if image.mode != "RGB":
+            raise ValueError(f"a sheet of mode {image.mode!r}, not RGB")
         return _from_sheet(image, shape, columns)
 
 
@@ -329,7 +347,7 @@ def _to_sheet(array: np.ndarray) -> tuple[np.ndarray, int]:
 def _from_sheet(image: Image.Image, shape: tuple[int, ...], columns: int) -> np.ndarray:
     n, height, width, _ = shape
     rows = math.ceil(n / columns)
-    sheet = np.asarray(image.convert("RGB")).reshape(rows, height, columns, width, 3)
+    sheet = np.asarray(image).reshape(rows, height, columns, width, 3)
     return sheet.swapaxes(1, 2).reshape(-1, height, width, 3)[:n].copy()
 
 

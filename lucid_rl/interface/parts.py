@@ -134,7 +134,7 @@ class Part:
                 f"part {self.name!r}: {name!r} has {sum(lengths)} entries along axis "
                 f"{axis}; asked for {first} to {last}"
             )
-        pieces: list[np.ndarray] = []
+        chosen: list[dict[str, Any]] = []
         skipped = begin = 0
         for i, entry in enumerate(found):
             if start is not None:
@@ -142,12 +142,18 @@ class Part:
                 if end <= first and i < len(found) - 1:
                     skipped = begin = end
                     continue
-                if begin >= last and pieces:
+                if begin >= last and chosen:
                     break
                 begin = end
-            data = self.data[entry["offset"] : entry["offset"] + entry["length"]]
-            pieces.append(encoding.decode_array(entry, data))
+            chosen.append(entry)
         try:
+            encoding.check_size(chosen)
+            pieces = [
+                encoding.decode_array(
+                    e, self.data[e["offset"] : e["offset"] + e["length"]]
+                )
+                for e in chosen
+            ]
             whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis)
         except ValueError as error:
             raise BundleError(

@@ -3,27 +3,34 @@
 Each is read in a process whose memory is limited to that.
 """
 
+import gzip
 import io
 import json
+import pathlib
 import pickle
 import resource
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
 
 import pytest
+from PIL import Image
 
 from lucid_rl.errors import LucidRLError
+from lucid_rl.interface.parts import Part
 
 _SECONDS = 20
 _ALLOWED = 256 * 2**20
 
 _PROGRAM = """
 import sys
+import PIL.Image, lucid_rl.interface.parts
 import lucid_rl.checkpoints.from_torch, lucid_rl.checkpoints.checkpoint
+PIL.Image.init()
 from tests.checkpoints.test_bounds import read_all
 read_all(sys.argv[1:])
 """
@@ -33,19 +40,20 @@ def _readers():
     from lucid_rl import bounded
     from lucid_rl.checkpoints.checkpoint import load_checkpoint
     from lucid_rl.checkpoints.from_torch import import_torch
+    from lucid_rl.interface.parts import Part
 
     return {
         ".jd": load_checkpoint,
         ".pt": import_torch,
         ".npz": bounded.read_npz,
         ".json": bounded.read_json,
+        ".part": lambda path: Part.load(path).array("a"),
         ".zz": lambda path: bounded.decompress(open(path, "rb").read()),
     }
 
 
 def read_all(paths):
     """Reads files, each within its limits; prints what comes of each."""
-    import pathlib
     import warnings
 
     warnings.simplefilter("ignore")
@@ -181,6 +189,35 @@ def _npy(header, data=b""):
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
 
 
+def _part(*entries):
+    """A part of a page whose arrays are (description, data)."""
+    names = ["a"] if len(entries) == 1 else [f"a#{i}" for i in range(len(entries))]
+    data, headers = b"", []
+    for name, (entry, piece) in zip(names, entries, strict=True):
+        place = {"name": name, "offset": len(data), "length": len(piece)}
+        headers.append(place | entry)
+        data += piece
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "part")
+        Part("x", {}, tuple(headers), data).save(path)
+        return path.read_bytes()
+
+
+def _white(width, height, shape, columns=1):
+    """A description of pictures, and a sheet of one colour for it."""
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, "png")
+    entry = {"dtype": "u8", "shape": shape, "codec": "png", "columns": columns}
+    return entry, stream.getvalue()
+
+
+_AGAIN = {"shape": [2**25], "offset": 0, "length": 30_000}
+
+
+def _zeros(n):
+    return {"dtype": "u8", "shape": [n], "codec": "gzip"}, gzip.compress(bytes(n))
+
+
 BOMBS = {
     "memo.pt": lambda: _archive(b"Nr" + struct.pack("<I", 200_000_000) + b"."),
     "memo_of_old_format.pt": lambda: _legacy(
@@ -245,6 +282,14 @@ BOMBS = {
     "brackets.json": lambda: b"[" * 100_000 + b"]" * 100_000,
     "digits.json": lambda: b"9" * 1_000_000,
     "lists.json": lambda: b"[" + b"[],{}," * 1_000_000 + b"0]",
+    "sheet.part": lambda: _part(_white(6000, 6000, [1, 6000, 6000, 3])),
+    "grey_sheet.part": lambda: _part(_white(6000, 6000, [1, 6000, 6000, 1])),
+    "empty_columns.part": lambda: _part(_white(9000, 9000, [1, 9000, 1, 3], 9000)),
+    "sheets.part": lambda: _part(*[_white(2000, 2000, [1, 2000, 2000, 3])] * 50),
+    "zeros.part": lambda: _part(_zeros(2**29)),
+    "same_zeros.part": lambda: _part(
+        _zeros(2**25), *[({**_zeros(1)[0], **_AGAIN}, b"")] * 50
+    ),
     "zeros.zz": lambda: zlib.compress(bytes(2**29), 9),
     "cut.zz": lambda: zlib.compress(bytes(2**20), 9)[:-10],
 }  # fmt: skip
