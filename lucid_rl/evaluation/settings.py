@@ -1,7 +1,7 @@
 """Settings of an evaluation."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
 from lucid_rl.games.registry import check_game, engine_version
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.validation import Positive, check_fields, whole
+from lucid_rl.validation import Natural, Positive, check_fields
 
 NOT_KNOWN = "not known on this engine"
 """Shown in tables where causes of failure are not known."""
@@ -36,7 +36,7 @@ class EvaluationSettings:
 
     n_episodes: Positive = 1000
     game: GameSettings = dataclasses.field(default_factory=GameSettings)
-    seed: Annotated[int, whole(0, 2**31 - 1)] = 0
+    seed: Natural = 0
     greedy: bool = False
     bfloat16: bool = False
     causes: bool = True

@@ -14,15 +14,13 @@ from typing import Annotated, Any, NamedTuple, Protocol
 import numpy as np
 
 from lucid_rl.errors import GameError, InputError, SettingsError
-from lucid_rl.validation import check_fields, none, whole
+from lucid_rl.validation import Natural, at_least, check_fields, none, whole
 
 # Side of the square observations, in pixels.
 OBSERVATION_SIZE = 64
 # Side of the square frames of `VectorGame.full_resolution`, in pixels.
 FULL_RESOLUTION_SIZE = 512
 _INT32_MAX = 2**31 - 1
-_INT32 = whole(0, _INT32_MAX)
-Int32 = Annotated[int, _INT32]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +66,12 @@ class GameSettings:
 
     name: str = "coinrun"
     n_envs: Annotated[int, whole(1, 2**16)] = 64
-    seed: Int32 = 0
+    seed: Natural = 0
     distribution_mode: str = "hard"
-    n_levels: Int32 = 0
-    start_level: Int32 = 0
-    level_set_seed: Annotated[int | None, none() | _INT32] = None
-    n_actions: Annotated[int | None, none() | whole(1, _INT32_MAX)] = None
+    n_levels: Natural = 0
+    start_level: Natural = 0
+    level_set_seed: Annotated[int | None, none() | at_least(0)] = None
+    n_actions: Annotated[int | None, none() | at_least(1)] = None
     paint_vel_info: bool | None = None
     invisible: tuple[str, ...] = ()
     full_resolution: bool = False
@@ -84,7 +82,7 @@ class GameSettings:
     use_monochrome_assets: bool = False
     restrict_themes: bool = False
     use_generated_assets: bool = False
-    debug_mode: Int32 = 0
+    debug_mode: Natural = 0
     keep_last_frame: bool = False
     wrappers: str | None = None
     frame_stack: int | None = None
