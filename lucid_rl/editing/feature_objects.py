@@ -120,12 +120,9 @@ class FeatureObjects:
         order = np.argsort(-precisions, kind="stable")
         contenders = order[:_N_CONTENDERS].tolist()
         resampled = bootstrap(
-            lambda times: np.array(
-                [
-                    self._rankings[k].average_precision(present, times)
-                    for k in contenders
-                ]
-            ),
+            lambda times: [
+                self._rankings[k].average_precision(present, times) for k in contenders
+            ],
             len(present),
             rng,
             _N_RESAMPLES,

@@ -10,8 +10,7 @@ from lucid_rl.games.procgen_state import (
     CRATE,
     ENEMY,
     GOAL,
-    LAVA_MID,
-    LAVA_TOP,
+    LAVA,
     SAW,
     SPACE,
     CoinRunState,
@@ -109,7 +108,7 @@ def without_object(state: CoinRunState, object_class: str) -> CoinRunState:
     if object_class == "coin":
         state.grid[state.grid == GOAL] = SPACE
     elif object_class == "lava":
-        state.grid[np.isin(state.grid, (LAVA_MID, LAVA_TOP))] = SPACE
+        state.grid[np.isin(state.grid, LAVA)] = SPACE
     else:
         kinds, moves_left = state.entities["type"], state.entities["vx"] < 0
         chosen = {

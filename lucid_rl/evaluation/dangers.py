@@ -2,20 +2,12 @@
 
 import numpy as np
 
-from lucid_rl.games.procgen_state import (
-    ENEMY,
-    LAVA_MID,
-    LAVA_TOP,
-    SAW,
-    SPACE,
-    CoinRunState,
-)
+from lucid_rl.games.procgen_state import ENEMY, LAVA, SAW, SPACE, CoinRunState
 
 DANGERS = ("buzzsaw", "enemy_moving_left", "enemy_moving_right", "lava", "timeout")
 
 # Added to the distance at which an object hurts, so that it never does.
 _HARMLESS_MARGIN = -100.0
-_LAVA = (LAVA_MID, LAVA_TOP)
 
 
 def without(
@@ -34,7 +26,7 @@ def without(
     if danger == "timeout":
         state.episode["timeout"] = state.time + 10
     elif danger == "lava":
-        state.grid[np.isin(state.grid, _LAVA)] = SPACE
+        state.grid[np.isin(state.grid, LAVA)] = SPACE
     elif danger == "buzzsaw":
         state.entities["collision_margin"][kinds == SAW] = _HARMLESS_MARGIN
     else:
@@ -68,7 +60,7 @@ def touching_dangers(before: CoinRunState, after: CoinRunState) -> tuple[str, ..
         "buzzsaw": (overlaps & (entities["type"] == SAW)).any(),
         "enemy_moving_left": (enemies & (entities["vx"] < 0)).any(),
         "enemy_moving_right": (enemies & (entities["vx"] >= 0)).any(),
-        "lava": np.isin(before.grid[rows, columns], _LAVA).any(),
+        "lava": np.isin(before.grid[rows, columns], LAVA).any(),
         "timeout": before.time + 1 >= int(before.episode["timeout"][0]),
     }
     return tuple(danger for danger in DANGERS if found[danger])

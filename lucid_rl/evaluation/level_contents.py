@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.games.procgen_state import ENEMY, LAVA_MID, LAVA_TOP, SAW, parse_state
+from lucid_rl.games.procgen_state import ENEMY, LAVA, SAW, parse_state
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.progress import progress
@@ -47,8 +47,7 @@ def levels_with(
                 level = parse_state(state)
                 for name, kind in _TYPES.items():
                     found[name][start + lane] = len(level.entities_of_type(kind)) > 0
-                lava = (level.grid >= LAVA_MID) & (level.grid <= LAVA_TOP)
-                found["lava"][start + lane] = lava.any()
+                found["lava"][start + lane] = np.isin(level.grid, LAVA).any()
     return found
 
 
