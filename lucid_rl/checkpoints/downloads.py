@@ -5,8 +5,12 @@ recorded: its SHA-256 is written beside the file, in the form that `sha256sum --
 takes, and every later use is compared with it.
 """
 
+import contextlib
 import pathlib
+import queue
+import threading
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,9 +32,13 @@ MIN_BYTES_PER_SECOND = 1000.0
 
 GRACE_SECONDS = 20.0
 
+ANSWER_SECONDS = 60.0
+"""Longest wait for an answer, or for more of it."""
+
 _N_ATTEMPTS = 3
 _WAIT_SECONDS = 1.0
 _TIMEOUT_SECONDS = 30
+_MAX_REDIRECTIONS = 5
 _CHUNK_BYTES = 2**18
 
 # Compressed transfers would not have the length that the server announces.
@@ -138,37 +146,95 @@ def _pieces(
     url: str, limit: int, announce: Callable[[int | None], Any]
 ) -> Iterator[bytes]:
     """What a server answers, as it comes, within the limits."""
-    import requests
-    import urllib3
-
+    # A server can keep a reader waiting where no timeout holds: it sends headers or
+    # trailers byte by byte, or without end. So another thread waits.
+    arrived: queue.Queue[Any] = queue.Queue(maxsize=4)
+    left = threading.Event()
+    threading.Thread(target=_receive, args=(url, arrived, left), daemon=True).start()
     begin = time.monotonic()
-    n_bytes = 0
+    n_bytes, expected = 0, None
     try:
-        with requests.get(
-            url, headers=_HEADERS, timeout=_TIMEOUT_SECONDS, stream=True
-        ) as response:
-            if response.status_code in (404, 410):
-                raise DownloadError(
-                    f"{url} is not on the server (answer {response.status_code}). "
-                    "Check the name against the server's own list."
-                )
-            response.raise_for_status()
-            length = response.headers.get("Content-Length", "")
-            expected = int(length) if length.isdigit() and len(length) < 20 else None
-            announce(expected)
-            # Not iter_content: it waits until a piece is full.
-            while piece := response.raw.read1(_CHUNK_BYTES):
-                n_bytes += len(piece)
-                _check_limits(url, max(n_bytes, expected or 0), limit)
-                _check_rate(url, n_bytes, time.monotonic() - begin)
-                yield piece
-    # Some of requests' errors are OSErrors, some ValueErrors.
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _BrokenTransferError(_reason(error)) from error
+        while (found := _next(arrived)) != b"":
+            if isinstance(found, Exception):
+                raise found
+            if not isinstance(found, bytes):
+                expected = found
+                announce(expected)
+                continue
+            n_bytes += len(found)
+            _check_limits(url, max(n_bytes, expected or 0), limit)
+            _check_rate(url, n_bytes, time.monotonic() - begin)
+            yield found
+    finally:
+        left.set()
     if expected is not None and n_bytes != expected:
         raise _BrokenTransferError(
             f"the transfer broke off after {n_bytes} of {expected} bytes"
         )
+
+
+def _next(arrived: "queue.Queue[Any]") -> Any:
+    try:
+        return arrived.get(timeout=ANSWER_SECONDS)
+    except queue.Empty:
+        raise _BrokenTransferError(
+            f"nothing came for {ANSWER_SECONDS:.0f} seconds"
+        ) from None
+
+
+def _receive(url: str, arrived: "queue.Queue[Any]", left: threading.Event) -> None:
+    """Puts the body's length, its pieces, b"" and errors into a queue."""
+    import requests
+    import urllib3
+
+    def give(item: Any) -> None:
+        while not left.is_set():
+            with contextlib.suppress(queue.Full):
+                return arrived.put(item, timeout=0.5)
+
+    try:
+        with _answer(url) as response:
+            length = response.headers.get("Content-Length", "")
+            give(int(length) if length.isdecimal() and len(length) < 20 else None)
+            # Not iter_content: it waits until a piece is full.
+            while not left.is_set() and (piece := response.raw.read1(_CHUNK_BYTES)):
+                give(piece)
+        give(b"")
+    except (DownloadError, _BrokenTransferError) as error:
+        give(error)
+    # Some of requests' errors are OSErrors; addresses that are none, ValueErrors.
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        give(_BrokenTransferError(_reason(error)))
+    except (OSError, ValueError) as error:
+        give(_BrokenTransferError(_reason(error)))
+
+
+def _answer(url: str) -> Any:
+    """The server's answer, with what an address has moved to."""
+    import requests
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: Any) -> None:
+            """None: requests would read the bodies of redirections, however long."""
+
+    session = Session()
+    for _ in range(_MAX_REDIRECTIONS):
+        response = session.get(
+            url, headers=_HEADERS, timeout=_TIMEOUT_SECONDS, stream=True
+        )
+        if response.status_code not in (301, 302, 303, 307, 308):
+            break
+        response.close()
+        url = urllib.parse.urljoin(url, response.headers.get("Location", ""))
+    if response.status_code in (404, 410):
+        raise DownloadError(
+            f"{url} is not on the server (answer {response.status_code}). "
+            "Check the name against the server's own list."
+        )
+    response.raise_for_status()
+    if response.status_code != 200:
+        raise _BrokenTransferError(f"the server answers {response.status_code}")
+    return response
 
 
 def _check_limits(url: str, n_bytes: int, limit: int) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import pathlib
+import socketserver
 import threading
 import time
 
@@ -117,5 +118,31 @@ def serving(contents: dict[str, bytes]):
             yield server
         finally:
             server.stopped = True
+            listener.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def answering(beginning: bytes, rest: bytes = b"", pause: float = 0):
+    """The address of a server that sends what it likes, and `rest` without end."""
+    stopped = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(2**16)
+            # The other side goes away at some time.
+            with contextlib.suppress(OSError):
+                self.request.sendall(beginning)
+                while rest and not stopped.wait(pause):
+                    self.request.sendall(rest)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listener:
+        listener.daemon_threads = True
+        thread = threading.Thread(target=listener.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.server_address[1]}/file"
+        finally:
+            stopped.set()
             listener.shutdown()
             thread.join()

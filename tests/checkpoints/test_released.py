@@ -26,7 +26,7 @@ from lucid_rl.checkpoints.released_index import (
 from lucid_rl.errors import DownloadError, FileFormatError, InputError, SaveError
 from lucid_rl.folder_lock import folder_lock
 from tests.checkpoints.jd_values import GOLDEN_CHECKPOINT
-from tests.checkpoints.released_server import serving
+from tests.checkpoints.released_server import answering, serving
 
 _ADDRESSES = {
     "checkpoint": "coinrun.jd",
@@ -189,6 +189,37 @@ def test_bodies_without_end_are_given_up_and_leave_nothing(
     assert server.gets == ["coinrun.jd"]
     with pytest.raises(DownloadError, match=r"longer than|too slowly"):
         released_names(refresh=True)
+
+
+_OK = b"HTTP/1.1 200 OK\r\n"
+_MOVED = b"HTTP/1.1 302 Found\r\nLocation: "
+_ANSWERS = {
+    "slow_status": (b"HTTP/1.1 200 O", b"K", 0.05),
+    "slow_headers": (_OK + b"X: ", b"a", 0.05),
+    "endless_interim_answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
+    "endless_trailers": (
+        _OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X: a\r\n", 0.01
+    ),
+    "endless_chunk": (
+        _OK + b"Transfer-Encoding: chunked\r\n\r\n0;", b"a" * 2**16, 0
+    ),
+    "endless_redirection": (_MOVED + b"/file\r\n\r\n", b"x" * 2**20, 0),
+    "moved_nowhere": (_MOVED + b"http://[::1\r\n\r\n",),
+    "moved_to_bytes": (_MOVED + b"\xff\xfe\r\n\r\n",),
+    "moved_to_a_file": (_MOVED + b"file:///etc/passwd\r\n\r\n",),
+    "a_part": (b"HTTP/1.1 206 Partial\r\nContent-Length: 2\r\n\r\nab",),
+    "no_answer": (b"\0\xff" * 99,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", _ANSWERS)
+def test_lying_servers_are_given_up_and_leave_nothing(answer, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(downloads, "_WAIT_SECONDS", 0)
+    path = tmp_path / "file"
+    with answering(*_ANSWERS[answer]) as url, pytest.raises(DownloadError):
+        downloads.fetch_file(url, path)
+    assert _kept(tmp_path) == []
 
 
 @pytest.mark.parametrize(
