@@ -89,9 +89,9 @@ def draw_pairs(
             pictures = np.empty_like(sampled.observations)
             for start in range(0, len(states), _N_ENVS):
                 batch = states[start : start + _N_ENVS]
-                lanes = list(range(len(batch)))
+                environments = list(range(len(batch)))
                 changed = [without_object(state, name).to_bytes() for state in batch]
-                engine.set_states(changed, lanes)
+                engine.set_states(changed, environments)
                 shown = engine.observe().observations
                 pictures[start : start + len(batch)] = shown[: len(batch)]
             visible[name] = (pictures != sampled.observations).any(axis=(1, 2, 3))

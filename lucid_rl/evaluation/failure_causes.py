@@ -75,7 +75,7 @@ class FailureClassifier:
             )
         plain = settings.unseen(n_envs=1).replace(n_threads=0)
         self._replayer = make_game(plain)
-        self._judge = make_game(plain.replace(n_envs=len(DANGERS)))
+        self._variants = make_game(plain.replace(n_envs=len(DANGERS)))
 
     def classify(
         self, level_seed: int, actions: Sequence[int] | np.ndarray
@@ -96,9 +96,9 @@ class FailureClassifier:
         """
         actions = np.asarray(actions)
         before = self._replay(int(level_seed), actions)
-        return self.judge(before, int(actions[-1]))
+        return self.classify_state(before, int(actions[-1]))
 
-    def judge(self, before: CoinRunState, action: int) -> FailureCause:
+    def classify_state(self, before: CoinRunState, action: int) -> FailureCause:
         """Finds the cause of a failure from the state before its last action.
 
         Args:
@@ -114,12 +114,12 @@ class FailureClassifier:
         safe = before
         for danger in DANGERS:
             safe = without(safe, danger)
-        if _goes_on(self._replayer, [before], action)[0]:
+        if _continues(self._replayer, [before], action)[0]:
             raise GameError(
                 f"level {before.level_seed} continues after {before.time + 1} actions: "
                 "it has not failed"
             )
-        if not _goes_on(self._replayer, [safe], action)[0]:
+        if not _continues(self._replayer, [safe], action)[0]:
             raise GameError(
                 f"level {before.level_seed} ends after {before.time + 1} actions even "
                 "with every known danger made harmless: the coin was taken"
@@ -128,8 +128,8 @@ class FailureClassifier:
         # An enemy's direction is the sign of its speed after the step.
         moves_left = after.entities_of_type(ENEMY)["vx"] < 0
         variants = [without(before, danger, moves_left) for danger in DANGERS]
-        goes_on = _goes_on(self._judge, variants, action)
-        preventing = tuple(np.array(DANGERS)[goes_on].tolist())
+        continues = _continues(self._variants, variants, action)
+        preventing = tuple(np.array(DANGERS)[continues].tolist())
         return FailureCause(
             cause=_single(preventing),
             preventing=preventing,
@@ -141,7 +141,7 @@ class FailureClassifier:
     def close(self) -> None:
         """Frees the games."""
         self._replayer.close()
-        self._judge.close()
+        self._variants.close()
 
     def __enter__(self) -> "FailureClassifier":
         return self
@@ -176,7 +176,7 @@ def _single(dangers: tuple[str, ...]) -> str:
     return dangers[0] if len(dangers) == 1 else "multiple"
 
 
-def _goes_on(
+def _continues(
     game: VectorGame, states: Sequence[CoinRunState], action: int
 ) -> np.ndarray:
     """Takes an action in each state; bool [n], whether the episode continues."""

@@ -148,7 +148,9 @@ def find_hallucinations(
             for i in np.flatnonzero(strongest >= 1)
         ]
     scale = float(np.abs(model(sampled.observations)[1]).max())
-    worth = _worth(model, sampled.observations, factorization, responses.shape, places)
+    contributions = _contributions(
+        model, sampled.observations, factorization, responses.shape, places
+    )
     found = [
         Hallucination(
             observation=i,
@@ -161,7 +163,7 @@ def find_hallucinations(
             action_change=actions,
         )
         for (i, feature, (row, column), response), (value, actions) in zip(
-            places, worth, strict=True
+            places, contributions, strict=True
         )
         if abs(value) >= scale * settings.least_value_change
     ]
@@ -254,7 +256,7 @@ def _within(
     return np.stack([down[:, :, cells].any(axis=2) for cells in columns], axis=2)
 
 
-def _worth(
+def _contributions(
     model: Model,
     observations: np.ndarray,
     factorization: NMF,

@@ -40,14 +40,14 @@ def levels_with(
         starts = range(0, len(seeds), game.n_envs)
         for start in progress(starts, "contents of levels"):
             batch = seeds[start : start + game.n_envs]
-            lanes = list(range(len(batch)))
-            game.start_levels(lanes, batch.tolist())
+            environments = list(range(len(batch)))
+            game.start_levels(environments, batch.tolist())
             game.act(np.zeros(game.n_envs, np.int32))
-            for lane, state in enumerate(game.get_states(lanes)):
+            for i, state in enumerate(game.get_states(environments), start):
                 level = parse_state(state)
                 for name, kind in _TYPES.items():
-                    found[name][start + lane] = len(level.entities_of_type(kind)) > 0
-                found["lava"][start + lane] = np.isin(level.grid, LAVA).any()
+                    found[name][i] = len(level.entities_of_type(kind)) > 0
+                found["lava"][i] = np.isin(level.grid, LAVA).any()
     return found
 
 

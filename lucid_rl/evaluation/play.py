@@ -106,21 +106,21 @@ def play(
     Raises:
         InputError: the policy has not as many actions as the game.
     """
-    lanes = _Lanes(game, plan, seed)
-    lanes.assign(range(game.n_envs))
+    playing = _Episodes(game, plan, seed)
+    playing.assign(range(game.n_envs))
     while True:
         step = game.observe()
-        running = lanes.time >= 1
-        lanes.reward[running] += step.rewards[running]
+        running = playing.time >= 1
+        playing.reward[running] += step.rewards[running]
         ended = np.flatnonzero(running & step.firsts)
         if len(ended):
             complete = game.last_level_complete()
             for environment in ended:
-                yield lanes.finish(environment, bool(complete[environment]))
-            lanes.assign(ended)
-        if (lanes.time == _IDLE).all():
+                yield playing.finish(environment, bool(complete[environment]))
+            playing.assign(ended)
+        if (playing.time == _IDLE).all():
             return
-        acting = lanes.time >= 0
+        acting = playing.time >= 0
         actions = np.zeros(game.n_envs, np.int64)
         if acting.any():
             rows = _rows_to_evaluate(acting)
@@ -129,12 +129,12 @@ def play(
             if greedy:
                 actions[rows] = np.argmax(logits, axis=-1)
             else:
-                actions[rows] = sample_at(logits, lanes.quantiles()[rows])
-        lanes.record(actions)
+                actions[rows] = sample_at(logits, playing.quantiles()[rows])
+        playing.record(actions)
         game.act(actions)
 
 
-class _Lanes:
+class _Episodes:
     """Current episode of each environment, and its actions so far."""
 
     def __init__(self, game: VectorGame, plan: Plan, seed: int) -> None:

@@ -31,7 +31,7 @@ class IsolatedGame(VectorGame):
         settings: passed to `make`.
 
     Raises:
-        GameError: the child failed or ended unexpectedly; its last words are in
+        GameError: the child failed or ended unexpectedly; its last output is in
             the message. The package's other errors pass through as they are.
     """
 

@@ -68,14 +68,16 @@ def generalized_advantages(
         )
     if not (0 <= gamma <= 1 and 0 <= lam <= 1):
         raise InputError(f"gamma and lam must lie in [0, 1], got {gamma} and {lam}")
-    goes_on = ~episode_ends(firsts, last_firsts)
+    continues = ~episode_ends(firsts, last_firsts)
     if last_values is not None:
         values = np.column_stack([values, np.asarray(last_values, np.float64)])
     advantages = np.zeros_like(rewards)
     advantage = np.zeros(len(values))
     for t in reversed(range(values.shape[1] - 1)):
-        delta = rewards[:, t] + gamma * goes_on[:, t] * values[:, t + 1] - values[:, t]
-        advantage = delta + gamma * lam * goes_on[:, t] * advantage
+        delta = (
+            rewards[:, t] + gamma * continues[:, t] * values[:, t + 1] - values[:, t]
+        )
+        advantage = delta + gamma * lam * continues[:, t] * advantage
         advantages[:, t] = advantage
     return advantages.astype(np.float32)
 

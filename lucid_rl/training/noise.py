@@ -1,4 +1,4 @@
-"""Noise on observations, the article's tries at more low-level visual diversity."""
+"""Noise on observations, for the article's experiments on low-level diversity."""
 
 from dataclasses import dataclass
 

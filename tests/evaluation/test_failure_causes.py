@@ -112,7 +112,7 @@ def test_each_danger_by_hand(room, classifier):
     }
     assert set(scenes) == set(DANGERS)
     for danger, scene in scenes.items():
-        found = classifier.judge(scene, NO_OP)
+        found = classifier.classify_state(scene, NO_OP)
         assert found.cause == found.cause_by_position == danger
         assert found.preventing == found.touching == (danger,)
         assert found.position[0] == pytest.approx(1.5)
@@ -127,26 +127,26 @@ def test_each_danger_by_hand(room, classifier):
 )
 def test_two_dangers_at_once_are_multiple(room, classifier, first, second):
     scene = with_object(with_object(room, *first), *second)
-    found = classifier.judge(scene, NO_OP)
+    found = classifier.classify_state(scene, NO_OP)
     assert found.cause == found.cause_by_position == "multiple"
     assert found.preventing == () and len(found.touching) == 2
 
 
 def test_two_of_a_kind_are_that_kind(room, classifier):
     scene = with_object(with_object(room, SAW, 0.8), SAW, 0.6)
-    assert classifier.judge(scene, NO_OP).cause == "buzzsaw"
+    assert classifier.classify_state(scene, NO_OP).cause == "buzzsaw"
 
 
 def test_direction_is_that_after_the_step(room, classifier):
     """An enemy that turns at a wall in the fatal step counts as it then moves."""
     scene = with_object(room, ENEMY, 0.05, vx=-0.15)  # the wall is half a tile left
-    assert classifier.judge(scene, NO_OP).cause == "enemy_moving_right"
+    assert classifier.classify_state(scene, NO_OP).cause == "enemy_moving_right"
 
 
 def test_a_danger_near_by_is_not_blamed(room, classifier):
     """The saw out of reach stays innocent of a death by the enemy."""
     scene = with_object(with_object(room, SAW, 1.3), ENEMY, 1.1, vx=-0.15)
-    found = classifier.judge(scene, NO_OP)
+    found = classifier.classify_state(scene, NO_OP)
     assert found.preventing == found.touching == ("enemy_moving_left",)
 
 
@@ -227,11 +227,11 @@ def test_records_that_do_not_fail_are_refused(room, classifier, failures):
     with pytest.raises(GameError, match="does not fail with the last"):
         classifier.classify(episode.level_seed, longer)
     with pytest.raises(GameError, match="has not failed"):
-        classifier.judge(room, NO_OP)
+        classifier.classify_state(room, NO_OP)
     coin = room.copy()
     coin.grid[1, 1] = GOAL
     with pytest.raises(GameError, match="coin"):
-        classifier.judge(coin, NO_OP)
+        classifier.classify_state(coin, NO_OP)
 
 
 @pytest.mark.parametrize("actions", [[], np.zeros((3, 2), int), np.array([0.5])])
