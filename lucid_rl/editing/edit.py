@@ -76,10 +76,8 @@ class Edit:
     ) -> None:
         """Checks what can be checked without sampling.
 
-        Args:
-            model: a `Model`, or what `load` takes.
-            settings: what to remove.
-            nmf: features of the layer that were fitted before.
+        `model` is a `Model`, or what `load` takes; `nmf` are features of the layer that
+        were fitted before.
 
         Raises:
             ModelError: the layer does not exist.

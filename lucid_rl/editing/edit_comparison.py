@@ -100,10 +100,6 @@ class MatchedEdit:
 def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
     """Finds the direction that was removed from a model.
 
-    Args:
-        original: the model before.
-        edited: the model after; of the same architecture.
-
     Raises:
         InputError: the models have different parameters, or exactly the same ones, or
             no kernel that reads a layer differs.
@@ -159,16 +155,10 @@ def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
 def match_edit(
     found: FoundEdit, original: Checkpoint, edited: Checkpoint, features: NMF
 ) -> MatchedEdit:
-    """Makes the same edit with the closest feature, and compares the kernels.
-
-    Args:
-        found: as `find_edit` gives it for the two models.
-        original: the model before.
-        edited: the model after.
-        features: of the original, fitted at `found.layer`.
+    """Makes the edit that was found with the closest feature, and compares the kernels.
 
     Raises:
-        InputError: features of another layer.
+        InputError: features of another layer than `found.layer`.
     """
     if features.layer and features.layer != found.layer:
         raise InputError(

@@ -46,11 +46,6 @@ def measure_features(
 ) -> FeatureObjects:
     """Compares features' responses with the locations of objects.
 
-    Args:
-        model: the network.
-        factorization: the features of one of its layers.
-        sampled: observations with states, as `sample_labelled_observations` gives.
-
     Raises:
         InputError: observations without states.
         ModelError: the factorization's layer does not exist.
@@ -65,15 +60,7 @@ def measure_features(
 def feature_directions(
     factorization: NMF, features: Sequence[int], layer: str
 ) -> np.ndarray:
-    """Returns directions of features from a factorization that was fitted at `layer`.
-
-    Args:
-        factorization: the fitted features.
-        features: numbers of the features, from 0.
-        layer: the layer to be edited.
-
-    Returns:
-        float32 [len(features), C].
+    """Directions of features of a factorization that was fitted at `layer`, f32 [k, C].
 
     Raises:
         InputError: no feature, a number out of range, or another layer's file.

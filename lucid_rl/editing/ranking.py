@@ -24,15 +24,11 @@ class Ranking:
     def average_precision(
         self, present: np.ndarray, weights: np.ndarray | None = None
     ) -> float:
-        """Computes average precision: the sum of precision times increase of recall.
+        """Average precision, as scikit-learn's `average_precision_score`.
 
         Args:
-            present: bool [N, cells], where the object is.
+            present: bool [N, cells], where the object is; NaN if it is nowhere.
             weights: [N], how often each observation counts; None for once.
-
-        Returns:
-            As scikit-learn's `average_precision_score`, in [0, 1]; NaN where no object
-            counts.
         """
         weights = np.ones(len(present)) if weights is None else weights
         counted = weights[self._rows].astype(np.float64)

@@ -13,13 +13,10 @@ _HARMLESS_MARGIN = -100.0
 def without(
     state: CoinRunState, danger: str, moves_left: np.ndarray | None = None
 ) -> CoinRunState:
-    """Copies a state with one danger made harmless; nothing moves differently.
+    """Copies a state with one of `DANGERS` made harmless; nothing moves differently.
 
-    Args:
-        state: any state.
-        danger: one of `DANGERS`.
-        moves_left: bool [n enemies], which enemies count as moving left; None makes
-            no difference between enemies.
+    `moves_left`, bool [n enemies], says which enemies count as moving left; None makes
+    no difference between enemies.
     """
     state = state.copy()
     kinds = state.entities["type"]
@@ -38,14 +35,10 @@ def without(
 
 
 def touching_dangers(before: CoinRunState, after: CoinRunState) -> tuple[str, ...]:
-    """The dangers that end an episode by the rules of collision alone.
+    """The dangers that end an episode by the rules of collision alone, in their order.
 
-    Args:
-        before: the state before the last action, for its lava and clock.
-        after: the state after it, had nothing done harm.
-
-    Returns:
-        Some of `DANGERS`, in their order.
+    `before` is the state before the last action, for its lava and clock; `after` the
+    one after it, had nothing done harm.
     """
     agent, entities = after.agent[0], after.entities
     overlaps = (abs(entities["x"] - agent["x"]) < entities["rx"] + agent["rx"]) & (

@@ -83,11 +83,8 @@ class FailureClassifier:
         """Finds the cause of a failed episode.
 
         Args:
-            level_seed: of the level.
+            level_seed: the level.
             actions: int [T], all that were taken, the last one ending the episode.
-
-        Returns:
-            The cause.
 
         Raises:
             InputError: there are no actions.
@@ -100,13 +97,6 @@ class FailureClassifier:
 
     def classify_state(self, before: CoinRunState, action: int) -> FailureCause:
         """Finds the cause of a failure from the state before its last action.
-
-        Args:
-            before: the state before the action.
-            action: the action.
-
-        Returns:
-            The cause.
 
         Raises:
             GameError: nothing known explains the end, or there is no end.

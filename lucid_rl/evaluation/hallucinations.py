@@ -175,15 +175,8 @@ def response_that_means(
 ) -> float | None:
     """Finds the least response that detects an object with a given precision.
 
-    Args:
-        usual: features and objects of observations as they usually are.
-        feature: the detector, by number.
-        object_class: what it detects.
-        precision: fraction of the cells with at least that response whose object is in
-            that cell or one beside it.
-
-    Returns:
-        The response; None if no response is that precise, or only a handful is.
+    The precision is the fraction of the cells with at least that response whose object
+    is in that cell or one beside it; None if no response, or only a few, reach it.
 
     Raises:
         InputError: there is no such feature or object.

@@ -19,12 +19,8 @@ def levels_with(
 ) -> dict[str, np.ndarray]:
     """Finds which levels of Procgen's CoinRun have buzzsaws, enemies and lava.
 
-    Args:
-        settings: of the game; its levels and its pictures have no effect.
-        level_seeds: n of them.
-
     Returns:
-        bool [n] for "buzzsaw", "enemy" and "lava".
+        bool [n levels] for "buzzsaw", "enemy" and "lava".
 
     Raises:
         SettingsError: the game is another, or has no states.
@@ -52,13 +48,9 @@ def levels_with(
 
 
 def kinds_of_levels(contents: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Groups levels by their hazards; a level with enemies and lava is in both groups.
+    """Groups levels by the hazards that `levels_with` found, bool [n] by kind of level.
 
-    Args:
-        contents: as `levels_with` gives them.
-
-    Returns:
-        bool [n] by kind of level.
+    A level with enemies and lava is in both groups.
     """
     saws, enemies, lava = (contents[name] for name in ("buzzsaw", "enemy", "lava"))
     return {

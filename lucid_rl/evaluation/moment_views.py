@@ -33,12 +33,8 @@ def clips_of(
 ) -> Samples:
     """Cuts each episode to start some frames before its first moment, for the page.
 
-    Args:
-        replays: the episodes with moments, by index, in the page's order.
-        explanations: of the moments.
-        observations: u8 [N, H, W, 3], for features and their examples.
-        game: that was played.
-        n_frames: frames before an episode's first moment.
+    `replays` are the episodes with moments, by index, in the page's order;
+    `observations`, u8 [N, H, W, 3], are for features and their examples.
     """
     by_episode: dict[int, list[Explanation]] = {index: [] for index in replays}
     for explanation in explanations:
@@ -93,11 +89,7 @@ def moments_table(
 ) -> str:
     """Markdown: a table of the moments of each kind.
 
-    Args:
-        explanations: of the moments.
-        evaluation: what they were found in.
-        layer: the layer of the features.
-        names: names of features, by number from 0.
+    `names` are names of the layer's features, by number from 0.
     """
     model = evaluation.header["model"]["name"]
     levels = {episode.index: episode.level_seed for episode in evaluation.episodes}

@@ -34,17 +34,9 @@ def play_episodes(
     indices: Sequence[int],
     n_workers: int | None = None,
 ) -> Generator[Episode, None, None]:
-    """Plays some of an evaluation's episodes; see `evaluate`.
+    """Plays episodes of an evaluation, by index; yields them in the order they end.
 
-    Args:
-        model: a model, or a policy that is a function.
-        settings: of the evaluation.
-        indices: episodes to play, each in [0, settings.n_episodes).
-        n_workers: processes; None for one a core where there is enough to do. A
-            policy that is a function plays in this process.
-
-    Yields:
-        The episodes, in the order in which they end.
+    `n_workers` is as in `evaluate`; a policy that is a function plays in this process.
     """
     rounds = sorted({index // _round_size(settings) for index in indices})
     n_cores = len(os.sched_getaffinity(0))

@@ -82,11 +82,6 @@ def play_actions(
 ) -> Iterator[GameStep]:
     """Starts a level in a game of one environment, and takes actions.
 
-    Args:
-        game: a game that can start given levels.
-        level_seed: the level.
-        actions: whole numbers.
-
     Yields:
         The level's first step, then the step after each action.
 

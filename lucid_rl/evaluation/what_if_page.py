@@ -155,14 +155,10 @@ def add_to_page(folder: PathLike, shown: Sequence[ShownWhatIf]) -> None:
 
 
 def moment_of_address(address: str) -> tuple[pathlib.Path, int, int]:
-    """The page, trajectory and frame that a page's address names.
+    """The page, trajectory and frame (from 0) that a page's address names.
 
-    Args:
-        address: as the page's "Share" copies it, or the page's path with
-            `#trajectory=2&frame=41`, counted from 1.
-
-    Returns:
-        The page's folder or file; trajectory and frame, from 0.
+    The address is what the page's "Share" copies, or the page's path with
+    `#trajectory=2&frame=41`, counted from 1.
 
     Raises:
         InputError: the address names no moment.

@@ -102,10 +102,7 @@ def draw_features(
 ) -> list[pathlib.Path]:
     """Fits the features of `settings.layers`, and draws them, to be named by hand.
 
-    Args:
-        model: a `Model`, or what `load` takes.
-        settings: of the comparison; its `rows` are not played.
-        folder: where features and drawings are written.
+    The other arguments are those of `repeat_experiments`.
 
     Returns:
         Paths of `features_<layer>.html`.

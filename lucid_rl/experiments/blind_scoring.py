@@ -148,11 +148,7 @@ def read_key(folder: PathLike) -> dict[str, Any]:
 
 
 def read_grades(path: PathLike, key: Mapping[str, Any]) -> Grades:
-    """Reads a file that the page exported.
-
-    Args:
-        path: the file.
-        key: of the page that it belongs to.
+    """Reads a file that the page of a key exported.
 
     Raises:
         FileFormatError: the file is of another form, or of another page.

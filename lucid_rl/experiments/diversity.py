@@ -149,14 +149,8 @@ def success_rates(
 ) -> tuple[Proportion | None, Proportion]:
     """Success rates on the levels that a model was trained on, and on unseen ones.
 
-    Args:
-        model: the agent.
-        own: the game with its training levels.
-        settings: of the evaluations but for the game.
-        folder: where the episodes are kept.
-
-    Returns:
-        Both; None for the first where the training levels are unlimited.
+    `own` is the game with its training levels; the first rate is None where these are
+    unlimited. Episodes are kept in `folder`.
     """
     games = {"own": own, "unseen": own.replace(n_levels=0, start_level=0)}
     found = {}

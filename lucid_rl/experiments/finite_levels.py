@@ -136,18 +136,11 @@ def measure_layer(
     n_sparsity: int,
     nmf: NMFSettings,
 ) -> tuple[dict[str, float], NMF]:
-    """Measures a layer's features on a model's observations.
+    """`MEASURES` of a layer's features on a model's observations, and the features.
 
-    Args:
-        model: the network.
-        observations: u8 [N, 64, 64, 3]; neighbours are of different environments, so
-            that both halves, of even and odd numbers, see all.
-        layer: whose features.
-        n_sparsity: observations on which sparsity and background are measured.
-        nmf: how features are found.
-
-    Returns:
-        Each of `MEASURES`, and the features of all observations.
+    Of the observations, u8 [N, 64, 64, 3], neighbours must be of different
+    environments, so that both halves, of even and odd numbers, see all. Sparsity and
+    background are measured on the first `n_sparsity`.
     """
     parts = [observations, observations[0::2], observations[1::2]]
     whole, first, second = (fit_features(model, part, layer, nmf=nmf) for part in parts)

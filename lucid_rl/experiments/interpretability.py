@@ -206,16 +206,10 @@ def concentration(
 ) -> np.ndarray:
     """The fraction of a quantity near objects, beyond what their area alone gives.
 
-    (within / everything - area) / (1 - area): 1 if all of it is near, 0 if it is spread
-    evenly.
-
-    Args:
-        within: f [K, kinds], the quantity within reach of each kind of object.
-        everything: f [K], the quantity in all.
-        area: f [kinds], the fraction of positions within reach, below 1.
-
-    Returns:
-        f [K, kinds], at most 1.
+    (within / everything - area) / (1 - area), f [K, kinds]: 1 if all of it is near, 0
+    if it is spread evenly. `within`, f [K, kinds], is the quantity within reach of each
+    kind of object, `everything`, f [K], that in all, `area`, f [kinds], the fraction of
+    positions within reach.
     """
     fraction = within / np.maximum(everything, 1e-12)[:, None]
     return (fraction - area) / (1 - area)

@@ -44,16 +44,10 @@ class ResultsFolder:
     def keep(
         self, part: str, identity: Mapping[str, Any], compute: Callable[[], _Value]
     ) -> _Value:
-        """Gives a part that was kept, or computes and keeps it.
+        """Gives a part that was kept, or computes and keeps it; plain values of JSON.
 
-        Args:
-            part: its name.
-            identity: plain values that it depends on; with another identity than the
-                kept part's it is computed again.
-            compute: makes it of plain values that JSON can hold.
-
-        Returns:
-            The part, as JSON gives it back.
+        A part that was kept with another `identity`, plain values that it depends on,
+        is computed again.
         """
         wanted = json.loads(json.dumps(identity))
         parts = self._parts()

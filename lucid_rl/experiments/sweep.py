@@ -172,15 +172,9 @@ def rank_correlation(
 ) -> tuple[float, float]:
     """Spearman's correlation of test success with the score, and its p-value.
 
-    Args:
-        points: models.
-        n_permutations: random pairings, if there are more than this in all; else all.
-        seed: of the pairings.
-
-    Returns:
-        Correlation, and the one-sided p-value of a permutation test: how likely it is
-        at least as large if success and score have nothing to do with each other. Both
-        are NaN for fewer than 3 models, or where all have one success or score.
+    The p-value is one-sided, of a permutation test of `n_permutations` random pairings,
+    or of all if there are no more. Both are NaN for fewer than 3 models, or where all
+    have one success or score.
     """
     from scipy.stats import permutation_test, rankdata
 

@@ -265,13 +265,8 @@ def judge(
 ) -> Verdict:
     """Compares an edited model (or game) with the original, cause by cause.
 
-    Args:
-        row: one of `ROWS`.
-        before: the original's evaluation.
-        after: the row's, on the same levels.
-        invisible: the original's where the object is not drawn, on the same levels.
-        hazards: which levels hold which, as `levels_with` gives, in the episodes'
-            order.
+    All evaluations are of the same levels; `invisible` is the original's where the
+    object is not drawn, `hazards` says which levels hold which, as `levels_with` does.
 
     Raises:
         InputError: an evaluation did not find causes.
@@ -295,14 +290,8 @@ def measure_blindness(
 ) -> Blindness | None:
     """The article's measure of an edit's blindness; see `Blindness`.
 
-    Args:
-        target: the cause of failure.
-        before: the original's evaluation.
-        after: the edited model's.
-        invisible: the original's with the object not drawn; all on the same levels.
-
-    Returns:
-        The measure; None where invisible objects do not raise the cause at all.
+    `invisible` is the original's evaluation with the object not drawn. None where
+    invisible objects do not raise the cause `target` at all.
     """
     failed = np.array(
         [

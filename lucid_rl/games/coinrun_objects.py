@@ -85,19 +85,7 @@ def object_maps(state: CoinRunState | bytes, size: int = 16) -> np.ndarray:
 def batch_object_maps(
     states: Sequence[CoinRunState | bytes], size: int = 16
 ) -> np.ndarray:
-    """Maps of several states; see `object_maps`.
-
-    Args:
-        states: n parsed states, or their bytes.
-        size: cells along a side, a divisor of 64.
-
-    Returns:
-        uint8 [n, len(OBJECT_CLASSES), size, size].
-
-    Raises:
-        InputError: `size` does not divide 64.
-        FileFormatError: some bytes are not a CoinRun state.
-    """
+    """`object_maps` of n states, uint8 [n, len(OBJECT_CLASSES), size, size]."""
     if size < 1 or PICTURE_SIZE % size:
         raise InputError(f"size must divide {PICTURE_SIZE}, got {size}")
     maps = np.zeros((len(states), len(OBJECT_CLASSES), size, size), np.uint8)

@@ -114,15 +114,11 @@ class OriginalEngine:
         self.start()
 
     def start(self, level_seed: int | None = None) -> None:
-        """Starts a level in every environment and renders it.
+        """Starts a level in every environment and renders it; by default of the stream.
 
         The engine paints nothing before the first step. So first environments make a
         step of doing nothing, for their pictures, and second ones on the same levels
         are there to be played.
-
-        Args:
-            level_seed: the only level from now on; None for the stream of levels, from
-                its start.
         """
         if level_seed is not None:
             self._close_vectors()

@@ -116,11 +116,6 @@ def fields_from_args(
 ) -> dict[str, Any]:
     """Fields of `GameSettings` that an engine would be started with.
 
-    Args:
-        args: a checkpoint's.
-        table: the engine's arguments.
-        of_levels: read also which levels the model was trained on.
-
     Raises:
         SettingsError: a value is none that its argument can have.
     """

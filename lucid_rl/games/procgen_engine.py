@@ -78,14 +78,9 @@ def check_settings(settings: GameSettings) -> None:
 
 
 def make_engine(settings: GameSettings, render_mode: str | None = None) -> Any:
-    """Starts Procgen's engine.
+    """Starts Procgen's engine, a `ProcgenGym3Env`, with checked settings.
 
-    Args:
-        settings: checked ones.
-        render_mode: "rgb_array" for 512x512 frames at each step.
-
-    Returns:
-        A `ProcgenGym3Env`.
+    With the `render_mode` "rgb_array" it renders 512x512 frames at each step.
 
     Raises:
         GameError: Procgen is not installed, or this process has drawn other

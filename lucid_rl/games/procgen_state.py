@@ -203,13 +203,7 @@ _FIELDS = {
 
 
 def parse_state(data: bytes) -> CoinRunState:
-    """Reads one state as `get_states` returns it.
-
-    Args:
-        data: the bytes of one Procgen CoinRun game.
-
-    Returns:
-        The state; its arrays are its own, so changing them changes nothing else.
+    """Reads one state as `get_states` returns it; its arrays are its own.
 
     Raises:
         FileFormatError: the bytes are not a CoinRun state of the known version, are cut

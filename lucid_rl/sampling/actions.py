@@ -12,18 +12,11 @@ Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 def choose_actions(
     logits: np.ndarray, rng: np.random.Generator, greedy: bool = False
 ) -> np.ndarray:
-    """Chooses an action for each row of logits.
+    """Chooses an action for each row of logits, float [n, A]; int64 [n].
 
     Sampling uses the Gumbel trick: the argmax of logits plus independent standard
-    Gumbel noise is distributed as their softmax.
-
-    Args:
-        logits: float [n, A].
-        rng: source of the noise; not used by greedy choice.
-        greedy: take the most probable action, the first of equals.
-
-    Returns:
-        Actions, int64 [n].
+    Gumbel noise is distributed as their softmax. Greedy choice takes the most probable
+    action, the first of equals.
     """
     if not greedy:
         logits = logits + rng.gumbel(size=logits.shape)
@@ -31,18 +24,11 @@ def choose_actions(
 
 
 def sample_at(logits: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """Chooses the action at a quantile of each row's distribution.
+    """Chooses the action at a quantile of each row's distribution; int64 [n].
 
-    With uniform quantiles the actions are distributed as the softmax of the logits.
-    One number decides each action, so that an episode's whole randomness can be
-    drawn in advance.
-
-    Args:
-        logits: float [n, A].
-        quantiles: float [n] in [0, 1).
-
-    Returns:
-        Actions, int64 [n].
+    With uniform quantiles, float [n] in [0, 1), the actions are distributed as the
+    softmax of the logits, float [n, A]. One number decides each action, so that an
+    episode's whole randomness can be drawn in advance.
     """
     weights = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     cumulative = np.cumsum(weights, axis=-1)

@@ -8,15 +8,10 @@ from lucid_rl.errors import InputError
 def episode_ends(
     firsts: np.ndarray, last_firsts: np.ndarray | None = None
 ) -> np.ndarray:
-    """Whether each step's action ended its episode.
+    """Whether actions ended their episodes: `firsts` one step earlier, bool [n, T].
 
-    Args:
-        firsts: bool [n, T], whether an observation is the first of its episode.
-        last_firsts: bool [n], the same for the observation after the last action;
-            by default none is (the article's choice, as it is not recorded).
-
-    Returns:
-        bool [n, T], `firsts` one step earlier.
+    `last_firsts`, bool [n], are those of the observations after the last actions; by
+    default none is first (the article's choice, as it is not recorded).
     """
     ends = np.zeros(np.shape(firsts), bool)
     ends[:, :-1] = firsts[:, 1:]

@@ -120,14 +120,9 @@ def sample_observations(
 
 
 def newest_frames(observations: np.ndarray) -> np.ndarray:
-    """The newest frame of each observation, to be shown.
+    """The newest frame of observations [..., H, W, C], a view [..., H, W, 1 or 3].
 
-    Args:
-        observations: [..., H, W, C], C channels of one or several frames: colour where
-            C is divisible by 3, otherwise grey.
-
-    Returns:
-        A view, [..., H, W, 3] or [..., H, W, 1].
+    Frames are in colour where C is divisible by 3, otherwise grey.
     """
     return observations[..., -frame_channels(observations.shape[-1]) :]
 

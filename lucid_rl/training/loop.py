@@ -16,13 +16,13 @@ def run_updates(
     save_interval: float,
     max_seconds: float | None,
 ) -> None:
-    """Updates until all are done or time is up; saves however it ends.
+    """Updates until all are done or time is up; saves and closes the log at the end.
 
     Args:
         update: does one update, and returns its record.
         finished: whether all updates are done.
         save: writes the state after the last completed update, and its model.
-        log: of the records; closed at the end.
+        log: of the records.
         save_interval: seconds between saves.
         max_seconds: time to stop after; None for no limit.
     """

@@ -43,17 +43,10 @@ def loss(
 def ppo_loss(
     logits: Tensor, values: Tensor, batch: Mapping[str, Tensor], config: TrainConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The clipped objective of Schulman et al. (2017).
+    """The clipped objective of Schulman et al. (2017); see `loss`.
 
-    Args:
-        logits: f32 [M, A], the policy's now.
-        values: f32 [M], the value function's now.
-        batch: "actions" int32, "log_probabilities", "values", "returns" and
-            "advantages" f32, each [M], from when the actions were chosen.
-        config: coefficients and clipping.
-
-    Returns:
-        The scalar loss, and scalars by name for the log.
+    `batch` has "actions" int32, "log_probabilities", "values", "returns" and
+    "advantages" f32, each [M], from when the actions were chosen.
     """
     log_policy = ops.log_softmax(logits)
     chosen = ops.take_along_axis(log_policy, batch["actions"][:, None], axis=1)[:, 0]
@@ -90,16 +83,8 @@ def distillation_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """KL(teacher || student) of the policies, and the squared error of the value.
 
-    Policy distillation (Rusu et al., 2016) with the teacher's soft labels.
-
-    Args:
-        logits: f32 [M, A], the student's.
-        values: f32 [M], the student's.
-        batch: "teacher_logits" f32 [M, A] and "teacher_values" f32 [M].
-        config: its `value_coefficient` weights the value's error.
-
-    Returns:
-        The scalar loss, and scalars by name for the log.
+    Policy distillation (Rusu et al., 2016) with the teacher's soft labels:
+    "teacher_logits" f32 [M, A] and "teacher_values" f32 [M] of the batch. See `loss`.
     """
     log_teacher = ops.log_softmax(batch["teacher_logits"])
     differences = log_teacher - ops.log_softmax(logits)

@@ -32,15 +32,10 @@ class NoiseSettings(Settings):
 def add_noise(
     observations: np.ndarray, settings: NoiseSettings, rng: np.random.Generator
 ) -> np.ndarray:
-    """Adds independent and smooth noise.
+    """Adds independent and smooth noise to observations u8 [N, H, W, C].
 
-    Args:
-        observations: u8 [N, H, W, C].
-        settings: how much.
-        rng: draws it; not used where both standard deviations are 0.
-
-    Returns:
-        u8 [N, H, W, C], rounded and clipped; the input itself without noise.
+    The result is rounded and clipped; without noise it is the input itself, and `rng`
+    is not used.
     """
     noise = np.zeros((), np.float32)
     if settings.pixel_std:
@@ -60,16 +55,9 @@ def add_noise(
 def smooth_noise(
     shape: tuple[int, ...], side: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draws noise of unit variance whose neighbouring pixels agree.
+    """Draws noise f32 [N, H, W, C] of unit variance that is smooth over space.
 
-    Args:
-        shape: (N, H, W, C).
-        side: pixels between the points of a coarse grid of normal numbers, which is
-            interpolated linearly.
-        rng: draws the grid.
-
-    Returns:
-        f32 of that shape.
+    Normal numbers on a coarse grid, `side` pixels apart, are interpolated linearly.
     """
     n, height, width, channels = shape
     rows, columns = (_interpolation(size, side) for size in (height, width))

@@ -130,14 +130,10 @@ class Environments:
 def sample_actions(
     logits: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws actions of the softmax policy.
-
-    Args:
-        logits: f32 [n, A].
-        rng: source of the draws.
+    """Draws actions int32 [n] of the policy of logits f32 [n, A].
 
     Returns:
-        Actions int32 [n] and their log-probabilities f32 [n].
+        The actions, and their log-probabilities f32 [n].
     """
     actions = choose_actions(logits, rng)
     chosen = log_softmax(logits, axis=1)[np.arange(len(actions)), actions]

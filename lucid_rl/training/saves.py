@@ -25,10 +25,7 @@ def write_save(
 ) -> None:
     """Replaces the folder's save; the earlier one stands if this fails.
 
-    Args:
-        state: nested dictionaries and lists of arrays, numbers, text and bytes.
-        folder: of the run.
-        name: of the file.
+    `state` is nested dictionaries and lists of arrays, numbers, text and bytes.
 
     Raises:
         SaveError: it cannot be written.
@@ -70,12 +67,7 @@ def read_save(folder: pathlib.Path, name: str = SAVE_NAME) -> dict[str, Any] | N
 
 
 def check_state(saved: Any, fresh: Any, where: str) -> None:
-    """Raises if a save is not made as the state of a run is.
-
-    Args:
-        saved: what was read, or a part of it.
-        fresh: the same of a run that has just begun.
-        where: what to call it in an error.
+    """Raises if what was saved is not made as the state of a run that has just begun.
 
     Raises:
         FileFormatError: a key is missing, or a value of another type, shape or
@@ -113,11 +105,7 @@ def check_state(saved: Any, fresh: Any, where: str) -> None:
 
 
 def check_same_run(config: TrainConfig, saved: dict[str, Any]) -> None:
-    """Raises if a save belongs to a run of another kind.
-
-    Args:
-        config: of the run that is to be resumed.
-        saved: the "config" of its save.
+    """Raises if the saved config is of a run of another kind.
 
     Raises:
         SettingsError: they differ in what cannot change within a run.
