@@ -104,21 +104,17 @@ def _load_files(
 ) -> Model:
     """Loads a checkpoint or a graph with the files beside it."""
     if text.startswith(RELEASED_PREFIX):
+        # A checkpoint says all that the metadata file does.
         files = fetch_released(
             text.removeprefix(RELEASED_PREFIX),
-            ("checkpoint", "metadata", *(_SAMPLES if samples else ())),
+            ("checkpoint", *(_SAMPLES if samples else ())),
         )
     elif text.endswith(".pb"):
         files = _files_beside_graph(pathlib.Path(text))
     else:
         files = files_beside(resolve_model(text))
     name = pathlib.Path(files.name).name.removesuffix(".jd")
-    metadata = read_jd(files.metadata) if files.metadata else {}
-    if not isinstance(metadata, dict):
-        raise FileFormatError(
-            f"{files.metadata}: expected a dictionary, found {type(metadata).__name__}"
-        )
-    options = {"name": name, "metadata": metadata | args, "files": files, **options}
+    options = {"name": name, **options}
     if files.checkpoint is not None:
         try:
             checkpoint = load_checkpoint(files.checkpoint)
@@ -126,15 +122,28 @@ def _load_files(
             # An unknown architecture may still come with its graph.
             if text.startswith(RELEASED_PREFIX):
                 graph = fetch_released(
-                    text.removeprefix(RELEASED_PREFIX), ("model_pb",)
+                    text.removeprefix(RELEASED_PREFIX), ("model_pb", "metadata")
                 )
-                files = dataclasses.replace(files, model_pb=graph.model_pb)
+                files = dataclasses.replace(
+                    files, model_pb=graph.model_pb, metadata=graph.metadata
+                )
             if files.model_pb is None:
                 raise
         else:
+            options |= {"metadata": _read_metadata(files) | args, "files": files}
             return _of_checkpoint(checkpoint, args, options)
     assert files.model_pb is not None
+    options |= {"metadata": _read_metadata(files) | args, "files": files}
     return _load_graph(files.model_pb, options)
+
+
+def _read_metadata(files: ReleasedModel) -> dict[str, Any]:
+    metadata = read_jd(files.metadata) if files.metadata else {}
+    if not isinstance(metadata, dict):
+        raise FileFormatError(
+            f"{files.metadata}: expected a dictionary, found {type(metadata).__name__}"
+        )
+    return metadata
 
 
 def _of_checkpoint(

@@ -11,6 +11,7 @@ from lucid_rl.model.architectures import build_graph_def
 from lucid_rl.model.batching import batch_slices, rows_within
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
+from tests.conftest import DATA
 from tests.model.numpy_networks import random_params
 
 LAYERS = ("1a", "2a", "2b", "3a", "4a")
@@ -276,3 +277,15 @@ class TestLayerFunction:
         conv_4a = 8 * 8 * 5 * 5 * 32 * 32
         function = model_a.layer_function("3a", [value().tensor])
         assert function.multiplications == 2 * (dense + conv_4a)
+
+
+def test_a_released_checkpoint_needs_no_other_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("LUCID_RL_CACHE", str(tmp_path))
+    monkeypatch.setenv("LUCID_RL_RELEASED_URL", "http://localhost:1")  # nobody answers
+    given = DATA / "jd_files" / "released_kind.jd"
+    path = tmp_path / "released" / "procgen" / "coinrun.jd"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(given.read_bytes())
+    model = load("released:procgen/coinrun")
+    assert (model.name, model.gamma, model.lam) == ("coinrun", 0.999, 0.95)
+    assert model.files.checkpoint == path
