@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 from typing import Any, Literal
 
 import numpy as np
@@ -35,6 +34,7 @@ from lucid_rl.interpret.visualization.visualize import (
     VisualizationSettings,
     visualize,
 )
+from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.model import Model
 from lucid_rl.model.observations import to_floats
 from lucid_rl.sampling.observations import newest_frames, pictures_of
@@ -188,8 +188,6 @@ def make_row(row: Row, subject: Subject) -> FigureRow | None:
         return _dataset_row(row, subject)
     if not _is_possible(row, subject):
         return None
-    if row.network == "imagenet":
-        return _imagenet_row(row, subject)
     return _gradient_row(row, subject)
 
 
@@ -231,73 +229,71 @@ def observation_numbers(observations: np.ndarray) -> dict[str, float]:
 
 
 def _gradient_row(row: GradientRow, subject: Subject) -> FigureRow:
-    layer = subject.layer_name(row.layer)
     settings = row.settings
+    model: Any = subject.model
+    observations: np.ndarray | None = subject.observations
+    if row.network == "imagenet":
+        network = subject.imagenet
+        assert network is not None
+        model, observations, chosen = network.model, None, list(row.targets)
+        layer = network.first if row.layer == FIRST else network.intermediate
+        settings = dataclasses.replace(settings, size=(network.size, network.size))
+    else:
+        layer, chosen = subject.layer_name(row.layer), _targets(row, subject)
     if settings.penalty and not settings.penalty_layer:
         settings = dataclasses.replace(settings, penalty_layer=subject.first_layer)
     if row.game_statistics:
-        settings = dataclasses.replace(
-            settings,
-            parametrization=dataclasses.replace(
-                settings.parametrization, statistics=subject.statistics
-            ),
+        parametrization = dataclasses.replace(
+            settings.parametrization, statistics=subject.statistics
         )
-    chosen = _targets(row, subject)
-    parts = []
+        settings = dataclasses.replace(settings, parametrization=parametrization)
+    found, numbers = [], []
     # Images do not depend on each other, so memory need not grow with their number.
-    for start in range(0, len(chosen), _BATCH):
-        part = chosen[start : start + _BATCH]
-        parts.append(_visualized(row, layer, part, settings, subject))
-    labels, images, numbers, losses = zip(*parts, strict=True)
+    for rows in batch_slices(len(chosen), _BATCH):
+        objective = _objective(row, layer, chosen[rows], subject)
+        made = visualize(
+            model,
+            objective,
+            settings,
+            observations=observations,
+            compare_to=subject.compare_to if row.objective in _OF_TWO_MODELS else None,
+            description=row.title,
+        )
+        found.append(made)
+        numbers.append(_numbers(model, objective, made))
+    labels = tuple(f"{_numbered(row.objective)} {i}" for i in chosen)
     return FigureRow(
         row.title,
-        tuple(itertools.chain.from_iterable(labels)),
-        np.concatenate(images),
+        ("all channels",) if row.objective == "layer_difference" else labels,
+        np.concatenate([pictures_of(made.images) for made in found]),
         _described(row, layer, settings),
         {name: np.concatenate([n[name] for n in numbers]) for name in numbers[0]},
-        np.concatenate(losses),
+        np.concatenate([_thinned(made.losses) for made in found]),
     )
 
 
-def _visualized(
-    row: GradientRow,
-    layer: str,
-    chosen: list[int],
-    settings: VisualizationSettings,
-    subject: Subject,
-) -> tuple[tuple[str, ...], np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """Labels, images, numbers and loss curves of some of a row's targets."""
-    objective, labels = _objective(row, layer, chosen, subject)
-    found = visualize(
-        subject.model,
-        objective,
-        settings,
-        observations=subject.observations,
-        compare_to=subject.compare_to if row.objective in _OF_TWO_MODELS else None,
-        description=row.title,
-    )
-    numbers = _numbers(subject.model, objective, found)
-    return labels, pictures_of(found.images), numbers, _thinned(found.losses)
+def _numbered(objective: str) -> str:
+    """What the targets of an objective number."""
+    kinds = {"direction": "feature", "caricature": "observation"}
+    return kinds.get(objective, "channel")
 
 
 def _objective(
     row: GradientRow, layer: str, chosen: list[int], subject: Subject
-) -> tuple[objectives.Objective, tuple[str, ...]]:
+) -> objectives.Objective:
     position: Any = "all" if row.objective == "channel" else row.position
     if row.objective == "layer_difference":
-        return objectives.activation_difference(layer), ("all channels",)
+        return objectives.activation_difference(layer)
     if row.objective == "direction":
         vectors = subject.features(layer).directions[chosen]
-        objective = objectives.directions(layer, vectors, position, row.cosine_power)
-        return objective, tuple(f"feature {i}" for i in chosen)
+        return objectives.directions(layer, vectors, position, row.cosine_power)
     if row.objective == "caricature":
-        activations = subject.model.activations(subject.observations[chosen], [layer])
-        objective = objectives.caricature(layer, activations[layer], row.cosine_power)
-        return objective, tuple(f"observation {i}" for i in chosen)
+        activations = subject.model.activations(subject.observations[chosen], layer)
+        return objectives.caricature(layer, activations, row.cosine_power)
     objective = objectives.neurons(layer, chosen, position)
     if row.objective == "difference":
         objective = objective - objectives.on_other_model(objective)
-    return objective, tuple(f"channel {i}" for i in chosen)
+    return objective
 
 
 def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
@@ -330,23 +326,6 @@ def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
         settings["from one position"] = f"at most {row.max_per_position or row.side}"
     labels = tuple(f"feature {i}" for i in chosen)
     return FigureRow(row.title, labels, rescale_opacity(np.stack(images)), settings, {})
-
-
-def _imagenet_row(row: GradientRow, subject: Subject) -> FigureRow:
-    network = subject.imagenet
-    assert network is not None
-    layer = network.first if row.layer == FIRST else network.intermediate
-    settings = dataclasses.replace(row.settings, size=(network.size, network.size))
-    objective = objectives.neurons(layer, row.targets)
-    found = visualize(network.model, objective, settings, description=row.title)
-    return FigureRow(
-        row.title,
-        tuple(f"channel {i}" for i in row.targets),
-        found.images,
-        _described(row, layer, settings),
-        _numbers(network.model, objective, found),
-        _thinned(found.losses),
-    )
 
 
 def _described(
@@ -404,8 +383,9 @@ def _measures(images: np.ndarray) -> dict[str, np.ndarray]:
 
 def _targets(row: Row, subject: Subject) -> list[int]:
     """A row's channels, features or observations, checked; all if none are given."""
+    n = len(subject.observations)
     if isinstance(row, ObservationRow):
-        targets, what, n = row.observations, "observation", len(subject.observations)
+        targets, what = row.observations, "observation"
     else:
         layer = subject.layer_name(row.layer)
         shape = subject.model.layer_shape(layer)
@@ -415,16 +395,15 @@ def _targets(row: Row, subject: Subject) -> list[int]:
                     f"dataset examples need a layer with positions; {layer!r} has "
                     f"shape {shape}. Choose one of {', '.join(subject.model.layers)}"
                 )
-            targets, what, n = row.features, "feature", subject.n_features(layer)
-        elif row.objective == "direction":
-            targets, what, n = row.targets, "feature", subject.n_features(layer)
+            targets, what = row.features, "feature"
         elif row.objective == "layer_difference":
             return [0]  # the layer as a whole
-        elif row.objective == "caricature":
-            targets, what, n = row.targets, "observation", len(subject.observations)
         else:
+            targets, what = row.targets, _numbered(row.objective)
+        if what == "feature":
+            n = subject.n_features(layer)
+        elif what == "channel":
             n = shape[-1] if shape else 1
-            targets, what = row.targets, "channel"
     wrong = [i for i in targets if not 0 <= i < n]
     if wrong:
         raise InputError(f"no {what} {wrong[0]}: there are {n}, 0 to {n - 1}")
