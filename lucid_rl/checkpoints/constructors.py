@@ -85,7 +85,7 @@ def _bytes_of_text(text: str = "", encoding: str = "latin1") -> bytes:
 
 
 def _bytearray(data: bytes | str = b"", encoding: str = "latin1") -> bytearray:
-    # A number would make that many bytes.
+    # bytearray(n) would allocate n bytes.
     return bytearray(data if type(data) is bytes else _bytes_of_text(data, encoding))  # type: ignore[arg-type]
 
 

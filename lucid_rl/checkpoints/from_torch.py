@@ -37,7 +37,7 @@ from lucid_rl.errors import CheckpointError, InputError, some_of
 from lucid_rl.files import PathLike
 
 _EXPORT = "Export it to ONNX: every feed-forward network can be loaded from there."
-# No part of what an agent does with one observation.
+# Names of parameters by their role.
 _CONTINUOUS = re.compile(r"(^|[._])log_?std(s|dev)?($|[._])", re.IGNORECASE)
 _RECURRENT = re.compile(r"(lstm|gru|rnn)|weight_(ih|hh)", re.IGNORECASE)
 _TARGET = re.compile(r"(^|[._])target[._]|_target[._]")
@@ -207,7 +207,7 @@ def _kept(
     kept: list[Layer] = []
     left_out: list[Layer] = []
     for layer in layers:
-        # Of a layer with several names, one is enough.
+        # A layer with several names is kept unless all are ignored.
         is_ignored = all(name.startswith(tuple(ignored)) for name in layer.tensors)
         (left_out if ignored and is_ignored else kept).append(layer)
     return kept, left_out
@@ -363,7 +363,7 @@ def _check_left_out(plan: _Plan, left_out: Iterable[Layer], where: str) -> None:
     dense = [layer for layer in left_out if layer.kernel.ndim == 2]
     read = {layer.n_inputs for layer in plan.used if layer.kernel.ndim == 2}
     for layer in dense:
-        # Unless another one that is left out reads it.
+        # Its output may be read by another layer that is left out.
         others = {other.n_inputs for other in dense if other is not layer}
         if not convolutions and layer.n_outputs in read - others:
             raise CheckpointError(

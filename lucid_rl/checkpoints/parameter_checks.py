@@ -23,7 +23,7 @@ def check_architecture(
         CheckpointError: says what was found and expected.
     """
     recurrent = [str(name) for name in params if "lstm" in str(name)]
-    # Anything but a plain zero counts: an array has no truth.
+    # Anything but zero counts as set; arrays have no truth value.
     is_off = args["use_lstm"] is None or np.array_equal(args["use_lstm"], 0)
     if recurrent or not is_off:
         reason = f"tensor {recurrent[0]!r:.100}" if recurrent else "use_lstm is set"

@@ -36,7 +36,7 @@ _MAX_DIGITS = 1000
 _SMALL_KEY = 2**20
 _KEY_OPERATIONS = 100
 
-# joblib builds on the same class, the only one whose operations can be chosen.
+# The implementation in Python, as in joblib: its table of operations can be replaced.
 _Base: Any = pickle._Unpickler  # type: ignore[attr-defined]
 
 _INHERITED = (

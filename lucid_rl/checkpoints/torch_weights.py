@@ -208,7 +208,7 @@ def layers_of(weights: Weights, where: str) -> tuple[list[Layer], list[str]]:
             if (
                 before is None
                 or array.shape != (before.n_outputs,)
-                # Not of a residual block behind it, and not behind two of them.
+                # It must be of the same module, and the first behind the layer.
                 or _parent(norm) != _parent(before.name)
                 or any(name.endswith(".running_var") for name in before.tensors)
             ):

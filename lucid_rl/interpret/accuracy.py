@@ -12,7 +12,7 @@ from lucid_rl.interpret.targets import Target
 from lucid_rl.model.model import Model
 
 _NUMBERS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
-# Its own error is a few hundredths of that of a tenth as many steps.
+# Its error is a few percent of that of a tenth as many steps.
 _REFERENCE_STEPS = 64
 
 

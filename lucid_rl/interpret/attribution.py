@@ -354,7 +354,7 @@ class _IntegratedGradients:
         self.function = function
         self._alphas, self._weights = quadrature(settings.quadrature, settings.n_steps)
         self.result_shape = function.shape
-        # More points than fit are taken in turns.
+        # Points that do not fit into memory together are computed in turns.
         n_bytes = function.line_gradients.bytes_per_observation
         self._turn = rows_within(settings.memory_bytes, n_bytes(1))
         self.bytes_per_observation = n_bytes(min(self._turn, settings.n_steps))

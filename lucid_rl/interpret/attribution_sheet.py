@@ -25,7 +25,7 @@ from lucid_rl.interpret.smoothing import smooth
 from lucid_rl.model.observations import to_floats
 from lucid_rl.sampling.observations import pictures_of
 
-# The observation below attributions: grey, and this much of it, around a middle tone.
+# Contrast of the grey observation below attributions.
 _CONTRAST = 0.5
 # Attribution of this fraction of the scale is opaque.
 _OPAQUE = 0.6

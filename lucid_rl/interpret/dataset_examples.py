@@ -80,7 +80,7 @@ def examples_at(
     n_observations, height, width = weights.shape
     scores = _resample(weights, rows, columns)
     max_uses = math.ceil(len(scores) / (n_observations * top_fraction))
-    # Where the feature never responds no example can be missed.
+    # Positions without any response need no example.
     live = scores.max(axis=1) > 0
     chosen = limited_argmax(scores, max_uses, strict=False, live=live)
     size = len(rows), len(columns)

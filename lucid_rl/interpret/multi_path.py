@@ -72,7 +72,7 @@ def leading_halves(
             f"several paths need at least 2 features, not {n_features}."
         )
     choices = itertools.combinations(range(n_features), n_features // 2)
-    # Of an even number each split would come twice, once as its own complement.
+    # With an even number of features each split occurs twice.
     halves = [c for c in choices if n_features % 2 or 0 in c]
     if max_paths is not None and (max_paths + 1) // 2 < len(halves):
         chosen = rng.choice(len(halves), (max_paths + 1) // 2, replace=False)

@@ -51,8 +51,8 @@ def solve_nonnegative(gram: np.ndarray, projections: np.ndarray) -> np.ndarray:
 
     with block_threads() as pool:
         list(pool.map(solve, range(0, len(targets), _BLOCK_ROWS)))
-    # Directions that depend on each other have many best weights, between which the
-    # exchanges may go in circles.
+    # Linearly dependent directions have many optimal weights, between which the
+    # exchanges may cycle.
     solution[~solved] = _solve_one_by_one(unit, targets[~solved])
     return solution / scale
 

@@ -3,10 +3,10 @@
 import numba
 import numpy as np
 
-# Exchanges of whole blocks that may fail before single ones guarantee an end.
+# Block exchanges without progress before single exchanges, which terminate.
 _PATIENCE = 3
 _TOLERANCE = 1e-12
-# Unknowns whose pivot, of a unit diagonal, is below depend on those before.
+# Smaller pivots (of a unit diagonal) show linear dependence.
 _LEAST_PIVOT = 1e-8
 
 

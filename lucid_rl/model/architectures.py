@@ -132,7 +132,7 @@ class GraphOperations:
     def max_pool(self, x, pad_before):
         if not pad_before:
             return tf.nn.max_pool2d(x, 3, 2, "SAME", name="MaxPool")
-        # The edge once more changes no maximum of a window that holds it.
+        # Repeating the edge changes no maximum of a window that includes it.
         height, width = x.shape[1:3]
         margin = ((0, 0), (1, height % 2), (1, width % 2), (0, 0))
         x = tf.pad(x, margin, "SYMMETRIC", name="MirrorPad")

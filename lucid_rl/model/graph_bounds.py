@@ -29,9 +29,8 @@ _ARITHMETIC = """
 """
 KNOWN_OPS = frozenset(_ARITHMETIC.split())
 
-# What computes the shapes that other operations take: a selection of sizes, or a
-# product of them. With sums or maxima, sizes that are small for one number of
-# observations could be huge for another.
+# Integers are shapes: selections and products of sizes. With sums or maxima, sizes
+# that are small for one number of observations could be huge for another.
 _ON_INTEGERS = """
     Cast Concat ConcatV2 Const ExpandDims GatherV2 Identity Mul Pack Prod Reshape Shape
     Slice Squeeze StridedSlice Transpose
@@ -206,7 +205,7 @@ class _Sizes:
         self, graph_def: tf.GraphDef, path: pathlib.Path, n_bytes: int, rows: int
     ) -> None:
         self._versions = graph_def.versions
-        # Of batch normalization, there are outputs for its gradient.
+        # Batch normalization has outputs for its gradient, which nothing reads.
         self._read = {_tensor_key(entry) for n in graph_def.node for entry in n.input}
         self._path = path
         self._rows = rows

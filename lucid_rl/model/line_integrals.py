@@ -138,8 +138,8 @@ class _Line:
                 multiplications(model.index, model.graph, starts, ends)
                 for starts, ends in itertools.pairwise([(function.layer,), *self.parts])
             ]
-            # Into how many each segment is cut where one part meets the next: in two,
-            # where that makes the finer part no dearer than the one before.
+            # Segments are cut in two from one part to the next where the finer part
+            # then costs no more than the coarser one.
             self.refinements = [
                 2 if 2 * later <= earlier else 1
                 for earlier, later in itertools.pairwise(self._costs[1:])

@@ -32,6 +32,10 @@ ATTRIBUTES = {
     "ChannelReducer": "lucid.misc.channel_reducer:ChannelReducer",
     "showing": "lucid.misc.io.showing",
     "rl_util": "lucid.scratch.rl_util",
+    "save": "lucid.misc.io:save",
+    "lucid_svelte": "lucid.scratch.web.svelte",
+    "_image_url": "lucid.misc.io.showing:_image_url",
+    "_display_html": "lucid.misc.io.showing:_display_html",
 }
 """What the bridge offers: attribute -> "module" or "module:name" of Lucid."""
 

@@ -33,7 +33,7 @@ def make_importable(supplied: Mapping[str, str] | None = None) -> None:
     """
     _supplied.update(supplied or {})
     if not any(isinstance(finder, _LucidFinder) for finder in sys.meta_path):
-        # What was imported without the finder holds the wrong TensorFlow.
+        # Modules that were imported before use the wrong TensorFlow.
         for name in [name for name in sys.modules if _is_lucid(name)]:
             del sys.modules[name]
         sys.meta_path.insert(0, _LucidFinder())

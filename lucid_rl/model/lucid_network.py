@@ -33,7 +33,7 @@ MAX_SCORES = 16
 
 _MAX_OVERRIDES = 4
 
-# What is made from a model lives as long as the model does.
+# Networks by model, kept as long as the model.
 _kept_for: "weakref.WeakKeyDictionary[Any, dict]" = weakref.WeakKeyDictionary()
 _models_of_files: dict[tuple, Any] = {}
 

@@ -46,7 +46,7 @@ from lucid_rl.rl_util.attribution import (
 )
 from lucid_rl.rl_util.jd_files import load_joblib, save_joblib
 from lucid_rl.rl_util.layer_nmf import LayerNMF
-from lucid_rl.rl_util.lucid_names import SOURCES, lucid_name
+from lucid_rl.rl_util.lucid_names import lucid_name
 from lucid_rl.rl_util.multi_path import get_multi_path_attr, get_paths
 from lucid_rl.rl_util.showing import show
 
@@ -104,6 +104,6 @@ def reload(globals_dict: dict[str, Any]) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in SOURCES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return lucid_name(name)

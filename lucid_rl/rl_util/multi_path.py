@@ -91,7 +91,7 @@ def _leading_halves(n_features: int, max_paths: int | None) -> Iterator[np.ndarr
     for i, half in enumerate(halves):
         mask = np.zeros(n_features)
         mask[list(half)] = 1.0
-        # The original lets the half lag first, then lead.
+        # In the original the half first lags, then leads.
         masks = [1.0 - mask, mask]
         if max_paths is not None and 2 * i + 1 == max_paths:
             masks = [masks[int(np.random.choice([False, True]))]]

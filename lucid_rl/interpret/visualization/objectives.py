@@ -388,7 +388,7 @@ def _mean_product(activations: Any, targets: Any, power: float, every: bool) -> 
     """Mean over positions of dot products of [N, ..., C], [K, ..., C] times cosines."""
     targets = tf.convert_to_tensor(targets, tf.float32)
     if every:
-        # Never as large as all pairs of activations and targets.
+        # Without an array of all pairs of activations and targets.
         products = tf.einsum("n...c,k...c->nk...", activations, targets)
         activations, targets = activations[:, None], targets[None]
     else:

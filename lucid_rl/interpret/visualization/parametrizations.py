@@ -127,7 +127,7 @@ def fourier_components(
     scale = np.broadcast_to(scale, (channels, *scale.shape))
     if statistics is not None:
         amplitudes = statistics.amplitudes.astype(np.float64).copy()
-        # Brightness as a whole is free to change, as the slowest wave is.
+        # The mean can change as much as the slowest wave.
         amplitudes[:, 0, 0] = amplitudes[:, 0, 1]
         amplitudes = np.tile(amplitudes, (channels // len(amplitudes), 1, 1))
         scale = amplitudes * np.sqrt((scale**2).mean() / (amplitudes**2).mean())

@@ -15,7 +15,7 @@ from lucid_rl.interpret.visualization.contact_sheet import (
 )
 
 _GAP = 2  # pixels between pictures
-_ROW_WIDTH = 600  # pictures of one row go on below past this
+_ROW_WIDTH = 600  # pixels; longer rows of pictures are wrapped
 
 
 def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.Path:
