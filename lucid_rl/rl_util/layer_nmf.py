@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.interpret.dataset_examples import diverse_examples, examples_at
+from lucid_rl.interpret.dataset_examples import (
+    ExampleGrid,
+    diverse_examples,
+    examples_at,
+)
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.interpret.patches import assemble_patches
 from lucid_rl.model import lucid_bridge
@@ -141,29 +145,26 @@ class LayerNMF:
     def padded_obses(self) -> np.ndarray:
         """`obses_full` in a light checkerboard of `pad_h` and `pad_w` pixels."""
         n, height, width = self.obses_full.shape[:3]
-        everything = np.zeros((n, 1, 2), int) - (self.pad_h, self.pad_w)
-        return np.stack(
-            [
-                self._picture(
-                    np.array([[i]]),
-                    everything[i : i + 1],
-                    [height + 2 * self.pad_h],
-                    [width + 2 * self.pad_w],
-                    np.ones((1, 1)),
-                )[..., :3]
-                for i in range(n)
-            ]
-        ).astype(self.obses_full.dtype)
+        size = height + 2 * self.pad_h, width + 2 * self.pad_w
+        image = assemble_patches(
+            self.obses_full,
+            np.arange(n)[:, None],
+            np.broadcast_to((-self.pad_h, -self.pad_w), (n, 1, 2)),
+            [size[0]] * n,
+            [size[1]],
+            np.ones((n, 1)),
+        )
+        return image[..., :3].reshape(n, *size, 3).astype(self.obses_full.dtype)
 
     def get_patch(
         self, obs_index: int, pos_h: float, pos_w: float, *, expand_mult: float = 1
     ) -> np.ndarray:
         """The part of an observation around a position of the layer, [h, w, 3]."""
-        top, height = self._span(pos_h, self.patch_h, self.pad_h, expand_mult)
-        left, width = self._span(pos_w, self.patch_w, self.pad_w, expand_mult)
-        return self._picture(
+        corner, (height, width) = self._spans(np.array([pos_h, pos_w]), expand_mult)
+        return assemble_patches(
+            self.obses_full,
             np.array([[obs_index]]),
-            np.array([[[top, left]]]),
+            corner[None, None],
             [height],
             [width],
             np.ones((1, 1)),
@@ -195,19 +196,9 @@ class LayerNMF:
         rows, columns = (_original_places(n, subdiv_mult) for n in weights.shape[1:])
         grid = examples_at(weights, rows, columns, top_frac)
         self.pad_obses(expand_mult=expand_mult)
-        tops = [self._span(p, self.patch_h, self.pad_h, expand_mult) for p in rows]
-        lefts = [self._span(p, self.patch_w, self.pad_w, expand_mult) for p in columns]
-        corners = np.stack(
-            np.meshgrid([s[0] for s in tops], [s[0] for s in lefts], indexing="ij"), -1
-        )
-        image = self._picture(
-            grid.observations,
-            corners,
-            [s[1] for s in tops],
-            [s[1] for s in lefts],
-            grid.weights,
-        )
-        return image, grid.observations.tolist()
+        places = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1)
+        corners, sizes = self._spans(places, expand_mult)
+        return self._picture(grid, corners, sizes[:, 0, 0], sizes[0, :, 1])
 
     def vis_dataset_thumbnail(
         self,
@@ -227,45 +218,32 @@ class LayerNMF:
         grid = diverse_examples(weights, num_mult, max_rep)
         self.pad_obses(expand_mult=expand_mult)
         places = grid.centres * weights.shape[1:]
-        corners = np.empty((num_mult, num_mult, 2), int)
-        sizes = np.empty((num_mult, num_mult, 2), int)
-        for i, j in np.ndindex(num_mult, num_mult):
-            for axis, patch, pad in (
-                (0, self.patch_h, self.pad_h),
-                (1, self.patch_w, self.pad_w),
-            ):
-                corners[i, j, axis], sizes[i, j, axis] = self._span(
-                    places[i, j, axis], patch, pad, expand_mult
-                )
+        corners, sizes = self._spans(places, expand_mult)
         height, width = sizes.reshape(-1, 2).min(axis=0)
-        image = self._picture(
-            grid.observations,
-            corners,
-            [height] * num_mult,
-            [width] * num_mult,
-            grid.weights,
-        )
-        return image, grid.observations.tolist()
+        return self._picture(grid, corners, [height] * num_mult, [width] * num_mult)
 
     def _picture(
-        self,
-        indices: np.ndarray,
-        corners: np.ndarray,
-        heights: Sequence[int],
-        widths: Sequence[int],
-        weights: np.ndarray,
-    ) -> np.ndarray:
-        return assemble_patches(
-            self.obses_full, indices, corners, heights, widths, weights
+        self, grid: ExampleGrid, corners: np.ndarray, heights: Any, widths: Any
+    ) -> tuple[np.ndarray, list]:
+        indices = grid.observations
+        image = assemble_patches(
+            self.obses_full, indices, corners, heights, widths, grid.weights
         )
+        return image, indices.tolist()
 
-    @staticmethod
-    def _span(
-        place: float, patch: float, pad: int, expand_mult: float
-    ) -> tuple[int, int]:
-        """First pixel and length of a patch; rounded where the original rounds."""
-        start = round(pad + (float(place) - 0.5 * expand_mult) * patch)
-        stop = round(pad + (float(place) + 0.5 * expand_mult) * patch)
+    def _spans(
+        self, places: np.ndarray, expand_mult: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """First pixels and lengths of patches at places [..., 2].
+
+        They are rounded, half to even, where the original rounds.
+        """
+        patch = np.array([self.patch_h, self.patch_w])
+        pad = np.array([self.pad_h, self.pad_w])
+        start, stop = (
+            np.rint(pad + (places + half * expand_mult) * patch).astype(int)
+            for half in (-0.5, 0.5)
+        )
         return start - pad, stop - start
 
 

@@ -107,7 +107,7 @@ def make_figures(
         compare_to=compare_to or None,
         imagenet=imagenet,
     )
-    check_presets(presets, subject)
+    _check(presets, subject)
     path = settings.observations or model.files.observations
     if path is not None:
         observations = read_observations(path).observations[:n]
@@ -125,21 +125,6 @@ def make_figures(
         name = pathlib.Path(imagenet.model).name
         about["ImageNet"] = f"{name}: {imagenet.first}, {imagenet.intermediate}"
     return run_presets(presets, subject, folder, about)
-
-
-def check_presets(presets: Mapping[str, Preset], subject: Subject) -> None:
-    """Checks all rows' layers and targets before anything is computed.
-
-    Only the number of the subject's observations matters, and, where two models are
-    compared, that these differ on them.
-
-    Raises:
-        InputError: channels, features or observations that there are not.
-        ModelError: a layer that there is not.
-    """
-    for preset in presets.values():
-        for row in preset.rows:
-            check_row(row, subject)
 
 
 def run_presets(
@@ -161,7 +146,7 @@ def run_presets(
         ModelError: a layer that there is not.
         SaveError: a file cannot be written.
     """
-    check_presets(presets, subject)
+    _check(presets, subject)
     sheet = ContactSheet(folder, about, observation_numbers(subject.observations))
     digest = row_key(np.asarray(subject.observations).tobytes())
     layers = subject.layer, subject.first_layer
@@ -176,3 +161,10 @@ def run_presets(
             if figure_row is not None:
                 sheet.add(name, key, figure_row)
     return sheet, sheet.write()
+
+
+def _check(presets: Mapping[str, Preset], subject: Subject) -> None:
+    """Checks all rows before anything is computed."""
+    for preset in presets.values():
+        for row in preset.rows:
+            check_row(row, subject)
