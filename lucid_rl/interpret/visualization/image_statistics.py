@@ -96,7 +96,8 @@ def natural_statistics(height: int, width: int, channels: int = 3) -> ImageStati
     amplitudes = np.zeros_like(frequencies)
     np.divide(1, frequencies, out=amplitudes, where=frequencies > 0)
     # Parseval: variance 1 in each component.
-    amplitudes *= height * width / np.sqrt((_whole(amplitudes, width) ** 2).sum())
+    counts = _multiplicity(height, width)
+    amplitudes *= height * width / np.sqrt((counts * amplitudes**2).sum())
     mean, matrix = IMAGENET_COLOUR_MEAN, IMAGENET_COLOUR_MATRIX
     if channels == 1:
         brightness = np.linalg.norm(matrix.mean(axis=0))
@@ -144,11 +145,7 @@ def spectrum_slope(images: np.ndarray) -> np.ndarray:
     n_rings = min(height, width) // 2
     rings = np.rint(frequencies * min(height, width)).astype(int)
     rings[rings > n_rings] = 0
-    # Frequencies that rfft2 leaves out count as those they mirror.
-    counts = np.full(frequencies.shape, 2.0)
-    counts[:, 0] = 1
-    if width % 2 == 0:
-        counts[:, -1] = 1
+    counts = _multiplicity(height, width)
     sizes = np.bincount(rings.ravel(), counts.ravel(), n_rings + 1)[1:]
     x = np.log(np.arange(1, n_rings + 1))
     x -= x.mean()
@@ -163,10 +160,13 @@ def spectrum_slope(images: np.ndarray) -> np.ndarray:
     return np.array(slopes)
 
 
-def _whole(half: np.ndarray, width: int) -> np.ndarray:
-    """Amplitudes of all frequencies from those of `rfft2`."""
-    mirrored = np.roll(half[::-1], 1, axis=0)[:, 1 : (width + 1) // 2][:, ::-1]
-    return np.concatenate([half, mirrored], axis=1)
+def _multiplicity(height: int, width: int) -> np.ndarray:
+    """How many frequencies each one of `rfft2` stands for: those it mirrors count."""
+    counts = np.full((height, width // 2 + 1), 2.0)
+    counts[:, 0] = 1
+    if width % 2 == 0:
+        counts[:, -1] = 1
+    return counts
 
 
 def _check(images: np.ndarray, channels: tuple[int, ...] = (3,)) -> None:
