@@ -3,7 +3,6 @@
 import pathlib
 from collections.abc import Iterable
 
-import numpy as np
 from PIL import Image
 
 from lucid_rl.files import PathLike, atomic_open
@@ -64,23 +63,12 @@ def _line(cells: Iterable[str]) -> str:
 
 def _write_strip(files: list[pathlib.Path], path: pathlib.Path) -> None:
     """Pictures of one size side by side on white."""
-    pictures = []
-    for file in files:
-        with Image.open(file) as image:
-            opened = image.convert("RGBA")
-            white = Image.new("RGBA", opened.size, "white")
-            pictures.append(np.asarray(Image.alpha_composite(white, opened))[..., :3])
-    height, width = pictures[0].shape[:2]
-    columns = max(1, min(len(pictures), _ROW_WIDTH // (width + _GAP)))
+    pictures = [Image.open(file).convert("RGBA") for file in files]
+    width, height = (side + _GAP for side in pictures[0].size)
+    columns = max(1, min(len(pictures), _ROW_WIDTH // width))
     rows = -(-len(pictures) // columns)
-    strip = np.full(
-        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3),
-        255,
-        np.uint8,
-    )
+    strip = Image.new("RGB", (columns * width - _GAP, rows * height - _GAP), "white")
     for i, picture in enumerate(pictures):
-        top = i // columns * (height + _GAP)
-        left = i % columns * (width + _GAP)
-        strip[top : top + height, left : left + width] = picture
+        strip.paste(picture, (i % columns * width, i // columns * height), picture)
     with atomic_open(path) as stream:
-        Image.fromarray(strip).save(stream, "PNG", optimize=True)
+        strip.save(stream, "PNG", optimize=True)
