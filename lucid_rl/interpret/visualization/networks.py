@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint
@@ -29,7 +29,10 @@ def opened(model: Any) -> Any:
 
 
 class Tensors:
-    """A network's tensors by name.
+    """A network's tensors by name, as far as an objective needs them.
+
+    Where the objective depends on single positions, the network sees no more of the
+    image than these do; elsewhere its activations are 0.
 
     Attributes:
         other: the same of a second network, or None.
@@ -37,88 +40,64 @@ class Tensors:
 
     def __init__(
         self,
+        model: Any,
+        objective: Objective,
         image: Any,
-        tensor: Callable[[str], Any],
-        shape: Callable[[str], tuple[int, ...] | None],
+        seen: Any,
+        *,
+        compare_to: Any = None,
+        scope: str = "import",
+        same_size: bool = True,
     ):
-        """Names the tensors of a network that is in the graph.
+        """Imports a network into the current graph.
 
-        `image` is "input"; `tensor` gives all others by name, `shape` their shapes.
+        Args:
+            model: a Model, a Lucid model, or the path of either.
+            objective: what will be asked for.
+            image: the tensor that "input" names.
+            seen: images f32 [N, H, W, C] that the network sees.
+            compare_to: a second model, for objectives that compare two.
+            scope: name of the copy; each copy needs its own.
+            same_size: whether `seen` has the size that the network was made for.
         """
-        self._image = image
-        self._tensor = tensor
-        self._shape = shape
+        self._model, self._image, self._same_size = model, image, same_size
+        self._window = None
+        if seen.shape[1:3].is_fully_defined():
+            size = seen.shape[1:3].as_list()
+            self._window = objective_window(model, objective, size)
+        cropped = seen if self._window is None else self._window.crop(seen)
+        import_graph(model, cropped, scope)
+        self._graph, self._scope = tf.get_default_graph(), scope
         self.other: Tensors | None = None
+        if compare_to is not None:
+            scope = f"other_{scope}"
+            self.other = Tensors(
+                compare_to, objective, image, seen, scope=scope, same_size=same_size
+            )
 
     def __call__(self, name: str) -> Any:
         """The tensor of this name, [N, ...]."""
-        return self._image if name == "input" else self._tensor(name)
-
-    def shape(self, name: str) -> tuple[int, ...] | None:
-        """The tensor's shape for an image before its transformations, if known."""
-        return self._shape(name)
-
-
-def connect(
-    model: Any,
-    objective: Objective,
-    image: Any,
-    seen: Any,
-    *,
-    compare_to: Any = None,
-    scope: str = "import",
-    same_size: bool = True,
-) -> Tensors:
-    """Imports what an objective needs of a network into the current graph.
-
-    Where the objective depends on single positions, the network sees no more of the
-    image than these do; elsewhere its activations are 0.
-
-    Args:
-        model: a Model, a Lucid model, or the path of either.
-        objective: what will be asked for.
-        image: what "input" stands for.
-        seen: images f32 [N, H, W, C] that the network sees.
-        compare_to: a second model, for objectives that compare two.
-        scope: name of the copy; each copy needs its own.
-        same_size: whether `seen` has the size that the network was made for.
-    """
-    window = None
-    if seen.shape[1:3].is_fully_defined():
-        window = objective_window(model, objective, seen.shape[1:3].as_list())
-    import_graph(model, seen if window is None else window.crop(seen), scope)
-    graph = tf.get_default_graph()
-
-    def tensor(name: str) -> Any:
-        node = node_name(model, name)
-        found = graph.get_tensor_by_name(f"{scope}/{node}:0")
-        if window is not None:
-            return window.restore(node, found)
+        if name == "input":
+            return self._image
+        node = node_name(self._model, name)
+        found = self._graph.get_tensor_by_name(f"{self._scope}/{node}:0")
+        if self._window is not None:
+            return self._window.restore(node, found)
         if found.shape.rank == 1:  # a single number for each image
             found = found[:, None]
-        if found.shape.rank != 4 and not same_size:
+        if found.shape.rank != 4 and not self._same_size:
             raise SettingsError(
                 f"{name!r} lies behind a layer that takes images of one size: set "
                 "keep_size of the transformations, or no jitter, padding or scaling"
             )
         return found
 
-    def shape(name: str) -> tuple[int, ...] | None:
-        if isinstance(model, Model) and model.image_shape == image.shape[1:]:
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The tensor's shape for an image before its transformations, if known."""
+        model = self._model
+        if isinstance(model, Model) and model.image_shape == self._image.shape[1:]:
             return model.layer_shape(name)
         return None
-
-    tensors = Tensors(image, tensor, shape)
-    if compare_to is not None:
-        tensors.other = connect(
-            compare_to,
-            objective,
-            image,
-            seen,
-            scope=f"other_{scope}",
-            same_size=same_size,
-        )
-    return tensors
 
 
 def objective_window(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.interpret.visualization.networks import connect
+from lucid_rl.interpret.visualization.networks import Tensors
 from lucid_rl.interpret.visualization.objectives import Objective, as_objective
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.batching import batch_slices
@@ -26,7 +26,7 @@ def score_images(
     objective = as_objective(objective)
     with tf.Graph().as_default(), tf.Session() as session:
         batch = tf.placeholder(tf.float32, images.shape)
-        tensors = connect(model, objective, batch, batch, compare_to=compare_to)
+        tensors = Tensors(model, objective, batch, batch, compare_to=compare_to)
         found = session.run(objective(tensors), {batch: images})
     # An objective of Lucid's may give one score for the whole batch.
     return np.broadcast_to(found, len(images)).astype(np.float32)
@@ -49,7 +49,7 @@ def dataset_scores(
         )
     with tf.Graph().as_default(), tf.Session() as session:
         batch = tf.placeholder(tf.float32, (None, *observations.shape[1:]))
-        tensors = connect(model, objective, batch, batch, compare_to=compare_to)
+        tensors = Tensors(model, objective, batch, batch, compare_to=compare_to)
         scores = objective.every_pair(tensors)
         found = []
         slices = list(batch_slices(len(observations), _BATCH))

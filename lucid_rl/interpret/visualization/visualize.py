@@ -15,7 +15,7 @@ import numpy as np
 
 from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
-from lucid_rl.interpret.visualization.networks import Tensors, connect, opened
+from lucid_rl.interpret.visualization.networks import Tensors, opened
 from lucid_rl.interpret.visualization.objectives import (
     Objective,
     activation_norm,
@@ -212,7 +212,7 @@ def _train_steps(
     optimizer = tf.train.AdamOptimizer(settings.learning_rate)
 
     def network(scope: str) -> Tensors:
-        return connect(
+        return Tensors(
             model,
             penalized,
             images,
