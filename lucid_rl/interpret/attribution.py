@@ -8,15 +8,15 @@ gap. Gradients, gradient times activation and occlusion are there for comparison
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, get_args, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
 from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.feature_set import FeatureSet
-from lucid_rl.interpret.occlusion import Occluder
+from lucid_rl.interpret.occlusion import Occlusion
 from lucid_rl.interpret.quadrature import RULES, quadrature
 from lucid_rl.interpret.targets import (
     Target,
@@ -264,19 +264,23 @@ def attribute(
     return results[layer] if isinstance(layer, str) else results
 
 
-class LayerMethod(Protocol):
-    """A way to attribute targets to a layer, for a batch of its activations.
+@dataclasses.dataclass(frozen=True)
+class LayerMethod:
+    """A way to attribute targets to a layer.
 
-    Called with activations f32 [B, *shape], seeds (for each target weights of its
-    tensor, f32 [B, ...]) and float observations, it returns values [B, *result_shape]
-    and totals [B] for each target.
+    Attributes:
+        function: the network from the layer onward.
+        compute: from the layer's activations f32 [B, *shape], seeds (for each target
+            weights of its tensor, f32 [B, ...]) and float observations to values
+            [B, *result_shape] and totals [B] for each target.
+        bytes_per_observation: about how much memory one observation takes.
+        result_shape: of one observation's values; by default the layer's.
     """
 
     function: LayerFunction
-    result_shape: tuple[int, ...]
+    compute: Callable[[np.ndarray, list[np.ndarray], np.ndarray], tuple[Any, Any]]
     bytes_per_observation: int
-
-    def __call__(self, points: Any, seeds: Any, batch: Any) -> tuple[Any, Any]: ...
+    result_shape: tuple[int, ...] | None = None
 
 
 def run_methods(
@@ -297,7 +301,10 @@ def run_methods(
     targets, n = target_list(target), len(observations)
     found = {
         layer: (
-            np.empty((len(targets), n, *method.result_shape), np.float32),
+            np.empty(
+                (len(targets), n, *(method.result_shape or method.function.shape)),
+                np.float32,
+            ),
             np.empty((len(targets), n), np.float32),
         )
         for layer, method in methods.items()
@@ -313,7 +320,7 @@ def run_methods(
         for (layer, method), points in zip(methods.items(), activations, strict=True):
             shapes = method.function.target_shapes()
             seeds = [t.seeds(rows, s) for t, s in zip(targets, shapes, strict=True)]
-            parts = method(points, seeds, batch)
+            parts = method.compute(points, seeds, batch)
             for kept, of_targets in zip(found[layer], parts, strict=True):
                 for i, part in enumerate(of_targets):
                     kept[i, rows] = part
@@ -331,60 +338,49 @@ def run_methods(
     return results
 
 
-class _Gradients:
+def _gradients(function: LayerFunction, times_activation: bool) -> LayerMethod:
     """Gradients at the activation, or these times the activation."""
 
-    def __init__(self, function: LayerFunction, times_activation: bool):
-        self.function = function
-        self._times_activation = times_activation
-        self.result_shape = function.shape
-        self.bytes_per_observation = 2 * function.model.forward_bytes
+    def compute(points, seeds, batch):
+        found = function.gradients(points, seeds, batch)
+        if times_activation:
+            found = [points * gradient for gradient in found]
+        return found, function.changes(points, seeds, batch)
 
-    def __call__(self, points, seeds, batch):
-        gradients = self.function.gradients(points, seeds, batch)
-        if self._times_activation:
-            gradients = [points * gradient for gradient in gradients]
-        return gradients, self.function.changes(points, seeds, batch)
+    return LayerMethod(function, compute, 2 * function.model.forward_bytes)
 
 
-class _IntegratedGradients:
+def _integrated_gradients(
+    function: LayerFunction, settings: AttributionSettings
+) -> LayerMethod:
     """Weighted sums of gradients at points of the path."""
+    alphas, weights = quadrature(settings.quadrature, settings.n_steps)
+    # Points that do not fit into memory together are computed in turns.
+    n_bytes = function.line_gradients.bytes_per_observation
+    n_at_once = min(rows_within(settings.memory_bytes, n_bytes(1)), settings.n_steps)
 
-    def __init__(self, function: LayerFunction, settings: AttributionSettings):
-        self.function = function
-        self._alphas, self._weights = quadrature(settings.quadrature, settings.n_steps)
-        self.result_shape = function.shape
-        # Points that do not fit into memory together are computed in turns.
-        n_bytes = function.line_gradients.bytes_per_observation
-        self._turn = rows_within(settings.memory_bytes, n_bytes(1))
-        self.bytes_per_observation = n_bytes(min(self._turn, settings.n_steps))
-
-    def __call__(self, points, seeds, batch):
+    def compute(points, seeds, batch):
         sums: list = [0] * len(seeds)
-        for turn in batch_slices(len(self._alphas), self._turn):
-            part = self.function.line_gradients(
-                points, self._alphas[turn], self._weights[turn], seeds, batch
+        for turn in batch_slices(len(alphas), n_at_once):
+            part = function.line_gradients(
+                points, alphas[turn], weights[turn], seeds, batch
             )
             sums = [s + p for s, p in zip(sums, part, strict=True)]
-        return [points * s for s in sums], self.function.changes(points, seeds, batch)
+        return [points * s for s in sums], function.changes(points, seeds, batch)
+
+    return LayerMethod(function, compute, n_bytes(n_at_once))
 
 
-class _DifferenceQuotients:
+def _difference_quotients(function: LayerFunction, n_steps: int) -> LayerMethod:
     """Mean difference quotients over segments of the path."""
 
-    def __init__(self, function: LayerFunction, settings: AttributionSettings):
-        self.function = function
-        self._n_steps = settings.n_steps
-        self.result_shape = function.shape
-        quotients = function.line_quotients
-        self.bytes_per_observation = quotients.bytes_per_observation(self._n_steps)
-
-    def __call__(self, points, seeds, batch):
-        quotients, starts, ends = self.function.line_quotients(
-            points, self._n_steps, seeds, batch
-        )
+    def compute(points, seeds, batch):
+        found, starts, ends = function.line_quotients(points, n_steps, seeds, batch)
         changes = [end - start for start, end in zip(starts, ends, strict=True)]
-        return [points * q for q in quotients], weighted_sums(seeds, changes)
+        return [points * q for q in found], weighted_sums(seeds, changes)
+
+    n_bytes = function.line_quotients.bytes_per_observation(n_steps)
+    return LayerMethod(function, compute, n_bytes)
 
 
 def _method(function, settings, features, observations):
@@ -394,12 +390,15 @@ def _method(function, settings, features, observations):
             "reduce the attributions with NMF.reduce instead."
         )
     if settings.method == "occlusion":
-        return Occluder(function, settings, features, observations)
+        occlusion = Occlusion(function, settings, features, observations)
+        return LayerMethod(
+            function, occlusion, occlusion.n_bytes, occlusion.result_shape
+        )
     if settings.method == "difference_quotients":
-        return _DifferenceQuotients(function, settings)
+        return _difference_quotients(function, settings.n_steps)
     if settings.method == "integrated_gradients":
-        return _IntegratedGradients(function, settings)
-    return _Gradients(function, settings.method == "gradient_x_activation")
+        return _integrated_gradients(function, settings)
+    return _gradients(function, settings.method == "gradient_x_activation")
 
 
 def _two_colours(positions: np.ndarray) -> np.ndarray:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lucid_rl.interpret.attribution import Attribution, run_methods
+from lucid_rl.interpret.attribution import Attribution, LayerMethod, run_methods
 from lucid_rl.interpret.occlusion import mean_over_positions
 from lucid_rl.interpret.targets import Target, target_list
-from lucid_rl.model.layer_function import LayerFunction
 from lucid_rl.model.model import Model
 
 
@@ -32,28 +31,19 @@ def attribute_from_mean(
     function = model.layer_function(layer, [t.tensor for t in target_list(target)])
     observations = model.check_observations(observations)
     start = mean_over_positions(function, observations)
-    method = _LineFrom(function, start, n_steps)
-    return run_methods(model, observations, {layer: method}, target)[layer]
+    alphas = np.linspace(0, 1, n_steps + 1, dtype=np.float32)
 
-
-class _LineFrom:
-    """Difference quotients along the line from an activation f32 [C]."""
-
-    def __init__(self, function: LayerFunction, start: np.ndarray, n_steps: int):
-        self.function = function
-        self.result_shape = function.shape
-        per_point = function.path_quotients.bytes_per_point
-        self.bytes_per_observation = per_point * (n_steps + 1)
-        self._start = start
-        self._alphas = np.linspace(0, 1, n_steps + 1, dtype=np.float32)
-
-    def __call__(self, points, seeds, batch):
-        steps = points - self._start
-        path = np.stack([self._start + alpha * steps for alpha in self._alphas])
-        quotients = self.function.path_quotients(path, seeds, batch)
+    def compute(points, seeds, batch):
+        steps = points - start
+        path = np.stack([start + alpha * steps for alpha in alphas])
+        quotients = function.path_quotients(path, seeds, batch)
         first, last = (
-            self.function.scores(np.ascontiguousarray(path[k]), seeds, batch)
+            function.scores(np.ascontiguousarray(path[k]), seeds, batch)
             for k in (0, -1)
         )
-        totals = [end - start for start, end in zip(first, last, strict=True)]
+        totals = [b - a for a, b in zip(first, last, strict=True)]
         return [steps * found.mean(axis=0) for found in quotients], totals
+
+    n_bytes = function.path_quotients.bytes_per_point * (n_steps + 1)
+    method = LayerMethod(function, compute, n_bytes)
+    return run_methods(model, observations, {layer: method}, target)[layer]

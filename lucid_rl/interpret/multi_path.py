@@ -14,11 +14,10 @@ from typing import Literal
 import numpy as np
 
 from lucid_rl.errors import SettingsError
-from lucid_rl.interpret.attribution import Attribution, run_methods
+from lucid_rl.interpret.attribution import Attribution, LayerMethod, run_methods
 from lucid_rl.interpret.feature_set import FeatureSet
 from lucid_rl.interpret.targets import Target, target_list
 from lucid_rl.model.batching import BATCH_BYTES
-from lucid_rl.model.layer_function import LayerFunction
 from lucid_rl.model.model import Model
 from lucid_rl.validation import at_least, check_fields, none, one_of
 
@@ -106,41 +105,24 @@ def attribute_along_paths(
     settings = settings or MultiPathSettings()
     function = model.layer_function(layer, [t.tensor for t in target_list(target)])
     leads = leading_halves(len(features.directions), settings.max_paths, rng)
-    return run_methods(
-        model,
-        model.check_observations(observations),
-        {layer: _AlongPaths(function, features, leads, settings)},
-        target,
-        settings.memory_bytes,
-    )[layer]
+    quotients = settings.method == "difference_quotients"
+    along = _quotients_along if quotients else _gradients_along
 
-
-class _AlongPaths:
-    """The mean over paths of sums of steps times quotients or gradients."""
-
-    def __init__(
-        self,
-        function: LayerFunction,
-        features: FeatureSet,
-        leads: np.ndarray,
-        settings: MultiPathSettings,
-    ):
-        self.function = function
-        self.result_shape = function.shape
-        self._features, self._leads, self._n_steps = features, leads, settings.n_steps
-        quotients = settings.method == "difference_quotients"
-        self._along = _quotients_along if quotients else _gradients_along
-        per_point = function.path_quotients.bytes_per_point
-        self.bytes_per_observation = per_point * (settings.n_steps + 1)
-
-    def __call__(self, points, seeds, batch):
+    def compute(points, seeds, batch):
         values = [np.zeros_like(points) for _ in seeds]
-        for lead in self._leads:
-            path = _path(points, self._features, lead, self._n_steps)
-            found = self._along(self.function, path, seeds, batch)
+        for lead in leads:
+            path = _path(points, features, lead, settings.n_steps)
+            found = along(function, path, seeds, batch)
             for value, part in zip(values, found, strict=True):
-                value += part / len(self._leads)
-        return values, self.function.changes(points, seeds, batch)
+                value += part / len(leads)
+        return values, function.changes(points, seeds, batch)
+
+    n_bytes = function.path_quotients.bytes_per_point * (settings.n_steps + 1)
+    methods = {layer: LayerMethod(function, compute, n_bytes)}
+    observations = model.check_observations(observations)
+    return run_methods(model, observations, methods, target, settings.memory_bytes)[
+        layer
+    ]
 
 
 def _path(ends, features, lead, n_steps):

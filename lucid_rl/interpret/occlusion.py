@@ -11,13 +11,12 @@ from lucid_rl.model.batching import batch_slices, rows_within
 from lucid_rl.model.layer_function import LayerFunction
 
 
-class Occluder:
+class Occlusion:
     """F(a) - F(a without a channel or feature), for each of them.
 
     Attributes:
-        function: the network from the layer onward.
         result_shape: (1, ..., 1, C), C channels or features.
-        bytes_per_observation: about how much memory one observation takes.
+        n_bytes: about how much memory one observation takes.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Occluder:
                 f"the features are directions of {features.directions.shape[-1]} "
                 f"channels: layer {function.layer} has {n_channels}."
             )
-        self.function = function
+        self._function = function
         self._features = features
         self._directions = (
             np.eye(n_channels, dtype=np.float32)
@@ -52,17 +51,14 @@ class Occluder:
         if settings.occlude_with == "mean":
             self._reference = mean_over_positions(function, observations, self._amounts)
         self.result_shape = (*(1,) * (len(function.shape) - 1), len(self._directions))
-        self._turn = rows_within(
-            settings.memory_bytes, 2 * function.model.forward_bytes
-        )
-        self.bytes_per_observation = (
-            min(self._turn, len(self._directions)) * 2 * function.model.forward_bytes
-        )
+        n_bytes = 2 * function.model.forward_bytes
+        self._turn = rows_within(settings.memory_bytes, n_bytes)
+        self.n_bytes = min(self._turn, len(self._directions)) * n_bytes
 
     def __call__(self, points, seeds, batch):
         """Values [B, *result_shape] and F(a) - F(0) [B] for each target."""
         amounts = self._amounts(points) - self._reference
-        ends = self.function.scores(points, seeds, batch)
+        ends = self._function.scores(points, seeds, batch)
         shape = (len(points), len(self._directions))
         values = [np.empty(shape, np.float32) for _ in seeds]
         per_turn = max(1, self._turn // max(1, len(points)))
@@ -76,10 +72,10 @@ class Occluder:
             without = (points - taken).reshape(-1, *points.shape[1:])
             repeated = [np.concatenate([seed] * n) for seed in seeds]
             seen = np.concatenate([batch] * n)
-            scores = self.function.scores(without, repeated, seen)
+            scores = self._function.scores(without, repeated, seen)
             for value, end, score in zip(values, ends, scores, strict=True):
                 value[:, turn] = end[:, None] - score.reshape(n, -1).T
-        totals = self.function.changes(points, seeds, batch)
+        totals = self._function.changes(points, seeds, batch)
         return [v.reshape(-1, *self.result_shape) for v in values], totals
 
     def _amounts(self, points):

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from lucid_rl.errors import InputError
-from lucid_rl.interpret.attribution import Attribution, run_methods
+from lucid_rl.interpret.attribution import Attribution, LayerMethod, run_methods
 from lucid_rl.interpret.feature_set import FeatureSet
 from lucid_rl.interpret.targets import Target, target_list
-from lucid_rl.model.layer_function import LayerFunction
 from lucid_rl.model.model import Model
 
 
@@ -52,44 +51,28 @@ def shapley_values(
     n_features = len(features.directions)
     orders = [rng.permutation(n_features) for _ in range(-(-n_orders // 2))]
     orders = [order for first in orders for order in (first, first[::-1])][:n_orders]
-    return run_methods(
-        model,
-        model.check_observations(observations),
-        {layer: _Shapley(function, features, orders)},
-        target,
-    )[layer]
+    directions = np.asarray(features.directions, np.float32)
+    shape = (*(1,) * (len(function.shape) - 1), n_features)
 
-
-class _Shapley:
-    """Mean gains of features over orders in which they join."""
-
-    def __init__(
-        self,
-        function: LayerFunction,
-        features: FeatureSet,
-        orders: Sequence[np.ndarray],
-    ):
-        self.function = function
-        self._features, self._orders = features, orders
-        self._directions = np.asarray(features.directions, np.float32)
-        self.result_shape = (*(1,) * (len(function.shape) - 1), len(self._directions))
-        self.bytes_per_observation = 4 * function.model.forward_bytes
-
-    def __call__(self, points, seeds, batch):
-        amounts = self._features.transform(points)
-        rest = points - amounts @ self._directions
+    def compute(points, seeds, batch):
+        amounts = features.transform(points)
+        rest = points - amounts @ directions
 
         def scores(at):
-            return np.stack(self.function.scores(at, seeds, batch))
+            return np.stack(function.scores(at, seeds, batch))
 
         none = scores(rest)
-        gains = np.zeros((*none.shape, len(self._directions)), np.float32)
-        for order in self._orders:
+        gains = np.zeros((*none.shape, n_features), np.float32)
+        for order in orders:
             present, before = rest.copy(), none
             for feature in order:
-                present += amounts[..., feature, None] * self._directions[feature]
+                present += amounts[..., feature, None] * directions[feature]
                 after = scores(present)
                 gains[..., feature] += after - before
                 before = after
-        gains /= len(self._orders)
-        return gains.reshape(*none.shape, *self.result_shape), scores(points) - none
+        gains /= len(orders)
+        return gains.reshape(*none.shape, *shape), scores(points) - none
+
+    method = LayerMethod(function, compute, 4 * model.forward_bytes, shape)
+    observations = model.check_observations(observations)
+    return run_methods(model, observations, {layer: method}, target)[layer]
