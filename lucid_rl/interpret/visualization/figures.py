@@ -111,10 +111,6 @@ class Subject:
         self.model.layer_shape(found)
         return found
 
-    def responses(self, layer: str) -> np.ndarray:
-        """How strongly each observation's positions respond, f32 [N, H, W, K]."""
-        return feature_responses(self.model, self.observations, self.features(layer))
-
     @functools.cached_property
     def statistics(self) -> ImageStatistics:
         """Colours and spectrum of the observations."""
@@ -299,7 +295,9 @@ def _objective(
 def _dataset_row(row: DatasetRow, subject: Subject) -> FigureRow:
     layer = subject.layer_name(row.layer)
     chosen = _targets(row, subject)
-    responses = subject.responses(layer)
+    responses = feature_responses(
+        subject.model, subject.observations, subject.features(layer)
+    )
     pixels = np.array(subject.observations.shape[1:3]) / responses.shape[1:3]
     # The patches of a map tile it.
     pixels *= 1 / row.subdivision if row.spatial else row.patch_positions
