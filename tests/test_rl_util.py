@@ -162,7 +162,7 @@ def test_batches_do_not_matter(model_a, golden, monkeypatch):
     poses = np.arange(20).reshape(10, 2) % 8
     options = {"act_dir": np.ones(32, np.float32), "act_poses": poses}
     whole = rl_util.get_attr(model_a, RELU_4A, RELU_3A, obses, **options)
-    monkeypatch.setattr(lucid_network, "_BATCH_SIZE", 3)
+    monkeypatch.setattr(lucid_network, "BATCH_SIZE", 3)
     cut = rl_util.get_attr(model_a, RELU_4A, RELU_3A, obses, **options)
     np.testing.assert_allclose(whole, cut, atol=1e-5 * np.abs(whole).max())
 

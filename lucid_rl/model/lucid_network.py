@@ -27,7 +27,9 @@ Score = Callable[[Any], Any]
 Override = Mapping[str, Any]
 
 _SCOPE = "import"
-_BATCH_SIZE = 64
+BATCH_SIZE = 64
+"""Observations of one pass."""
+
 MAX_SCORES = 16
 """Graphs grow with each new score function; past this many they are made anew."""
 
@@ -261,7 +263,7 @@ def _batches(observations: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
             f"observations are {observations.dtype}: expected floats in [0, 1]; "
             "divide uint8 by 255"
         )
-    for rows in batch_slices(len(observations), _BATCH_SIZE):
+    for rows in batch_slices(len(observations), BATCH_SIZE):
         batch = observations[rows].astype(np.float32, copy=False)
         if not np.isfinite(batch).all():
             raise InputError("observations hold NaN or infinity")

@@ -40,7 +40,9 @@ from lucid_rl.model.observations import to_floats
 from lucid_rl.sampling.observations import newest_frames, pictures_of
 
 _LOSS_POINTS = 48  # of a loss curve that is kept
-_BATCH = 32  # images optimized at once
+BATCH_SIZE = 32
+"""Images optimized at once."""
+
 _FEW_OBSERVATIONS = 32  # on which two models are compared
 _ARTICLE_LAYER = "2b"
 _OF_TWO_MODELS = ("difference", "layer_difference")
@@ -245,7 +247,7 @@ def _gradient_row(row: GradientRow, subject: Subject) -> FigureRow:
         settings = dataclasses.replace(settings, parametrization=parametrization)
     found, numbers = [], []
     # Images do not depend on each other, so memory need not grow with their number.
-    for rows in batch_slices(len(chosen), _BATCH):
+    for rows in batch_slices(len(chosen), BATCH_SIZE):
         objective = _objective(row, layer, chosen[rows], subject)
         made = visualize(
             model,

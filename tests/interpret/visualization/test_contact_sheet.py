@@ -160,7 +160,7 @@ def test_another_network_beside(model_a, subject):
 def test_many_targets_in_parts_are_the_same(subject, monkeypatch):
     row = GradientRow("All", "direction", "1a", targets=(), settings=QUICK)
     whole = make_row(row, subject)
-    monkeypatch.setattr(figures, "_BATCH", 2)
+    monkeypatch.setattr(figures, "BATCH_SIZE", 2)
     parts = make_row(row, subject)
     assert parts.labels == whole.labels == ("feature 0", "feature 1", "feature 2")
     np.testing.assert_allclose(parts.images, whole.images, atol=1e-4)
