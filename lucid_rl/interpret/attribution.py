@@ -403,6 +403,6 @@ def _method(function, settings, features, observations):
 
 def _two_colours(positions: np.ndarray) -> np.ndarray:
     """Attribution [h, w]: white where there is none, blue for, orange against."""
-    share = positions / max(float(np.abs(positions).max()), 1e-30)
-    blue, orange = np.maximum(share, 0), np.maximum(-share, 0)
-    return np.stack([1 - blue, 1 - 0.6 * np.abs(share), 1 - orange], axis=-1)
+    part = positions / max(float(np.abs(positions).max()), 1e-30)
+    blue, orange = np.maximum(part, 0), np.maximum(-part, 0)
+    return np.stack([1 - blue, 1 - 0.6 * np.abs(part), 1 - orange], axis=-1)

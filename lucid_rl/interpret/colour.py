@@ -20,17 +20,17 @@ def hue_to_rgb(degrees: float | np.ndarray, warp: bool = True) -> np.ndarray:
         [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]], np.float64
     )
     corners /= np.linalg.norm(corners, axis=1, keepdims=True)
-    sector, share = np.divmod(np.mod(degrees, 360.0) / 60.0, 1.0)
+    sector, fraction = np.divmod(np.mod(degrees, 360.0) / 60.0, 1.0)
     sector = sector.astype(int) % 6
     if warp:
         # Even sectors begin at a primary colour, odd ones end there.
-        share = np.where(
+        fraction = np.where(
             sector % 2 == 0,
-            np.sin(share * np.pi / 2),
-            1 - np.sin((1 - share) * np.pi / 2),
+            np.sin(fraction * np.pi / 2),
+            1 - np.sin((1 - fraction) * np.pi / 2),
         )
-    share = np.asarray(share)[..., None]
-    mixed = (1 - share) * corners[sector] + share * corners[(sector + 1) % 6]
+    fraction = np.asarray(fraction)[..., None]
+    mixed = (1 - fraction) * corners[sector] + fraction * corners[(sector + 1) % 6]
     return mixed / np.linalg.norm(mixed, axis=-1, keepdims=True)
 
 

@@ -212,5 +212,5 @@ def _max_pool(operation, gradient, previous):
 
     here = y - picked(x0, x, y)
     there = picked(x, x0, y0) - y0
-    share = tf.math.divide_no_nan(y - y0 - there, here - there)
-    return spread(gradient * share, x, y) + spread(gradient * (1 - share), x0, y0)
+    fraction = tf.math.divide_no_nan(y - y0 - there, here - there)
+    return spread(gradient * fraction, x, y) + spread(gradient * (1 - fraction), x0, y0)
