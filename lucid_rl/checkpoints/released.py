@@ -185,36 +185,18 @@ def _check_checkpoint(path: pathlib.Path) -> None:
 
 
 def _check_protobuf(path: pathlib.Path) -> None:
-    """Walks over a protocol buffer's outermost fields, which must fill the file."""
+    """Makes sure that a file is a whole protocol buffer, of whatever fields."""
+    # Imported late, as it comes with TensorFlow.
+    from google.protobuf import empty_pb2, message
+
     data = read_input(path)
-    position = 0
     try:
-        while position < len(data):
-            tag, position = _varint(data, position)
-            if tag & 7 == 2:
-                length, position = _varint(data, position)
-                position += length
-            elif tag & 7 == 0:
-                _, position = _varint(data, position)
-            else:
-                raise IndexError
-        if position != len(data) or not data:
-            raise IndexError
-    except IndexError as error:
-        raise FileFormatError(f"{path} is not a frozen graph, or truncated.") from error
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        value |= (byte & 0x7F) << shift
-        position += 1
-        shift += 7
-        if byte < 0x80:
-            return value, position
-        if shift > 63:
-            raise IndexError
+        empty_pb2.Empty.FromString(data)
+        is_whole = bool(data)
+    except message.DecodeError:
+        is_whole = False
+    if not is_whole:
+        raise FileFormatError(f"{path} is not a frozen graph, or truncated.")
 
 
 _CHECKS: dict[str, Callable[[pathlib.Path], Any]] = {
