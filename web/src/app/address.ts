@@ -6,14 +6,14 @@ import type { Output } from '../bundle/attribution';
 import type { StackFrame } from '../bundle/pictures';
 import type { LayerInfo, ManifestMeta } from '../bundle/types';
 
-export interface RowState {
+interface RowState {
   model: string;
   /** null: the layer on view. */
   layer: string | null;
   output: Output;
 }
 
-export const WHATS = ['positive', 'negative', 'falls', 'rises', 'failures'] as const;
+const WHATS = ['positive', 'negative', 'falls', 'rises', 'failures'] as const;
 export type What = (typeof WHATS)[number];
 
 /** What Find looks for. */

@@ -16,7 +16,7 @@ const PURE: readonly Rgb[] = [
   [1, 0, 1],
 ];
 
-export function unit([r, g, b]: Rgb): Rgb {
+function unit([r, g, b]: Rgb): Rgb {
   const norm = Math.hypot(r, g, b) || 1;
   return [r / norm, g / norm, b / norm];
 }
@@ -27,7 +27,7 @@ export function unit([r, g, b]: Rgb): Rgb {
  * Between neighbouring pure colours the mix runs along a sine that spends less of the
  * circle near yellow, cyan and magenta, where the eye tells fewer hues apart.
  */
-export function hueColour(degrees: number): Rgb {
+function hueColour(degrees: number): Rgb {
   const place = ((((degrees % 360) + 360) % 360) * PURE.length) / 360;
   const n = Math.floor(place);
   const along = place - n;
@@ -70,7 +70,7 @@ export function featureColours(n: number, palette: Palette): Rgb[] {
 }
 
 /** Gradients of the input have colours for features: its own red, green and blue. */
-export const CHANNEL_COLOURS: readonly Rgb[] = [PURE[0]!, PURE[2]!, PURE[4]!];
+const CHANNEL_COLOURS: readonly Rgb[] = [PURE[0]!, PURE[2]!, PURE[4]!];
 
 /** The colour at its brightest, for discs and bars. */
 export function cssColour([r, g, b]: Rgb): string {

@@ -18,11 +18,11 @@ export interface Box {
 const SWEEPS = 400;
 const STILL = 0.05; // grey levels
 
-export function copy(picture: Picture): Picture {
+function copy(picture: Picture): Picture {
   return { ...picture, data: picture.data.slice() };
 }
 
-export function within(picture: Picture, y: number, x: number): boolean {
+function within(picture: Picture, y: number, x: number): boolean {
   return y >= 0 && x >= 0 && y < picture.height && x < picture.width;
 }
 

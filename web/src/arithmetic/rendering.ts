@@ -128,7 +128,7 @@ export function sharesOf(maps: Float32Array, nMaps: number): Float64Array {
 }
 
 /** Brightness of the greyed observation: light of any colour shows on it. */
-export const GREY = 0.7;
+const GREY = 0.7;
 
 /** Luma of RGBA (Rec. 601), darkened, in place. */
 export function toGreyscale(rgba: Uint8ClampedArray): void {

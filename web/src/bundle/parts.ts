@@ -5,7 +5,7 @@ import { decodeNumbers, decodePictures, type Sheet, type Typed } from './arrays'
 import { Cache } from './cache';
 import type { ArrayEntry, PartEnvelope, PartHead } from './types';
 
-export const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 3;
 
 const ENCODER = new TextEncoder();
 
