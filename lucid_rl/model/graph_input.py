@@ -10,14 +10,15 @@ import numpy as np
 
 from lucid_rl.errors import ModelError
 from lucid_rl.lazy_tensorflow import tf
-from lucid_rl.model.layers import GraphIndex, source_name
+from lucid_rl.model.graph_bounds import tensorflow_errors
+from lucid_rl.model.layers import GraphIndex
 
 BYTES, UNIT = (0.0, 255.0), (0.0, 1.0)
 
 # Larger divisors are of pixels up to 255: 255, 127.5, a standard deviation of pixels.
 # Those of pixels up to 1 are at most about 1.
 _SMALLEST_DIVISOR = 20.0
-_FLOAT, _INT = 1, 3  # of TensorFlow's types, float32 and int32
+_FLOAT = 1  # of TensorFlow's types, float32
 _PASSED = frozenset(
     {"Cast", "Identity", "Transpose", "Reshape", "Add", "AddV2", "Sub", "BiasAdd"}
 )
@@ -145,18 +146,16 @@ def with_unit_range(
     low, high = pixels
     if (low, high) == UNIT:
         return graph_def
-    changed = tf.GraphDef(versions=graph_def.versions)
-    scaled, shifted = f"{name}_range/scaled", f"{name}_range/shifted"
-    for node in graph_def.node:
-        copy = changed.node.add()
-        copy.CopyFrom(node)
-        for i, entry in enumerate(node.input):
-            if source_name(entry) == name:
-                copy.input[i] = shifted
-        if node.name == name:
-            _add_arithmetic(changed, name, scaled, "Mul", high - low)
-            _add_arithmetic(changed, scaled, shifted, "AddV2", low)
-    return changed
+    rest = tf.GraphDef(versions=graph_def.versions)
+    rest.node.extend(node for node in graph_def.node if node.name != name)
+    (node,) = (node for node in graph_def.node if node.name == name)
+    with tf.Graph().as_default() as graph, tensorflow_errors("the input is not read"):
+        shape = tf.TensorShape(node.attr["shape"].shape)
+        observations = tf.placeholder(tf.float32, shape, name=name)
+        with tf.name_scope(f"{name}_range"):
+            taken = observations * (high - low) + low
+        tf.import_graph_def(rest, input_map={name: taken}, name="")
+    return graph.as_graph_def()
 
 
 def with_flat_value(graph_def: tf.GraphDef, name: str) -> tuple[tf.GraphDef, str]:
@@ -167,27 +166,9 @@ def with_flat_value(graph_def: tf.GraphDef, name: str) -> tuple[tf.GraphDef, str
     """
     copy = tf.GraphDef()
     copy.CopyFrom(graph_def)
-    with tf.Graph().as_default():
+    with tf.Graph().as_default() as graph:
         (value,) = tf.import_graph_def(copy, return_elements=[f"{name}:0"], name="")
-    if value.shape.rank != 2 or value.shape[1] != 1:
-        return graph_def, name
-    flat = f"{name}_flat"
-    copy.CopyFrom(graph_def)
-    if any(node.name == flat for node in graph_def.node):
-        return graph_def, flat
-    shape = copy.node.add(name=f"{flat}/shape", op="Const")
-    shape.attr["dtype"].type = _INT
-    shape.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.array([-1], np.int32)))
-    node = copy.node.add(name=flat, op="Reshape", input=[name, shape.name])
-    node.attr["T"].type, node.attr["Tshape"].type = _FLOAT, _INT
-    return copy, flat
-
-
-def _add_arithmetic(
-    graph_def: tf.GraphDef, source: str, name: str, op: str, number: float
-) -> None:
-    constant = graph_def.node.add(name=f"{name}/number", op="Const")
-    constant.attr["dtype"].type = _FLOAT
-    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.float32(number)))
-    node = graph_def.node.add(name=name, op=op, input=[source, constant.name])
-    node.attr["T"].type = _FLOAT
+        if value.shape.rank != 2 or value.shape[1] != 1:
+            return graph_def, name
+        flat = tf.reshape(value, (-1,), name=f"{name}_flat")
+    return graph.as_graph_def(), flat.op.name
