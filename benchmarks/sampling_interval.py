@@ -2,6 +2,7 @@
 
     python -m benchmarks.sampling_interval
     python -m benchmarks.sampling_interval --model=released:procgen/coinrun
+    python -m benchmarks.sampling_interval --model=released:procgen/coinrun --objects
 
 The article keeps one observation of 32 environments every 128 steps. For each cheaper
 spacing, features are fitted to as many observations, and each feature of the article's
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import print_table, write_result
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, object_maps
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.loading import load
@@ -27,6 +29,8 @@ _LAYER, _N_FEATURES = "2b", 8
 _ARTICLE = (32, 128)
 # Environments, and steps from one kept observation to the next.
 _SPACINGS = (_ARTICLE, (32, 32), (128, 32), (128, 16), (256, 32))
+# Also the number of observations. The first is as close to the article's as is cheap.
+_SHORT_SPACINGS = ((64, 32, 1024), (128, 4, 4096), (256, 3, 4096))
 
 
 def directions(model: Model, spacing: tuple[int, int], n: int, seed: int) -> Any:
@@ -44,6 +48,29 @@ def directions(model: Model, spacing: tuple[int, int], n: int, seed: int) -> Any
     return fitted / np.linalg.norm(fitted, axis=1, keepdims=True), seconds
 
 
+def visible(model: Model, n_envs: int, interval: int, n: int) -> dict[str, Any]:
+    """In what fraction of observations some objects are visible, and the cost."""
+    start = time.process_time()
+    sampled = sample_observations(
+        model, n, n_envs=n_envs, interval=interval, seed=1, states=True
+    )
+    seconds = time.process_time() - start
+    assert sampled.states is not None
+    maps = np.stack([object_maps(state) for state in sampled.states])
+    fractions = maps.any(axis=(2, 3)).mean(axis=0)
+    return {
+        "n_envs": n_envs,
+        "interval": interval,
+        "n": n,
+        "processor_seconds": round(seconds, 1),
+        "levels": len(np.unique(sampled.level_seeds)),
+        **{
+            name: round(float(fractions[OBJECT_CLASSES.index(name)]), 3)
+            for name in ("coin", "buzzsaw", "enemy_left", "enemy_right")
+        },
+    }
+
+
 def cosines(reference: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Of each reference direction, the cosine with the nearest found one."""
     return (reference @ found.T).max(axis=1)
@@ -55,8 +82,15 @@ def main() -> None:
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--n", type=int, default=1024)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--objects", action="store_true")
     arguments = parser.parse_args()
     model = load(arguments.model)
+    if arguments.objects:
+        rows = [visible(model, *spacing) for spacing in _SHORT_SPACINGS]
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+        result = {"model": arguments.model, "rows": rows}
+        print(write_result("sampling_objects", result))
+        return
     rows = []
     references: list[np.ndarray] = []
     for spacing in _SPACINGS:
