@@ -240,6 +240,7 @@ def test_an_address_holds_the_changes(opened, open_page, page):
     address = opened.inspect()["address"]
     assert len(address) < 2000 and "whatif=1&factors=2:0&edits=" in address
     other = open_page(page, address)
+    other.settle()
     restored = computed(other, "view.whatIf.changed")
     assert restored["edited"] == found["edited"] != found["original"]
     assert restored["factors"] == [1, 0, 1]
@@ -370,6 +371,7 @@ def test_films_of_both_agents_stand_side_by_side(open_page, filmed, films):
     address = viewer.inspect()["address"]
     assert address.endswith("&films=1&step=4")
     other = open_page(filmed, address.replace("step=4", "step=2"))
+    other.settle()
     wait_for_pixels(other, "film-original", films[0][2])
     assert other.inspect()["films"] == {"number": 0, "step": 2}
     other.go(address.replace("films=1", "films=7"))
