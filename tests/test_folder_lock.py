@@ -23,12 +23,21 @@ def _page(folder):
     make_interface(dataclasses.replace(settings, cache_dir=folder))
 
 
+def _figures(folder):
+    from lucid_rl.interpret.visualization.presets import choose_presets
+    from lucid_rl.interpret.visualization.run import FigureSettings, make_figures
+    from lucid_rl.interpret.visualization.visualize import VisualizationSettings
+
+    presets = choose_presets(["layers"], (), VisualizationSettings(steps=1))
+    make_figures("bundled", presets, folder, FigureSettings(n_observations=4))
+
+
 def _experiment(folder):
     with ResultsFolder(folder, "comparison").locked():
         raise AssertionError("two runs in one folder")
 
 
-@pytest.mark.parametrize("run", [_train, _page, _experiment])
+@pytest.mark.parametrize("run", [_train, _page, _figures, _experiment])
 def test_the_second_run_is_refused(run, tmp_path):
     message = rf"in use by the first run \(process {os.getpid()}\)"
     with folder_lock(tmp_path, "the first run"):

@@ -15,6 +15,7 @@ from lucid_rl.evaluation.moment_views import clips_of, moments_table
 from lucid_rl.evaluation.moments import Moment, MomentSettings, ValueCurve, find_moments
 from lucid_rl.evaluation.replay import Replay, replay_episodes
 from lucid_rl.files import PathLike, write_json, write_text
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.interface.names import read_names
@@ -93,11 +94,23 @@ def report_moments(
             moment of any kind.
         GameError: the game cannot repeat episodes, or its engine has changed.
         ModelError: a layer does not exist.
+        SaveError: the folder cannot be written, or another process uses it.
     """
     settings = settings or ReportSettings()
     folder = pathlib.Path(folder)
     source = check_layer(model, settings)
     _check_player(source, evaluation)
+    with folder_lock(folder, "the search for moments"):
+        return _report(model, source, evaluation, folder, settings)
+
+
+def _report(
+    model: str,
+    source: Model,
+    evaluation: Evaluation,
+    folder: pathlib.Path,
+    settings: ReportSettings,
+) -> Report:
     interface = settings.interface
     names = read_names(interface.names) if interface.names else {}
     episodes = evaluation.episodes[: settings.n_episodes or None]

@@ -9,6 +9,7 @@ import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.files import PathLike
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.interpret.visualization.contact_sheet import ContactSheet, row_key
 from lucid_rl.interpret.visualization.figures import (
@@ -20,6 +21,7 @@ from lucid_rl.interpret.visualization.figures import (
 )
 from lucid_rl.interpret.visualization.presets import Preset
 from lucid_rl.model.loading import load
+from lucid_rl.model.model import Model
 from lucid_rl.sampling.model_samples import sample_observations
 from lucid_rl.sampling.observations import read_observations
 from lucid_rl.validation import at_least, check_fields
@@ -90,12 +92,12 @@ def make_figures(
         InputError: channels, features or observations that there are not.
         ModelError: a layer that there is not.
         GameError: observations are to be sampled, and the game is not installed.
-        SaveError: a file cannot be written.
+        SaveError: a file cannot be written, or another process uses the folder.
     """
     settings = settings or FigureSettings()
     model = load(model, samples=True)
     compare_to = settings.compare_to and load(settings.compare_to, samples=True)
-    n, imagenet = settings.n_observations, settings.imagenet
+    n = settings.n_observations
     # Everything asked for is checked on noise, before observations are sampled.
     rng = np.random.default_rng(settings.seed)
     subject = Subject(
@@ -105,9 +107,22 @@ def make_figures(
         features_of=settings.features_of,
         nmf=dataclasses.replace(settings.nmf, seed=settings.seed),
         compare_to=compare_to or None,
-        imagenet=imagenet,
+        imagenet=settings.imagenet,
     )
     _check(presets, subject)
+    with folder_lock(folder, "feature visualization"):
+        return _make_checked(model, presets, folder, settings, subject)
+
+
+def _make_checked(
+    model: Model,
+    presets: Mapping[str, Preset],
+    folder: PathLike,
+    settings: FigureSettings,
+    subject: Subject,
+) -> tuple[ContactSheet, pathlib.Path]:
+    n, imagenet = settings.n_observations, settings.imagenet
+    compare_to = subject.compare_to
     path = settings.observations or model.files.observations
     if path is not None:
         observations = read_observations(path).observations[:n]
