@@ -37,7 +37,8 @@ def folder_lock(folder: PathLike, work: str) -> Iterator[None]:
                 f"{folder} is in use by {stream.read(200).strip() or 'another run'}. "
                 "Wait for it to end, or choose another folder."
             ) from error
-        stream.truncate(0)
-        stream.write(f"{work} (process {os.getpid()})")
-        stream.flush()
+        # A full disk has no room for the name; whether for results, their files say.
+        with contextlib.suppress(OSError):
+            os.ftruncate(stream.fileno(), 0)
+            os.write(stream.fileno(), f"{work} (process {os.getpid()})".encode())
         yield

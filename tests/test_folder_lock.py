@@ -1,6 +1,7 @@
 """Two runs never write into one folder: the second names the first and its process."""
 
 import dataclasses
+import errno
 import os
 
 import pytest
@@ -10,6 +11,7 @@ from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.training.config import TrainConfig
+from lucid_rl.training.logs import TrainingLog
 
 
 def _train(folder):
@@ -51,3 +53,29 @@ def test_the_lock_ends_with_the_block(tmp_path):
     for _ in range(2):
         with folder_lock(tmp_path, "a run"):
             pass
+
+
+def _full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_still_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "write", _full)
+    with (
+        folder_lock(tmp_path, "a run"),
+        pytest.raises(SaveError, match="in use"),
+        folder_lock(tmp_path, "another"),
+    ):
+        raise AssertionError("two runs in one folder")
+
+
+@pytest.mark.parametrize("place", ["add_event", "flush", "close"])
+def test_tensorboards_logs_on_a_full_disk_are_an_error(place, tmp_path, monkeypatch):
+    log = TrainingLog(tmp_path / "log.jsonl", "steps", 10, 0)
+    monkeypatch.setattr(log._board, place, _full)
+    record = dict.fromkeys(
+        ("steps_per_second", "learner_frames_per_second", "success_rate"), 1.0
+    )
+    with pytest.raises(SaveError, match="No space left"):
+        log.write({"steps": 1, **record})
+        log.close()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # TensorBoard's own writer: a run on another engine needs no TensorFlow.
+from tensorboard.compat import tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -49,7 +50,8 @@ class TrainingLog:
         kept = [record for record in kept if record[counter] <= done]
         with atomic_open(self._path, "w") as file:
             file.writelines(json.dumps(record) + "\n" for record in kept)
-        self._board = EventFileWriter(str(path.parent / BOARD_FOLDER))
+        with _writing(path):
+            self._board = EventFileWriter(str(path.parent / BOARD_FOLDER))
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Adds a record, which has the counter and numbers by name.
@@ -57,27 +59,24 @@ class TrainingLog:
         Raises:
             SaveError: the disk is full or the folder is gone.
         """
-        try:
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise SaveError(
-                f"cannot write {self._path}: {error.strerror or error}. Make room and "
-                "resume the run from its last save."
-            ) from error
+        with (
+            _writing(self._path),
+            open(self._path, "a", encoding="utf-8") as file,
+        ):
+            file.write(json.dumps(record) + "\n")
         values = [
             Summary.Value(tag=_tag(name), simple_value=value)
             for name, value in record.items()
             if name != self._counter and value is not None
         ]
-        self._board.add_event(
-            Event(
-                wall_time=time.time(),
-                step=record[self._counter],
-                summary=Summary(value=values),
-            )
+        event = Event(
+            wall_time=time.time(),
+            step=record[self._counter],
+            summary=Summary(value=values),
         )
-        self._board.flush()
+        with _writing(self._path):
+            self._board.add_event(event)
+            self._board.flush()
         self._show(record)
 
     def _show(self, record):
@@ -104,7 +103,21 @@ class TrainingLog:
 
     def close(self) -> None:
         """Closes the TensorBoard file."""
-        self._board.close()
+        with _writing(self._path):
+            self._board.close()
+
+
+@contextlib.contextmanager
+def _writing(path: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    # TensorBoard writes by TensorFlow where that is installed.
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", "") or getattr(error, "message", "")
+        raise SaveError(
+            f"cannot write {path}: {reason or error!r}. Make room and resume the run "
+            "from its last save."
+        ) from error
 
 
 def report(line: str) -> None:
