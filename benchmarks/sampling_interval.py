@@ -55,7 +55,7 @@ def visible(model: Model, n_envs: int, interval: int, n: int) -> dict[str, Any]:
         model, n, n_envs=n_envs, interval=interval, seed=1, states=True
     )
     seconds = time.process_time() - start
-    assert sampled.states is not None
+    assert sampled.states is not None and sampled.level_seeds is not None
     maps = np.stack([object_maps(state) for state in sampled.states])
     fractions = maps.any(axis=(2, 3)).mean(axis=0)
     return {
