@@ -38,6 +38,7 @@ _MAX_CHANNELS = 64  # of observations, to distinguish channels from height and w
 _MAX_VALUES = 2**23  # of one tensor, for one observation
 _MAX_OPERATIONS = 50_000  # of the graph: a depthwise convolution takes one a channel
 _MAX_RANK = 16
+_ABOVE_ZERO = ("strides", "dilations", "kernel_shape", "group", "num_outputs")
 _N_ROWS = 7  # observations for which memory is added up
 
 # What networks compute of constants and shapes. It takes no more memory than its
@@ -177,6 +178,16 @@ def _checked(path: pathlib.Path):
         raise FileFormatError(
             f"{path} has {len(proto.graph.node)} nodes: expected at most {MAX_NODES}."
         )
+    # Some versions of onnx divide by them.
+    for node in proto.graph.node:
+        for a in node.attribute:
+            if (
+                a.name in _ABOVE_ZERO
+                and min((a.i if a.type == a.INT else 1, *a.ints)) < 1
+            ):
+                raise FileFormatError(
+                    f"{path}: {a.name} of {node.name!r:.100} is not above 0."
+                )
     try:
         onnx.checker.check_model(proto)
         return onnx.shape_inference.infer_shapes(proto, strict_mode=True)
