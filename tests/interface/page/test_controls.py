@@ -314,6 +314,9 @@ def test_rows_come_go_and_take_outputs(viewer):
     viewer.get("add-row").click()
     viewer.get("add-row").click()
     assert viewer.get("output").count() == 3
+    layers = [viewer.get("row-layer").nth(i).input_value() for i in (1, 2)]
+    assert layers == ["2b", "input"]  # those that no row showed
+    viewer.get("row-layer").nth(1).select_option(label="layer 4a")
     viewer.get("output").nth(1).click()
     viewer.get("output-action-4").click()
     viewer.get("output-action-5").click()

@@ -93,15 +93,19 @@ def test_the_most_negative_moment_of_a_feature_over_time(viewer, bundle):
 
 def test_one_frame_over_two_layers(viewer):
     viewer.go("#trajectory=1&frame=124&layer=2b")
-    viewer.get("add-row").click()
-    viewer.get("row-layer").nth(1).select_option("4a")
+    viewer.get("add-row").click()  # of the layer that no row shows yet
     viewer.page.wait_for_function("window.lucidRL.inspect().drawn[1]?.layer === '4a'")
     viewer.page.wait_for_function("location.hash.includes('value@4a')")
+    box, below = viewer.get("output").nth(1).bounding_box(), viewer.page.viewport_size
+    assert box["y"] + box["height"] <= below["height"]
     drawn = viewer.inspect()["drawn"]
     assert [row["layer"] for row in drawn] == ["2b", "4a"]
     assert [row["s"] for row in drawn] == [123, 123]
     viewer.page.reload()
     viewer.page.wait_for_function("window.lucidRL?.inspect()?.drawn[1]?.layer === '4a'")
+    viewer.get("remove-row").first.click()  # the layer on view is then the other's
+    viewer.page.wait_for_function("location.hash.includes('layer=4a')")
+    assert [row["layer"] for row in viewer.settle()["drawn"]] == ["4a"]
 
 
 def test_names_and_notes_are_kept_exported_and_travel_in_a_link(

@@ -74,6 +74,10 @@ export function objectTitle({ object }: DetectedObject): string {
   return object.replaceAll('_', ' ');
 }
 
+export function objectEvidence({ ratio, average_precision: precision }: DetectedObject): string {
+  return `By the game's own state: the response at this object is ${format(ratio)} times the mean response, and the feature detects it with an average precision of ${precision.toFixed(2)}`;
+}
+
 /** Average precision below which a feature may detect something else beside the object. */
 const CERTAIN = 0.25;
 

@@ -210,12 +210,26 @@ export class View {
     }
   }
 
-  addRow(model = this.rows.at(-1)!.model, output: Output = 'value'): void {
-    this.rows.push({ key: this.#nextKey++, model, layer: null, output });
+  addRow(row: Omit<Row, 'key'>): void {
+    this.rows.push({ ...row, key: this.#nextKey++ });
+  }
+
+  /** Adds a row of a layer that no row shows yet; where all are shown, of the first row's. */
+  addLayer(): void {
+    const { model } = this.rows.at(-1)!;
+    const shown = this.rows.map((row) => this.layerOf(row));
+    const unseen = this.bundle.model(model).layers.filter(({ id }) => !shown.includes(id));
+    const layer = unseen.find(({ kind }) => kind === 'attribution') ?? unseen[0];
+    this.addRow({ model, layer: layer?.id ?? null, output: 'value' });
   }
 
   removeRow(key: number): void {
-    if (this.rows.length > 1) this.rows = this.rows.filter((r) => r.key !== key);
+    if (this.rows.length === 1) return;
+    this.rows = this.rows.filter((r) => r.key !== key);
+    const { layer } = this.rows[0]!;
+    if (layer === null) return;
+    for (const row of this.rows) row.layer ??= this.layerId; // what they show stays
+    this.setLayer(layer); // the first row is of the layer on view
   }
 
   notify(text: string): void {
