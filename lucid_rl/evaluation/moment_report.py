@@ -18,7 +18,7 @@ from lucid_rl.files import PathLike, write_json, write_text
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import InterfaceSettings, make_interface
-from lucid_rl.interface.names import read_names
+from lucid_rl.interface.names import Names, read_names
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
@@ -100,8 +100,10 @@ def report_moments(
     folder = pathlib.Path(folder)
     source = check_layer(model, settings)
     _check_player(source, evaluation)
+    interface = settings.interface
+    names: Names = read_names(interface.names) if interface.names else {}
     with folder_lock(folder, "the search for moments"):
-        return _report(model, source, evaluation, folder, settings)
+        return _report(model, source, evaluation, folder, settings, names)
 
 
 def _report(
@@ -110,9 +112,9 @@ def _report(
     evaluation: Evaluation,
     folder: pathlib.Path,
     settings: ReportSettings,
+    names: Names,
 ) -> Report:
     interface = settings.interface
-    names = read_names(interface.names) if interface.names else {}
     episodes = evaluation.episodes[: settings.n_episodes or None]
     game = evaluation.settings.game
     replays = functools.partial(_replays, episodes, game)

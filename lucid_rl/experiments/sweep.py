@@ -40,7 +40,7 @@ NAME = "sweep"
 # Each seed's level sets begin here times the seed, so that they do not overlap.
 _SEEDS_APART = 10_000_000
 # What changes nothing about a trained model.
-_NO_EFFECT = ("output_dir", "n_threads", "save_interval", "distributed")
+_NO_EFFECT = ("n_threads", "save_interval", "distributed")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -206,8 +206,13 @@ class TrainConfig:
         return max(0.0, 1 - n_steps_done / steps)
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as plain values, nested ones as dictionaries."""
-        return dataclasses.asdict(self)
+        """The fields as plain values, nested ones as dictionaries.
+
+        `output_dir` is left out: a model that is passed on names no folder.
+        """
+        values = dataclasses.asdict(self)
+        del values["output_dir"]
+        return values
 
     def checkpoint_args(self) -> dict[str, Any]:
         """The run's options as a checkpoint's `args`, in the article's names.
