@@ -316,7 +316,8 @@ def test_rows_come_go_and_take_outputs(viewer):
     assert viewer.get("output").count() == 3
     layers = [viewer.get("row-layer").nth(i).input_value() for i in (1, 2)]
     assert layers == ["2b", "input"]  # those that no row showed
-    viewer.get("row-layer").nth(1).select_option(label="layer 4a")
+    for nth in (1, 2):
+        viewer.get("row-layer").nth(nth).select_option(label="layer 4a")
     viewer.get("output").nth(1).click()
     viewer.get("output-action-4").click()
     viewer.get("output-action-5").click()
