@@ -36,7 +36,7 @@ def test_one_command_makes_the_page_of_a_released_model(tmp_path):
             "procgen/maze.jd",
             *(
                 f"procgen/rl-clarity/maze.{kind}"
-                for kind in ("metadata.jd", "observations.jd", "trajectories.jd")
+                for kind in ("observations.jd", "trajectories.jd")
             ),
         ]
     )
