@@ -114,7 +114,7 @@ def _load_files(
     else:
         files = files_beside(resolve_model(text))
     name = pathlib.Path(files.name).name.removesuffix(".jd")
-    options = {"name": name, **options}
+    checkpoint = None
     if files.checkpoint is not None:
         try:
             checkpoint = load_checkpoint(files.checkpoint)
@@ -129,11 +129,11 @@ def _load_files(
                 )
             if files.model_pb is None:
                 raise
-        else:
-            options |= {"metadata": _read_metadata(files) | args, "files": files}
-            return _of_checkpoint(checkpoint, args, options)
+    metadata = _read_metadata(files) | args
+    options = {"name": name, "metadata": metadata, "files": files, **options}
+    if checkpoint is not None:
+        return _of_checkpoint(checkpoint, args, options)
     assert files.model_pb is not None
-    options |= {"metadata": _read_metadata(files) | args, "files": files}
     return _load_graph(files.model_pb, options)
 
 
