@@ -5,7 +5,8 @@ model's features (section "Interpretability and generalization"). Here each mode
 trained by PPO or policy distillation, plays its own and unseen levels, and its features
 are scored against the game's states (`interpretability`). The article's claim, that
 interpretability goes with generalization, is tested by the rank correlation of test
-success with the score.
+success with the score, and with the mean response concentration of the features, which
+tells models apart whose features all fail the score's thresholds.
 """
 
 import dataclasses
@@ -39,6 +40,7 @@ from lucid_rl.validation import Positive, check_fields
 NAME = "sweep"
 # Each seed's level sets begin here times the seed, so that they do not overlap.
 _SEEDS_APART = 10_000_000
+_MEASURES = {"score": "score", "concentration": "mean response concentration"}
 # What changes nothing about a trained model.
 _NO_EFFECT = ("n_threads", "save_interval", "distributed")
 
@@ -98,6 +100,7 @@ class SweepPoint:
         low: lower end of the score's 95 % interval.
         high: upper end.
         interpretable: the object of each interpretable feature.
+        concentration: mean response concentration of its features (`interpretability`).
     """
 
     n_levels: int
@@ -108,6 +111,7 @@ class SweepPoint:
     low: float
     high: float
     interpretable: list[str]
+    concentration: float
 
 
 def sweep(
@@ -168,19 +172,25 @@ def sweep(
 
 
 def rank_correlation(
-    points: Sequence[SweepPoint], n_permutations: int = 10_000, seed: int = 0
+    points: Sequence[SweepPoint],
+    measure: str = "score",
+    *,
+    n_permutations: int = 10_000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """Spearman's correlation of test success with the score, and its p-value.
+    """Spearman's correlation of test success with a measure, and its p-value.
+
+    `measure` is "score" or "concentration".
 
     The p-value is one-sided, of a permutation test of `n_permutations` random pairings,
     or of all if there are no more. Both are NaN for fewer than 3 models, or where all
-    have one success or score.
+    have one success or one value.
     """
     from scipy.stats import permutation_test, rankdata
 
     tests, scores = (
         rankdata([getattr(point, name) for point in points]) if points else np.empty(0)
-        for name in ("test", "score")
+        for name in ("test", measure)
     )
     if len(points) < 3 or len(set(tests)) < 2 or len(set(scores)) < 2:
         return float("nan"), float("nan")
@@ -201,39 +211,46 @@ def rank_correlation(
 
 def as_dict(points: Sequence[SweepPoint], settings: SweepSettings) -> dict[str, Any]:
     """Plain values for a results file."""
-    correlation, p_value = rank_correlation(points)
+    tests = {}
+    for measure in _MEASURES:
+        correlation, p_value = rank_correlation(points, measure)
+        if not np.isnan(correlation):
+            tests[measure] = {"rank_correlation": correlation, "p_value": p_value}
     return {
         "settings": dataclasses.asdict(settings),
         "points": [dataclasses.asdict(point) for point in points],
-        "rank_correlation": None if np.isnan(correlation) else correlation,
-        "p_value": None if np.isnan(p_value) else p_value,
+        "tests": tests,
     }
 
 
 def report(points: Sequence[SweepPoint]) -> str:
-    """Markdown: a row for each model, and the rank correlation."""
+    """Markdown: a row for each model, and the rank correlations."""
     table = markdown_table(
         (
             *("training levels", "seed", "train success", "test success"),
             *("score", "95 % interval", "interpretable features"),
+            "mean response concentration",
         ),
         (
             (
                 *(f"{p.n_levels:,}" if p.n_levels else "unlimited", p.seed),
                 *(f"{p.train:.1%}", f"{p.test:.1%}", f"{p.score:.3f}"),
                 *(f"{p.low:.3f} to {p.high:.3f}", ", ".join(p.interpretable)),
+                f"{p.concentration:.3f}",
             )
             for p in points
         ),
     )
-    correlation, p_value = rank_correlation(points)
-    if np.isnan(correlation):
-        return f"{table}\n"
-    return (
-        f"{table}\n\nRank correlation of test success with the score (Spearman): "
-        f"{correlation:.2f}, one-sided permutation p = {p_value:.2g}, "
-        f"{len(points)} models.\n"
-    )
+    lines = [table]
+    for measure, name in _MEASURES.items():
+        correlation, p_value = rank_correlation(points, measure)
+        if not np.isnan(correlation):
+            lines.append(
+                f"Rank correlation of test success with the {name} (Spearman): "
+                f"{correlation:.2f}, one-sided permutation p = {p_value:.2g}, "
+                f"{len(points)} models."
+            )
+    return "\n\n".join(lines) + "\n"
 
 
 def draw(points: Sequence[SweepPoint], path: PathLike) -> None:
@@ -263,8 +280,11 @@ def draw(points: Sequence[SweepPoint], path: PathLike) -> None:
             label="article: graded by two researchers",
         )
         _draw_ours(right, points, "score", "C2", "here: scored against states")
+        _draw_ours(
+            right, points, "concentration", "C4", "here: mean response concentration"
+        )
         left.set_title("levels completed (%)", fontsize=9)
-        right.set_title("features interpretable (%)", fontsize=9)
+        right.set_title("interpretability (%)", fontsize=9)
         for axes in (left, right):
             axes.set(xscale="log", xlabel="training levels", ylim=(-3, 103))
             axes.legend(fontsize=7)
@@ -363,4 +383,5 @@ def _measure(
         "low": score.interval[0],
         "high": score.interval[1],
         "interpretable": [f.object_class for f in score.features if f.interpretable],
+        "concentration": float(np.mean([f.response for f in score.features])),
     }

@@ -41,7 +41,7 @@ _TINY = SweepSettings(
 
 def _points(tests, scores):
     return [
-        SweepPoint(10 ** (i + 2), 0, 1.0, test, score, score, score, [])
+        SweepPoint(10 ** (i + 2), 0, 1.0, test, score, score, score, [], 1 - score)
         for i, (test, score) in enumerate(zip(tests, scores, strict=True))
     ]
 
@@ -53,6 +53,7 @@ def test_rank_correlation_with_an_exact_p_value():
     assert p_value == pytest.approx(1 / 24)  # one order of four
     correlation, p_value = rank_correlation(_points([1, 2, 3, 4], [4, 3, 2, 1]))
     assert correlation == pytest.approx(-1) and p_value == pytest.approx(1)
+    assert rank_correlation(points, "concentration")[0] == pytest.approx(-1)
 
 
 def test_p_values_are_even_where_there_is_nothing():
@@ -76,7 +77,8 @@ def test_report_and_figure(tmp_path):
     points.append(dataclasses.replace(points[2], n_levels=0))
     text = report(points)
     assert (
-        "| 1,000 | 0 | 100.0% | 70.0% | 0.250 | 0.250 to 0.250 | coin, agent |" in text
+        "| 1,000 | 0 | 100.0% | 70.0% | 0.250 | 0.250 to 0.250 | coin, agent | 0.750 |"
+        in text
     )
     assert "| unlimited | 0 |" in text and "permutation p =" in text
     draw(points, tmp_path / "figure.png")
