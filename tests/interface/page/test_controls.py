@@ -258,6 +258,14 @@ def test_finds_falls_rises_and_failures(viewer, bundle, what, sign):
     assert (view["trajectory"], view["frame"]) == (0, 170)
 
 
+def test_features_under_find_have_names_or_objects(viewer):
+    viewer.get("name-1").fill("")
+    viewer.get("name-1").press("Enter")
+    viewer.open_find()
+    options = viewer.get("find-feature").locator("option").all_inner_texts()
+    assert [options[i].strip() for i in (0, 1, 3)] == ["1 (buzzsaw)", "2", "4 coin"]
+
+
 def test_find_follows_the_isolated_feature_and_isolates_what_it_leads_to(viewer):
     viewer.page.keyboard.press("2")
     viewer.open_find()

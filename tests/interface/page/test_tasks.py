@@ -101,6 +101,8 @@ def test_one_frame_over_two_layers(viewer):
     drawn = viewer.inspect()["drawn"]
     assert [row["layer"] for row in drawn] == ["2b", "4a"]
     assert [row["s"] for row in drawn] == [123, 123]
+    # Of the legend's colours, but not its features.
+    assert viewer.get("bars-layer").all_inner_texts() == ["4a"]
     viewer.page.reload()
     viewer.page.wait_for_function("window.lucidRL?.inspect()?.drawn[1]?.layer === '4a'")
     viewer.get("remove-row").first.click()  # the layer on view is then the other's
@@ -247,6 +249,18 @@ def test_actions_without_effect_are_one_block_that_opens(viewer):
     for frame in range(1, 200, 20):  # the chosen one is named however narrow
         viewer.go(f"#trajectory=1&frame={frame}&layer=2b")
         assert chosen.inner_text() in NAMES
+
+
+def test_names_of_actions_cover_no_other(open_page, site):
+    viewer = open_page(site, "#layer=2b", viewport={"width": 390, "height": 844})
+    viewer.settle()
+    viewer.get("idle").click()
+    for frame in range(1, 200, 20):
+        viewer.go(f"#trajectory=1&frame={frame}&layer=2b")
+        bar = viewer.get("policy").bounding_box()
+        boxes = [b.bounding_box() for b in viewer.get("policy").locator("b").all()]
+        ends = [bar["x"], *(x for b in boxes for x in (b["x"], b["x"] + b["width"]))]
+        assert ends == sorted(ends) and ends[-1] <= bar["x"] + bar["width"]
 
 
 def test_bars_share_one_scale_and_say_where_they_are_cut(viewer, bundle):
