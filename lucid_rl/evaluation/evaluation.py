@@ -264,8 +264,8 @@ def _play(
     last_save = time.monotonic()
     try:
         with contextlib.closing(played):
-            for episode in progress(played, "playing levels", total=len(missing)):
-                kept[episode.index] = episode
+            for episodes in progress(played, "playing levels", total=len(missing)):
+                kept.update((episode.index, episode) for episode in episodes)
                 if time.monotonic() - last_save > _SAVE_EVERY_S:
                     save()
                     last_save = time.monotonic()

@@ -33,10 +33,15 @@ def play_episodes(
     settings: EvaluationSettings,
     indices: Sequence[int],
     n_workers: int | None = None,
-) -> Generator[Episode, None, None]:
-    """Plays episodes of an evaluation, by index; yields them in the order they end.
+) -> Generator[list[Episode], None, None]:
+    """Plays episodes of an evaluation, by index.
 
     `n_workers` is as in `evaluate`; a policy that is a function plays in this process.
+
+    Yields:
+        As each episode ends, the episodes that can be kept from then on. Where levels
+        cannot be chosen they come a whole round at a time, and before that none: those
+        of an interrupted round that have ended are its short ones.
     """
     rounds = sorted({index // _round_size(settings) for index in indices})
     n_cores = len(os.sched_getaffinity(0))
@@ -68,11 +73,11 @@ def play_episodes(
             children[child.connection] = child
         while children:
             for connection in wait(list(children)):
-                episode = children[cast(Connection, connection)].receive()
-                if episode is None:
+                episodes = children[cast(Connection, connection)].receive()
+                if episodes is None:
                     children.pop(cast(Connection, connection)).close()
                 else:
-                    yield episode
+                    yield episodes
 
 
 def _serve_part(
@@ -81,8 +86,8 @@ def _serve_part(
     settings: EvaluationSettings,
     indices: Sequence[int],
 ) -> None:
-    for episode in _play_part(model, settings, indices):
-        connection.send(episode)
+    for episodes in _play_part(model, settings, indices):
+        connection.send(episodes)
     connection.send(None)
     # The parent closes when it has read all.
     connection.recv()
@@ -90,8 +95,8 @@ def _serve_part(
 
 def _play_part(
     model: Player, settings: EvaluationSettings, indices: Sequence[int]
-) -> Iterator[Episode]:
-    """Plays episodes in this process, and finds the causes of failures."""
+) -> Iterator[list[Episode]]:
+    """Plays episodes in this process; see `play_episodes`."""
     game_settings = settings.game.replace(seed=0)
     with contextlib.ExitStack() as stack:
         game = stack.enter_context(make_game(game_settings))
@@ -101,18 +106,19 @@ def _play_part(
                 indices, settings.level_seeds()[list(indices)].tolist()
             )
             episodes = play(game, model, levels, settings.seed, settings.greedy)
-            yield from finish(episodes)
+            yield from ([episode] for episode in finish(episodes))
             return
     for number, wanted in _rounds(indices, _round_size(settings)):
-        # Whole rounds are played and kept: what an interrupted one has ended so far
-        # are its short episodes.
         last = min((number + 1) * _round_size(settings), settings.n_episodes)
         everything = range(number * _round_size(settings), last)
         seed = int(np.random.default_rng([settings.seed, number, 2]).integers(2**31))
         with make_game(game_settings.replace(seed=seed)) as game:
             turns = OwnLevels(everything, game.n_envs)
-            episodes = play(game, model, turns, settings.seed, settings.greedy)
-            yield from [episode for episode in episodes if episode.index in wanted]
+            ended: list[Episode] = []
+            for episode in play(game, model, turns, settings.seed, settings.greedy):
+                if episode.index in wanted:
+                    ended.append(episode)
+                    yield ended if len(ended) == len(wanted) else []
 
 
 def cause_finder(

@@ -10,6 +10,7 @@ from lucid_rl.evaluation import evaluation as evaluation_module
 from lucid_rl.evaluation.evaluation import evaluate, read_evaluation
 from lucid_rl.evaluation.failure_causes import CAUSES
 from lucid_rl.evaluation.many import evaluate_into, evaluate_many
+from lucid_rl.evaluation.players import play_episodes
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
@@ -212,6 +213,14 @@ def test_a_game_that_cannot_choose_its_levels(tmp_path):
     assert_same(
         evaluate(blind_policy, settings=settings, path=path).episodes, whole.episodes
     )
+
+
+def test_progress_within_a_round_whose_episodes_are_kept_together():
+    game = GameSettings(n_envs=4, use_generated_assets=True)
+    settings = EvaluationSettings(n_episodes=18, game=game)
+    played = list(play_episodes(blind_policy, settings, range(18), n_workers=1))
+    assert [len(kept) for kept in played] == [*[0] * 15, 16, 0, 2]
+    assert sorted(episode.index for episode in played[15]) == list(range(16))
 
 
 def test_bad_input():
