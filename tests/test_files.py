@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from lucid_rl import files
 from lucid_rl.errors import SaveError
 from lucid_rl.files import (
     atomic_open,
@@ -104,21 +103,25 @@ def test_folders_that_cannot_be_written(tmp_path):
     assert os.listdir(tmp_path / "new" / "folder") == []
 
 
-_KILLED = """
+_WRITE = """
 import os, signal, sys
 from lucid_rl.files import atomic_open
 with atomic_open(sys.argv[1]) as stream:
     stream.write(b"half")
     stream.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
+    if "killed" in sys.argv:
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_a_killed_run_leaves_the_next_one_removes(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_swept", set())
+def _write_elsewhere(path, *words):
+    """Writes a file in a process of its own; gives its exit code."""
+    return subprocess.run([sys.executable, "-c", _WRITE, path, *words]).returncode
+
+
+def test_what_a_killed_run_leaves_the_next_one_removes(tmp_path):
     path = tmp_path / "file.txt"
-    done = subprocess.run([sys.executable, "-c", _KILLED, path])
-    assert done.returncode == -signal.SIGKILL
+    assert _write_elsewhere(path, "killed") == -signal.SIGKILL
     (left,) = os.listdir(tmp_path)
     assert left.endswith(".partial")
     (tmp_path / ".another.partial").write_text("of another program")
@@ -126,7 +129,6 @@ def test_what_a_killed_run_leaves_the_next_one_removes(tmp_path, monkeypatch):
         stream.write(b"whole")
         stream.flush()
         # What is being written is not taken for what was left behind.
-        monkeypatch.setattr(files, "_swept", set())
-        _write(tmp_path / "other.txt")
+        assert _write_elsewhere(tmp_path / "other.txt") == 0
     assert path.read_bytes() == b"whole"
     assert sorted(os.listdir(tmp_path)) == [".another.partial", "file.txt", "other.txt"]

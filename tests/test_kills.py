@@ -1,11 +1,13 @@
 """Work that is killed at random instants ends, when repeated, as if it had not been."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import pickle
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -15,14 +17,17 @@ import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
+from lucid_rl.evaluation import evaluation
 from lucid_rl.evaluation.episodes import read_episodes
 from lucid_rl.evaluation.settings import EvaluationSettings
+from lucid_rl.experiments.article_experiments import repeat_experiments
 from lucid_rl.experiments.comparison_settings import ComparisonSettings
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.interface import read_bundle
+from lucid_rl.interface import make_interface, read_bundle
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.logs import read_log
+from lucid_rl.training.run import train
 from tests.interface.conftest import own_samples, small_settings  # noqa: F401
 
 _N_KILLS = 20
@@ -48,18 +53,9 @@ TRAINING = TrainConfig(
 )
 
 
-def work(name: str, folder: str) -> None:
-    """What is killed; runs in a process of its own."""
-    import tensorflow  # noqa: F401 - not to be most of what is killed
-
-    import lucid_rl.evaluation.evaluation as evaluation
-    from lucid_rl.experiments.article_experiments import repeat_experiments
-    from lucid_rl.interface import make_interface
-    from lucid_rl.training.run import train
-
-    print("ready", flush=True)
+def _work(name: str, path: pathlib.Path) -> None:
+    """What is killed."""
     evaluation._SAVE_EVERY_S = 0
-    path = pathlib.Path(folder)
     if name == "evaluation":
         evaluation.evaluate(
             "bundled", settings=EVALUATION, path=path / "episodes.npz", n_workers=2
@@ -67,63 +63,94 @@ def work(name: str, folder: str) -> None:
     elif name == "comparison":
         repeat_experiments("bundled", COMPARISON, path)
     elif name == "training":
-        train(dataclasses.replace(TRAINING, output_dir=folder))
+        train(dataclasses.replace(TRAINING, output_dir=str(path)))
     else:
-        settings = pickle.loads((path / "settings").read_bytes())
-        make_interface(settings)
+        make_interface(pickle.loads((path / "settings").read_bytes()))
+
+
+def serve() -> None:
+    """Starts work in forks of this process, which has imported all that it needs.
+
+    Reads a kind of work and its folder from each line; writes the fork's process
+    number and, when it ends, its exit code.
+    """
+    import tensorflow  # noqa: F401 - imported once, not in each fork
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        name, folder = line.rstrip("\n").split(" ", 1)
+        pid = os.fork()
+        if not pid:
+            os.setsid()
+            os.dup2(2, 1)
+            code = 1
+            try:
+                _work(name, pathlib.Path(folder))
+                code = 0
+            finally:
+                os._exit(code)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A process that runs `serve`."""
+    code = "from tests.test_kills import serve; serve()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=pathlib.Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,  # `select` sees what is not read yet
+    ) as process:
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.stdin.close()
 
 
 class _Run:
-    """`work` in a process group of its own."""
+    """Work in a session of its own."""
 
-    def __init__(self, name, folder):
-        code = "import sys; from tests.test_kills import work; work(*sys.argv[1:])"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, name, str(folder)],
-            cwd=pathlib.Path(__file__).parents[1],
-            env={**os.environ, "LUCID_RL_KILL_TEST": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdout.readline() == "ready\n"
-        self.start = time.monotonic()
+    def __init__(self, server, name, folder):
+        server.stdin.write(f"{name} {folder}\n".encode())
+        self.pid = int(server.stdout.readline())
+        self._server = server
+        self._start = time.monotonic()
 
     def seconds(self):
         """Waits for the end; how long it took."""
-        self.process.communicate()
-        assert self.process.returncode == 0
-        return time.monotonic() - self.start
+        assert self._exit_code() == 0
+        return time.monotonic() - self._start
 
     def kill_after(self, seconds):
         """Whether it was still at work."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-        self.process.communicate()
-        return self.process.returncode == -signal.SIGKILL
+        if not select.select([self._server.stdout], [], [], seconds)[0]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        return self._exit_code() == -signal.SIGKILL
+
+    def assert_no_process(self):
+        """Waits until nothing that the work started is running."""
+        for _ in range(10 * _PATIENCE_S):
+            if not _session(self.pid):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"still running: {_session(self.pid)}")
+
+    def _exit_code(self):
+        return int(self._server.stdout.readline())
 
 
-def _processes_of(folder):
-    """Processes that were started for the work in a folder."""
-    mark = f"LUCID_RL_KILL_TEST={folder}".encode()
+def _session(leader):
+    """Processes of a session."""
     found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        try:
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.getsid(int(entry.name)) == leader:
                 found.append(int(entry.name))
-        except (OSError, ValueError):
-            continue
     return found
-
-
-def assert_no_process(folder):
-    for _ in range(10 * _PATIENCE_S):
-        if not _processes_of(folder):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"still running: {_processes_of(folder)}")
 
 
 def _prepare(name, folder, page_settings):
@@ -158,20 +185,22 @@ def _results(name, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["evaluation", "comparison", "page", "training"])
-def test_kills_at_random_instants(name, tmp_path, small_settings):  # noqa: F811
+def test_kills_at_random_instants(name, server, tmp_path, small_settings):  # noqa: F811
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         _prepare(name, folder, small_settings)
-    seconds = _Run(name, whole).seconds()
+    seconds = _Run(server, name, whole).seconds()
     rng = random.Random(0)
     n_killed = 0
     for _ in range(_N_KILLS):
-        # Work goes on where it was: half of the time is enough to end it soon.
-        n_killed += _Run(name, killed).kill_after(rng.uniform(0, seconds / 4))
-        assert_no_process(killed)
+        # Work goes on where it was: a part of the time is enough to end it soon.
+        run = _Run(server, name, killed)
+        n_killed += run.kill_after(rng.uniform(0, seconds / 4))
+        run.assert_no_process()
     assert n_killed > _N_KILLS / 4
-    _Run(name, killed).seconds()
-    assert_no_process(killed)
+    run = _Run(server, name, killed)
+    run.seconds()
+    run.assert_no_process()
     np.testing.assert_equal(_results(name, killed), _results(name, whole))
     left = [p for p in killed.rglob("*") if p.name.endswith(".partial")]
     assert left == []

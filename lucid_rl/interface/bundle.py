@@ -16,6 +16,8 @@ from lucid_rl.files import PathLike, atomic_open, read_input, read_text
 from lucid_rl.interface.parts import Part
 from lucid_rl.interface.quantization import LEVELS, dequantize
 
+# The codes, and what they stand for as float32.
+_ATTRIBUTION_MEMORY = 6
 _ELEMENT = '<script type="application/x-lucid-rl" data-part="'
 
 
@@ -135,7 +137,7 @@ class Bundle:
                 raise BundleError(f"no action {action}; there are {n_actions}, from 0")
             holder = self.part(f"{name}/{action}")
         frames = self.frames(trajectory)
-        codes = holder.array(array, frames.start, frames.stop)
+        codes = holder.array(array, frames.start, frames.stop, _ATTRIBUTION_MEMORY)
         scales = part.array("frame_scale")[frames]
         if codes.ndim != 4 or scales.shape != codes.shape[1:2]:
             raise BundleError(f"part {name!r}: scales and attributions do not match")

@@ -38,11 +38,13 @@ _ESCAPES = {b"\\": b"\\\\", b'"': b'\\"', b"\n": b"\\n", b"\r": b"\\r"}
 _BYTES = {escape: byte for byte, escape in _ESCAPES.items()}
 _ESCAPED = re.compile(rb"\\.?", re.S)
 _LOSSY_QUALITY = 85
-# An array decodes to at most so many bytes for each of its own, and so many besides;
-# so do the pixels of a sheet, which take ten bytes each on the way. A small file cannot
-# fill memory.
-_EXPANSION = 24
-_ALLOWANCE = 64 * 2**20
+# What is made of an array takes at most so many bytes for each of its own, and so many
+# besides; so do the pixels of a sheet, which take ten bytes each on the way. A small
+# file cannot fill memory.
+_EXPANSION = 96
+_ALLOWANCE = 256 * 2**20
+DECODING = 4
+"""Bytes of memory that decoding takes for each byte of an array."""
 _PIXELS = 8
 _ALLOWED_PIXELS = 12 * 2**20
 
@@ -157,15 +159,19 @@ def check_entry(entry: Any, n_bytes: int) -> None:
         raise ValueError(f"array {name!r} lies outside the data")
 
 
-def check_size(entries: Sequence[dict[str, Any]]) -> None:
+def check_size(entries: Sequence[dict[str, Any]], memory: int = DECODING) -> None:
     """Bounds the memory of arrays by the bytes that they are made of.
 
+    Args:
+        entries: the arrays' descriptions.
+        memory: bytes that are needed for each byte of an array.
+
     Raises:
-        ValueError: they ask for more than 24 times their bytes and 64 MiB in all.
+        ValueError: they ask for more than 96 times their bytes and 256 MiB in all.
     """
     stored = sum(entry["length"] for entry in entries)
     made = sum(math.prod(e["shape"]) * DTYPES[e["dtype"]].itemsize for e in entries)
-    if made > _EXPANSION * stored + _ALLOWANCE:
+    if memory * made > _EXPANSION * stored + _ALLOWANCE:
         raise ValueError(f"{stored} bytes do not fill shape {entries[0]['shape']}")
 
 
@@ -182,7 +188,7 @@ def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
 
     Raises:
         BundleError: the description makes no sense, the bytes do not fit it, or it
-            asks for more than 24 times their memory and 64 MiB.
+            decodes to more than 24 times their memory and 64 MiB.
     """
     name = entry.get("name", "array") if isinstance(entry, dict) else "array"
     try:

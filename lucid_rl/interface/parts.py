@@ -101,7 +101,11 @@ class Part:
         return tuple(dict.fromkeys(e["name"].split("#")[0] for e in self.entries))
 
     def array(
-        self, name: str, start: int | None = None, stop: int | None = None
+        self,
+        name: str,
+        start: int | None = None,
+        stop: int | None = None,
+        memory: int = encoding.DECODING,
     ) -> np.ndarray:
         """Decodes an array, or a stretch of it.
 
@@ -111,9 +115,11 @@ class Part:
                 array in one entry); None: the beginning. Only the entries that hold
                 the stretch are decoded.
             stop: one after the last index; None: the end.
+            memory: bytes needed for each byte of the array, with what the caller makes
+                of it; see `encoding.check_size`.
 
         Raises:
-            BundleError: it is not there, too short or damaged.
+            BundleError: it is not there, too short, too large or damaged.
         """
         found = [e for e in self.entries if e["name"].split("#")[0] == name]
         if not found:
@@ -147,7 +153,7 @@ class Part:
                 begin = end
             chosen.append(entry)
         try:
-            encoding.check_size(chosen)
+            encoding.check_size(chosen, memory)
             pieces = [
                 encoding.decode_array(
                     e, self.data[e["offset"] : e["offset"] + e["length"]]

@@ -17,18 +17,20 @@ import time
 import zipfile
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lucid_rl.errors import LucidRLError
-from lucid_rl.interface.parts import Part
+from lucid_rl.interface.bundle import part_element
+from lucid_rl.interface.parts import Layout, Part
 
 _SECONDS = 20
 _ALLOWED = 256 * 2**20
 
 _PROGRAM = """
 import sys
-import PIL.Image, lucid_rl.interface.parts
+import PIL.Image, lucid_rl.interface.bundle
 import lucid_rl.checkpoints.from_torch, lucid_rl.checkpoints.checkpoint
 PIL.Image.init()
 from tests.checkpoints.test_bounds import read_all
@@ -40,6 +42,7 @@ def _readers():
     from lucid_rl import bounded
     from lucid_rl.checkpoints.checkpoint import load_checkpoint
     from lucid_rl.checkpoints.from_torch import import_torch
+    from lucid_rl.interface.bundle import read_bundle
     from lucid_rl.interface.parts import Part
 
     return {
@@ -48,6 +51,7 @@ def _readers():
         ".npz": bounded.read_npz,
         ".json": bounded.read_json,
         ".part": lambda path: Part.load(path).array("a"),
+        ".html": lambda path: read_bundle(path).attribution("2b", 0),
         ".zz": lambda path: bounded.decompress(open(path, "rb").read()),
     }
 
@@ -211,6 +215,20 @@ def _white(width, height, shape, columns=1):
     return entry, stream.getvalue()
 
 
+def _page(n_frames):
+    """A page of one file whose attributions are all 0."""
+    manifest = {"models": [], "trajectories": [{"length": n_frames}]}
+    arrays = {
+        "attribution": np.zeros([1, n_frames, 256, 256], np.int8),
+        "frame_scale": np.zeros(n_frames, np.float32),
+    }
+    layouts = {"attribution": Layout(axis=1, lengths=(n_frames,))}
+    layer = Part.encode("model/2b", {}, arrays, layouts)
+    return (
+        part_element(Part.encode("manifest", manifest, {})) + part_element(layer)
+    ).encode()
+
+
 _AGAIN = {"shape": [2**25], "offset": 0, "length": 30_000}
 
 
@@ -290,6 +308,7 @@ BOMBS = {
     "same_zeros.part": lambda: _part(
         _zeros(2**25), *[({**_zeros(1)[0], **_AGAIN}, b"")] * 50
     ),
+    "attributions.html": lambda: _page(2**10),
     "zeros.zz": lambda: zlib.compress(bytes(2**29), 9),
     "cut.zz": lambda: zlib.compress(bytes(2**20), 9)[:-10],
 }  # fmt: skip
