@@ -4,16 +4,20 @@ Example:
     @dataclasses.dataclass(frozen=True)
     class PathSettings(Settings):
         n_steps: Positive = 10
-        scale: Annotated[float, above(0)] = 1.0
+        scale: Annotated[float, at_least(0.5)] = 1.0
+        rule: Literal["midpoint", "right_riemann"] = "midpoint"
 """
 
 import dataclasses
 import functools
+import itertools
 import math
 import numbers
+import operator
+import types
 import typing
 from collections.abc import Callable, Collection
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Union
 
 from lucid_rl.errors import SettingsError
 
@@ -89,6 +93,8 @@ def none() -> Rule:
 
 Natural = Annotated[int, at_least(0)]
 Positive = Annotated[int, at_least(1)]
+PositiveFloat = Annotated[float, above(0)]
+NonNegativeFloat = Annotated[float, at_least(0.0)]
 Fraction = Annotated[float, between(0, 1)]
 
 
@@ -96,7 +102,8 @@ def check_fields(settings: Any, **rules: Rule) -> None:
     """Checks fields of a settings dataclass.
 
     Args:
-        settings: an instance; fields of a type `Annotated[..., rule]` are checked.
+        settings: an instance; fields of a type `Annotated[..., rule]` or `Literal` are
+            checked, and of unions of these and None.
         **rules: rules of other fields.
 
     Raises:
@@ -110,13 +117,23 @@ def check_fields(settings: Any, **rules: Rule) -> None:
 
 @functools.cache
 def _rules_of(settings: type) -> list[tuple[str, Rule]]:
-    types = typing.get_type_hints(settings, include_extras=True)
-    return [
-        (name, rule)
-        for name, kind in types.items()
-        for rule in getattr(kind, "__metadata__", ())
-        if isinstance(rule, Rule)
-    ]
+    hints = typing.get_type_hints(settings, include_extras=True)
+    return [(name, rule) for name, kind in hints.items() for rule in _rules(kind)]
+
+
+def _rules(kind: Any) -> list[Rule]:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return [rule for rule in kind.__metadata__ if isinstance(rule, Rule)]
+    if origin is Literal:
+        return [one_of(arguments)]
+    if kind is types.NoneType:
+        return [none()]
+    if origin in (Union, types.UnionType):
+        # None where a member takes any value.
+        combinations = itertools.product(*map(_rules, arguments))
+        return [functools.reduce(operator.or_, rules) for rules in combinations]
+    return []
 
 
 class Settings:

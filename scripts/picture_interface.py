@@ -19,7 +19,7 @@ from lucid_rl.errors import InputError
 from lucid_rl.files import atomic_open
 from lucid_rl.flags import define_flags
 from lucid_rl.interface import read_bundle
-from lucid_rl.validation import Settings, at_least, none
+from lucid_rl.validation import Positive, Settings, at_least
 
 from . import program
 
@@ -40,7 +40,7 @@ class Picture(Settings):
     """Of the window, in pixels."""
     theme: Literal["light", "dark"] = "light"
     """Colours of the page."""
-    feature: Annotated[int | None, none() | at_least(1)] = None
+    feature: Positive | None = None
     """Open this feature's visualization, from 1."""
 
 

@@ -32,7 +32,7 @@ from lucid_rl.interpret.visualization.receptive_field import receptive_window
 from lucid_rl.model.layer_function import ScoreTensor
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations
-from lucid_rl.validation import Fraction, Settings, above, at_least
+from lucid_rl.validation import Fraction, NonNegativeFloat, Settings, above
 
 _PAINTED = "velocity_boxes"
 ENEMIES = ("enemy_left", "enemy_right")
@@ -53,7 +53,7 @@ class HallucinationSettings(Settings):
     """
 
     precision: Annotated[Fraction, above(0)] = 0.9
-    least_value_change: Annotated[float, at_least(0.0)] = 0.02
+    least_value_change: NonNegativeFloat = 0.02
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,14 +7,13 @@ The article finds its examples of failures and of hallucinations (sections
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Annotated
 
 import numpy as np
 
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import COMPLETED, ENDED, Episode
 from lucid_rl.sampling.advantages import generalized_advantages
-from lucid_rl.validation import Fraction, Positive, Settings, above
+from lucid_rl.validation import Fraction, Positive, PositiveFloat, Settings
 
 FAILURE = "failure"
 ADVANTAGE_LOW = "advantage_low"
@@ -46,7 +45,7 @@ class MomentSettings(Settings):
 
     n_of_each: Positive = 6
     n_frames: Positive = 48
-    spike_height: Annotated[float, above(0)] = 0.02
+    spike_height: PositiveFloat = 0.02
     spike_drift: Fraction = 0.5
 
 

@@ -9,7 +9,7 @@ from lucid_rl.errors import SettingsError
 from lucid_rl.games.procgen_engine import N_LEVEL_SEEDS
 from lucid_rl.games.registry import check_game, engine_version
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.validation import Natural, Positive, check_fields
+from lucid_rl.validation import Natural, Positive, Settings
 
 NOT_KNOWN = "not known on this engine"
 """Shown in tables where causes of failure are not known."""
@@ -19,7 +19,7 @@ _LARGEST_SHUFFLED = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationSettings:
+class EvaluationSettings(Settings):
     """Which levels are played, how many, and how actions are chosen.
 
     Attributes:
@@ -42,7 +42,7 @@ class EvaluationSettings:
     causes: bool = True
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         check_game(self.game)
 
     @property

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, Protocol
 import numpy as np
 
 from lucid_rl.errors import GameError, InputError, SettingsError
-from lucid_rl.validation import Natural, at_least, check_fields, none, whole
+from lucid_rl.validation import Natural, Positive, Settings, whole
 
 # Side of the square observations, in pixels.
 OBSERVATION_SIZE = 64
@@ -24,7 +24,7 @@ _INT32_MAX = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
-class GameSettings:
+class GameSettings(Settings):
     """Every option of a game.
 
     Attributes:
@@ -70,8 +70,8 @@ class GameSettings:
     distribution_mode: str = "hard"
     n_levels: Natural = 0
     start_level: Natural = 0
-    level_set_seed: Annotated[int | None, none() | at_least(0)] = None
-    n_actions: Annotated[int | None, none() | at_least(1)] = None
+    level_set_seed: Natural | None = None
+    n_actions: Positive | None = None
     paint_vel_info: bool | None = None
     invisible: tuple[str, ...] = ()
     full_resolution: bool = False
@@ -85,7 +85,7 @@ class GameSettings:
     debug_mode: Natural = 0
     keep_last_frame: bool = False
     wrappers: str | None = None
-    frame_stack: int | None = None
+    frame_stack: Annotated[int, whole(1, 64)] | None = None
 
     def __post_init__(self) -> None:
         # One order, so that equal sets of objects make equal settings.
@@ -93,7 +93,7 @@ class GameSettings:
         if self.frame_stack is None:
             stacked = 4 if self.wrappers == "atari" else 1
             object.__setattr__(self, "frame_stack", stacked)
-        check_fields(self, frame_stack=whole(1, 64))
+        super().__post_init__()
         if self.start_level and not self.n_levels:
             raise SettingsError(
                 f"start_level={self.start_level} has no effect on unlimited levels: "

@@ -19,13 +19,11 @@ from lucid_rl.interpret.feature_set import FeatureSet
 from lucid_rl.interpret.targets import Target, target_list
 from lucid_rl.model.batching import BATCH_BYTES
 from lucid_rl.model.model import Model
-from lucid_rl.validation import at_least, check_fields, none, one_of
-
-METHODS = ("difference_quotients", "integrated_gradients")
+from lucid_rl.validation import Positive, Settings
 
 
 @dataclasses.dataclass(frozen=True)
-class MultiPathSettings:
+class MultiPathSettings(Settings):
     """How attributions along several paths are computed.
 
     Attributes:
@@ -40,19 +38,9 @@ class MultiPathSettings:
     method: Literal["difference_quotients", "integrated_gradients"] = (
         "difference_quotients"
     )
-    n_steps: int = 10
-    max_paths: int | None = 50
-    memory_bytes: int = BATCH_BYTES
-
-    def __post_init__(self):
-        """Raises SettingsError where a setting is out of range."""
-        check_fields(
-            self,
-            method=one_of(METHODS),
-            n_steps=at_least(1),
-            max_paths=none() | at_least(1),
-            memory_bytes=at_least(1),
-        )
+    n_steps: Positive = 10
+    max_paths: Positive | None = 50
+    memory_bytes: Positive = BATCH_BYTES
 
 
 def leading_halves(

@@ -2,22 +2,25 @@
 
 import dataclasses
 import pathlib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from lucid_rl.checkpoints.architectures import ARCHITECTURES
 from lucid_rl.errors import SettingsError
 from lucid_rl.games.vector_game import GameSettings
-from lucid_rl.training.initialization import SCHEMES
 from lucid_rl.training.noise import NoiseSettings
-from lucid_rl.validation import above, at_least, between, check_fields, one_of
-
-ENGINES = ("tensorflow", "jax")
-OPTIMIZERS = ("adam", "muon")
-SCHEDULES = ("constant", "linear")
+from lucid_rl.validation import (
+    Fraction,
+    Natural,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Settings,
+    at_least,
+    check,
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class DistillationConfig:
+class DistillationConfig(Settings):
     """Policy distillation before PPO, and kickstarting during it.
 
     Attributes:
@@ -33,29 +36,17 @@ class DistillationConfig:
             al., 2018); 0 for plain PPO.
     """
 
-    n_updates: int = 400_000
-    minibatch_size: int = 64
-    learning_rate: float = 1e-3
-    student_fraction: float = 0.5
-    buffer_size: int = 50_000
-    reuse: float = 2.0
-    kickstart_steps: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            n_updates=at_least(0),
-            minibatch_size=at_least(1),
-            learning_rate=above(0),
-            student_fraction=between(0, 1),
-            buffer_size=at_least(1),
-            reuse=above(0),
-            kickstart_steps=at_least(0),
-        )
+    n_updates: Natural = 400_000
+    minibatch_size: Positive = 64
+    learning_rate: PositiveFloat = 1e-3
+    student_fraction: Fraction = 0.5
+    buffer_size: Positive = 50_000
+    reuse: PositiveFloat = 2.0
+    kickstart_steps: Natural = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """A training run: PPO, or policy distillation and then PPO.
 
     Attributes:
@@ -107,22 +98,22 @@ class TrainConfig:
 
     game: GameSettings = dataclasses.field(default_factory=GameSettings)
     architecture: Literal["clear", "impala", "impala_torch", "nature"] = "clear"
-    n_total_steps: int = 2_000_000_000
-    n_steps: int = 256
-    n_minibatches: int = 8
-    n_epochs: int = 3
-    gamma: float = 0.999
-    lam: float = 0.95
-    learning_rate: float = 5e-4
+    n_total_steps: Annotated[int, at_least(0, 10**12)] = 2_000_000_000
+    n_steps: Positive = 256
+    n_minibatches: Positive = 8
+    n_epochs: Positive = 3
+    gamma: Fraction = 0.999
+    lam: Fraction = 0.95
+    learning_rate: PositiveFloat = 5e-4
     learning_rate_schedule: Literal["constant", "linear"] = "constant"
     optimizer: Literal["adam", "muon"] = "adam"
-    max_gradient_norm: float = 0.5
-    clip_range: float = 0.2
+    max_gradient_norm: PositiveFloat = 0.5
+    clip_range: PositiveFloat = 0.2
     clip_value: bool = True
-    value_coefficient: float = 0.5
-    entropy_coefficient: float = 0.01
-    reward_scale: float = 0.1
-    averaged_updates: int = 0
+    value_coefficient: NonNegativeFloat = 0.5
+    entropy_coefficient: NonNegativeFloat = 0.01
+    reward_scale: PositiveFloat = 0.1
+    averaged_updates: Natural = 0
     teacher: str | None = None
     distillation: DistillationConfig = dataclasses.field(
         default_factory=DistillationConfig
@@ -132,38 +123,17 @@ class TrainConfig:
     bfloat16: bool = False
     n_groups: int = 2
     distributed: bool = False
-    n_threads: int = 0
+    n_threads: Natural = 0
     initialization: Literal["glorot", "he"] = "glorot"
     initial_model: str | None = None
-    seed: int = 0
-    save_interval: float = 600.0
+    seed: Natural = 0
+    save_interval: PositiveFloat = 600.0
     output_dir: str = "outputs/training"
 
     def __post_init__(self) -> None:
-        check_fields(
-            self,
-            architecture=one_of(ARCHITECTURES),
-            n_total_steps=at_least(0 if self.teacher else 1, 10**12),
-            n_steps=at_least(1),
-            n_minibatches=at_least(1),
-            n_epochs=at_least(1),
-            gamma=between(0, 1),
-            lam=between(0, 1),
-            learning_rate=above(0),
-            learning_rate_schedule=one_of(SCHEDULES),
-            optimizer=one_of(OPTIMIZERS),
-            max_gradient_norm=above(0),
-            clip_range=above(0),
-            value_coefficient=at_least(0.0),
-            entropy_coefficient=at_least(0.0),
-            reward_scale=above(0),
-            averaged_updates=at_least(0),
-            engine=one_of(ENGINES),
-            n_threads=at_least(0),
-            initialization=one_of(SCHEMES),
-            seed=at_least(0),
-            save_interval=above(0),
-        )
+        super().__post_init__()
+        if not self.teacher:
+            check("n_total_steps", self.n_total_steps, at_least(1, 10**12))
         n_envs = self.game.n_envs
         if not 1 <= self.n_groups <= n_envs or n_envs % self.n_groups:
             raise SettingsError(

@@ -3,11 +3,9 @@
 import numpy as np
 
 from lucid_rl.checkpoints.architectures import parameter_shapes
-from lucid_rl.validation import check, one_of
 
 Parameters = dict[str, np.ndarray]  # "ppo2_model/pi/1a/conv2d/kernel:0" -> float32
 
-SCHEMES = ("glorot", "he")
 _HE_SCALE = 0.7  # L2 pooling raises magnitudes, so full He initialisation is too large
 _HEAD_SCALES = {"ppo2_model/pi/w:0": 0.01, "ppo2_model/vf/w:0": 1.0}
 
@@ -29,11 +27,7 @@ def initial_parameters(
         float32 arrays by checkpoint name; biases are 0. The policy's head is
         small, so that play starts out uniform; both heads have orthogonal
         columns scaled as in the article's code.
-
-    Raises:
-        SettingsError: the scheme is unknown.
     """
-    check("initialization", scheme, one_of(SCHEMES))
     return {
         name: _draw(name, shape, scheme, rng).astype(np.float32)
         for name, shape in parameter_shapes(architecture, n_actions).items()

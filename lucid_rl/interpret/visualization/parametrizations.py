@@ -9,7 +9,7 @@ their objectives alone.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -22,14 +22,14 @@ from lucid_rl.interpret.visualization.image_statistics import (
 )
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.sampling.observations import frame_channels
-from lucid_rl.validation import above, check_fields, one_of
+from lucid_rl.validation import PositiveFloat, Settings
 
 Kind = Literal["pixel", "fourier", "maco"]
-KINDS: tuple[Kind, ...] = ("pixel", "fourier", "maco")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclasses.dataclass(frozen=True)
-class Parametrization:
+class Parametrization(Settings):
     """Space in which images are optimized.
 
     Attributes:
@@ -46,10 +46,7 @@ class Parametrization:
     kind: Kind = "fourier"
     decorrelated: bool = True
     statistics: ImageStatistics | None = None
-    std: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_fields(self, kind=one_of(KINDS), std=above(0))
+    std: PositiveFloat = 0.01
 
     def param_f(
         self, n_images: int, size: tuple[int, int], seed: int = 0, channels: int = 3

@@ -24,11 +24,11 @@ from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.model_samples import sample_observations
 from lucid_rl.sampling.observations import read_observations
-from lucid_rl.validation import at_least, check_fields
+from lucid_rl.validation import Natural, Positive, Settings
 
 
 @dataclasses.dataclass(frozen=True)
-class FigureSettings:
+class FigureSettings(Settings):
     """What figures of a model are made from."""
 
     compare_to: str | None = None
@@ -44,7 +44,7 @@ class FigureSettings:
     """How directions are fitted."""
     observations: str | None = None
     """observations.jd to use; by default the model's own, or sampled ones."""
-    n_observations: int = 1024
+    n_observations: Positive = 1024
     """Observations used."""
     imagenet_model: str | None = None
     """A .model.pb of a network of ImageNet to show beside."""
@@ -53,11 +53,11 @@ class FigureSettings:
         ImagenetNetwork.intermediate,
     )
     """Tensors of its first and its intermediate layer."""
-    seed: int = 0
+    seed: Natural = 0
     """Seed of everything random."""
 
     def __post_init__(self) -> None:
-        check_fields(self, n_observations=at_least(1), seed=at_least(0))
+        super().__post_init__()
         if len(self.imagenet_layers) != 2:
             raise SettingsError("--imagenet_layers takes two names")
 

@@ -2,20 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from lucid_rl.errors import SettingsError
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model import lucid_bridge
-from lucid_rl.validation import at_least, between, check_fields
+from lucid_rl.validation import Natural, Settings, between
 
 _N_CHOICES = 11  # angles and scales to draw from
 
 
 @dataclasses.dataclass(frozen=True)
-class Transformations:
+class Transformations(Settings):
     """Random transformations between optimization steps, in the order of the fields.
 
     Article, "Transformation robustness". One draw serves the whole batch.
@@ -29,20 +29,11 @@ class Transformations:
         keep_size: crop or pad to the size before; layers behind a dense one need it.
     """
 
-    padding: int = 0
-    jitter: int = 2
-    scaling: float = 0.0
-    rotation: float = 0.0
+    padding: Natural = 0
+    jitter: Natural = 2
+    scaling: Annotated[float, between(0, 0.99)] = 0.0
+    rotation: Annotated[float, between(0, 180)] = 0.0
     keep_size: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(
-            self,
-            padding=at_least(0),
-            jitter=at_least(0),
-            scaling=between(0, 0.99),
-            rotation=between(0, 180),
-        )
 
     @property
     def change_size(self) -> bool:

@@ -31,14 +31,20 @@ from lucid_rl.model.lucid_network import gradient_override_map, lucid_model
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 from lucid_rl.sampling.observations import pictures_of
-from lucid_rl.validation import above, at_least, check_fields
+from lucid_rl.validation import (
+    Natural,
+    NonNegativeFloat,
+    Positive,
+    PositiveFloat,
+    Settings,
+)
 
 # Lucid redirects gradients up to and including this value of its step counter.
 _REDIRECTED_STEPS = 17
 
 
 @dataclasses.dataclass(frozen=True)
-class VisualizationSettings:
+class VisualizationSettings(Settings):
     """How images are optimized.
 
     Attributes:
@@ -58,30 +64,23 @@ class VisualizationSettings:
         seed: of the first noise and the transformations.
     """
 
-    steps: int = 512
-    learning_rate: float = 0.05
+    steps: Positive = 512
+    learning_rate: PositiveFloat = 0.05
     parametrization: Parametrization = dataclasses.field(
         default_factory=Parametrization
     )
     transformations: Transformations = dataclasses.field(
         default_factory=Transformations
     )
-    penalty: float = 0.0
+    penalty: NonNegativeFloat = 0.0
     penalty_layer: str = ""
-    total_variation: float = 0.0
+    total_variation: NonNegativeFloat = 0.0
     redirect_relu: bool = True
     size: tuple[int, int] | None = None
-    seed: int = 0
+    seed: Natural = 0
 
     def __post_init__(self) -> None:
-        check_fields(
-            self,
-            steps=at_least(1),
-            learning_rate=above(0),
-            penalty=at_least(0.0),
-            total_variation=at_least(0.0),
-            seed=at_least(0),
-        )
+        super().__post_init__()
         if self.size is not None and min(self.size) < 1:
             raise SettingsError(f"size={self.size}: expected at least one pixel")
 
