@@ -33,7 +33,6 @@ from lucid_rl.games.coinrun_original_levels import LevelSeeds
 from lucid_rl.games.engine import (
     FRAME_SHAPE,
     Engine,
-    check_not_given,
     levels_text,
     velocity_text,
 )
@@ -58,16 +57,6 @@ ACTION_COMBOS: tuple[tuple[str, ...], ...] = (
     ("DOWN",),
     ("A",),
     ("B",),
-)
-# Settings that are other engines' alone.
-_OF_OTHERS = (
-    "wrappers",
-    "center_agent",
-    "use_backgrounds",
-    "use_monochrome_assets",
-    "restrict_themes",
-    "use_generated_assets",
-    "debug_mode",
 )
 # The number of actions after which an episode times out.
 _LAST_ACTION = 1001
@@ -238,7 +227,6 @@ class OriginalCoinRun(VectorGame):
 
 def check_settings(settings: GameSettings) -> None:
     """Raises `SettingsError` if the original CoinRun has no such options."""
-    check_not_given(settings, _OF_OTHERS, NAME)
     if settings.distribution_mode not in ("mixed", "hard"):
         raise SettingsError(
             f"{NAME} has no mode {settings.distribution_mode!r}: expected mixed "
@@ -277,4 +265,5 @@ ENGINE = Engine(
     version=lambda settings: library_version(),
     outline=lambda settings: (settings.n_actions or N_ENGINE_ACTIONS, FRAME_SHAPE),
     describe=_describe,
+    options=("invisible", "n_actions", "keep_last_frame"),
 )

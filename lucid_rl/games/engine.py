@@ -1,25 +1,13 @@
 """Descriptions of game engines, for the registry."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from lucid_rl.errors import SettingsError
 from lucid_rl.games.model_args import Argument
 from lucid_rl.games.vector_game import OBSERVATION_SIZE, GameSettings, VectorGame
 
 FRAME_SHAPE = (OBSERVATION_SIZE, OBSERVATION_SIZE, 3)
 """Of both CoinRuns and of Procgen: (height, width, channels) of one frame."""
-
-
-def check_not_given(settings: GameSettings, names: Iterable[str], title: str) -> None:
-    """Raises `SettingsError` if an option that an engine does not have is given."""
-    default = GameSettings()
-    for name in names:
-        if getattr(settings, name) != getattr(default, name):
-            raise SettingsError(
-                f"{name}={getattr(settings, name)!r}: {title} has no option of "
-                "that name"
-            )
 
 
 def levels_text(settings: GameSettings) -> str:
@@ -49,6 +37,8 @@ class Engine:
         outline: number of actions of a game, and the shape of one frame, (height,
             width, channels).
         describe: descriptions of the settings that matter for it.
+        options: fields of `GameSettings` that only some engines have, beside those of
+            `arguments`.
         prefix: what all names begin with, where they cannot be listed.
         saves_states: whether a game's `get_states` works.
         has_completion: whether its episodes can be completed.
@@ -62,9 +52,15 @@ class Engine:
     version: Callable[[GameSettings], str]
     outline: Callable[[GameSettings], tuple[int, tuple[int, int, int]]]
     describe: Callable[[GameSettings], Sequence[str]]
+    options: Sequence[str] = ()
     prefix: str | None = None
     saves_states: Callable[[GameSettings], bool] = lambda settings: False
     has_completion: bool = True
+
+    @property
+    def fields(self) -> set[str]:
+        """Fields of `GameSettings` that it has and others may not."""
+        return {a.field for a in self.arguments.values()}.union(self.options)
 
     def has(self, name: str) -> bool:
         """Whether it has a game of this name."""

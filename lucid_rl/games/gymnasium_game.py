@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import GameError, InputError, SettingsError
-from lucid_rl.games.engine import Engine, check_not_given
+from lucid_rl.games.engine import Engine
 from lucid_rl.games.isolated_game import IsolatedGame
 from lucid_rl.games.model_args import GYMNASIUM
 from lucid_rl.games.vector_game import (
@@ -29,12 +29,6 @@ WRAPPERS = ("atari",)
 84, every fourth frame; `GameSettings` stacks 4 of them."""
 
 _KEYS = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
-_OF_OTHERS = (
-    *("distribution_mode", "n_levels", "start_level", "level_set_seed", "n_actions"),
-    *("paint_vel_info", "invisible", "center_agent", "use_backgrounds"),
-    *("use_monochrome_assets", "restrict_themes", "use_generated_assets"),
-    *("debug_mode", "keep_last_frame"),
-)
 
 
 class GymnasiumGame(VectorGame):
@@ -158,7 +152,6 @@ def import_gymnasium() -> Any:
 
 def check_settings(settings: GameSettings) -> None:
     """Raises `SettingsError` if there is no such environment or option."""
-    check_not_given(settings, _OF_OTHERS, "Gymnasium")
     if settings.wrappers not in (None, *WRAPPERS):
         raise SettingsError(
             f"wrappers={settings.wrappers!r}: expected {', '.join(WRAPPERS)} or none"

@@ -8,7 +8,6 @@ from typing import Any
 
 from lucid_rl.errors import GameError, SettingsError
 from lucid_rl.games.assets import check_objects, invisible_assets
-from lucid_rl.games.engine import check_not_given
 from lucid_rl.games.vector_game import GameSettings
 
 # The modes that each game has; any other ends the whole process.
@@ -32,8 +31,6 @@ MODES: dict[str, tuple[str, ...]] = {
 }
 NAMES: tuple[str, ...] = tuple(MODES)
 N_ACTIONS = 15
-# Settings that are other engines' alone.
-_OF_OTHERS = ("level_set_seed", "n_actions", "keep_last_frame", "wrappers")
 # Level seeds of an unlimited game lie in [0, N_LEVEL_SEEDS).
 N_LEVEL_SEEDS = 2**31 - 1
 
@@ -48,7 +45,6 @@ def check_settings(settings: GameSettings) -> None:
         raise SettingsError(
             f"Procgen has no game {settings.name!r}: there are {', '.join(NAMES)}"
         )
-    check_not_given(settings, _OF_OTHERS, "Procgen")
     if settings.distribution_mode not in MODES[settings.name]:
         raise SettingsError(
             f"{settings.name} has no mode {settings.distribution_mode!r}: expected "

@@ -287,6 +287,7 @@ ENGINE = Engine(
     version=lambda settings: installed_version(),
     outline=lambda settings: (N_ACTIONS, FRAME_SHAPE),
     describe=_describe,
+    options=("invisible",),
     saves_states=lambda settings: not settings.use_generated_assets,
 )
 

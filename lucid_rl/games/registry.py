@@ -74,7 +74,7 @@ def game_settings(
             stacklevel=2,
         )
     settings = GameSettings(name=name, **{**fields, **overrides})
-    engine.check(settings)
+    check_game(settings)
     if image_shape is not None and "frame_stack" not in overrides:
         n_frames, rest = divmod(image_shape[-1], engine.outline(settings)[1][-1])
         if n_frames and not rest:
@@ -97,13 +97,12 @@ def describe(settings: GameSettings) -> str:
 
 def own_options(settings: GameSettings) -> dict[str, Any]:
     """`GameSettings.as_dict` without options that only other engines have."""
-    own = {argument.field for argument in engine_of(settings.name).arguments.values()}
-    every = {a.field for engine in ENGINES for a in engine.arguments.values()}
-    return {
-        field: value
-        for field, value in settings.as_dict().items()
-        if field in own or field not in every
-    }
+    others = _fields_of_others(engine_of(settings.name))
+    return {f: value for f, value in settings.as_dict().items() if f not in others}
+
+
+def _fields_of_others(engine: Engine) -> set[str]:
+    return set().union(*(other.fields for other in ENGINES)) - engine.fields
 
 
 def check_fits(
@@ -173,7 +172,13 @@ def engine_of(name: str) -> Engine:
 
 def check_game(settings: GameSettings) -> None:
     """Raises `SettingsError` if there is no such game or it lacks an option."""
-    engine_of(settings.name).check(settings)
+    engine, default = engine_of(settings.name), GameSettings()
+    for field in sorted(_fields_of_others(engine)):
+        if (given := getattr(settings, field)) != getattr(default, field):
+            raise SettingsError(
+                f"{field}={given!r}: {settings.name} has no option of that name"
+            )
+    engine.check(settings)
 
 
 def engine_version(settings: GameSettings) -> str:

@@ -21,7 +21,6 @@ class RowSample:
 
     def __init__(self, max_rows: int, rng: np.random.Generator):
         self.n_seen = 0
-        self.energy_seen = 0.0
         self._max_rows = max_rows
         self._rng = rng
         self._rows: list[np.ndarray] = []
@@ -42,7 +41,6 @@ class RowSample:
         priorities = energies / (1.0 - self._rng.random(energies.shape))
         row, sign = np.nonzero(priorities > self._threshold)
         self.n_seen += int(np.count_nonzero(energies))
-        self.energy_seen += float(energies.sum())
         self._rows.append(np.where(sign[:, None] == 0, positive[row], negative[row]))
         self._energies.append(energies[row, sign])
         self._priorities.append(priorities[row, sign])
