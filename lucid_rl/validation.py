@@ -19,6 +19,8 @@ import typing
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, Union
 
+import numpy as np
+
 from lucid_rl.errors import SettingsError
 
 
@@ -147,6 +149,14 @@ def check(name: str, value: Any, rule: Rule) -> None:
     """Checks one value; raises `SettingsError` as `check_fields` does."""
     if not rule.holds(value):
         raise SettingsError(f"{name}={value!r}: expected {rule.expected}.")
+
+
+def is_set(value: Any) -> bool:
+    """Whether a flag that a file holds is set: by its truth, if it has one.
+
+    Arrays of several numbers have none; those are set unless all are 0.
+    """
+    return bool(np.any(value) if isinstance(value, np.ndarray) else value)
 
 
 def _is_whole(value: Any) -> bool:

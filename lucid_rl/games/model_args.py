@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import SettingsError
+from lucid_rl.validation import is_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ def _text(value: Any) -> str:
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int | float | np.number) or value != int(value):
+    if not isinstance(value, int | float | np.number | np.bool_) or value != int(value):
         raise ValueError("expected a whole number")
     return int(value)
 
@@ -136,4 +137,4 @@ def fields_from_args(
 
 def not_played(args: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the training arguments that no public engine supports."""
-    return {name: args[name] for name in NOT_PLAYED if args.get(name)}
+    return {name: args[name] for name in NOT_PLAYED if is_set(args.get(name))}

@@ -14,6 +14,7 @@ from lucid_rl.games.engine import Engine
 from lucid_rl.games.frame_stack import StackedGame
 from lucid_rl.games.model_args import fields_from_args, not_played
 from lucid_rl.games.vector_game import GameSettings, VectorGame
+from lucid_rl.validation import is_set
 
 ENGINES: tuple[Engine, ...] = (
     procgen_game.ENGINE,
@@ -55,9 +56,10 @@ def game_settings(
             of another shape.
     """
     overrides = {name: value for name, value in overrides.items() if value is not None}
-    name = check_name(overrides.pop("name", None) or _name_from_args(args))
+    given = overrides.pop("name", None)
+    name = check_name(given) if given else _name_from_args(args)
     engine = engine_of(name)
-    if args.get("env_kind") == "atari":
+    if _is_atari(args):
         args = {"wrappers": "atari", **args}
     fields = fields_from_args(args, engine.arguments, of_levels=training_levels)
     if name == coinrun_original.NAME and n_logits == len(
@@ -155,7 +157,7 @@ def check_name(name: Any) -> str:
     close = difflib.get_close_matches(str(name), known, n=3)
     advice = f"did you mean {' or '.join(close)}?" if close else "there are "
     raise SettingsError(
-        f"unknown game {name!r}: {advice}{'' if close else ', '.join(known)}"
+        f"unknown game {name!r:.80}: {advice}{'' if close else ', '.join(known)}"
     )
 
 
@@ -217,11 +219,11 @@ def make_game(settings: GameSettings) -> VectorGame:
     return game
 
 
-def _name_from_args(args: Mapping[str, Any]) -> Any:
+def _name_from_args(args: Mapping[str, Any]) -> str:
     name = args.get("env_name")
-    if args.get("env_kind") == "atari" and args.get("env_id"):
+    if _is_atari(args) and isinstance(args.get("env_id"), str):
         # The article's own environments: its script knows them in small letters.
-        kind = "v0" if args.get("use_sticky_actions") == 1 else "v4"
+        kind = "v0" if is_set(args.get("use_sticky_actions")) else "v4"
         wanted = f"{args['env_id']}NoFrameskip-{kind}".lower()
         known = gymnasium_game.import_gymnasium().registry
         name = gymnasium_game.PREFIX + next(
@@ -232,4 +234,14 @@ def _name_from_args(args: Mapping[str, Any]) -> Any:
             "the model's file does not say which game it plays: give it as --game (or "
             f"game=), one of {', '.join(known_games())}"
         )
-    return name
+    try:
+        return check_name(name)
+    except SettingsError as error:
+        raise SettingsError(
+            f"{error} (the model's file says so; --game, or game=, names another)"
+        ) from error
+
+
+def _is_atari(args: Mapping[str, Any]) -> bool:
+    kind = args.get("env_kind")
+    return isinstance(kind, str) and kind == "atari"

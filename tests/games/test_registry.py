@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from lucid_rl.errors import InputError, SettingsError
@@ -80,6 +81,32 @@ def test_what_the_args_say_is_played(said, field, expected):
 )
 def test_what_the_args_say_is_played_in_the_original_game(said, field, expected):
     assert getattr(game_settings({**ORIGINAL, **said}, 9), field) == expected
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"paint_vel_info": np.bool_(True)},
+        {"frame_stack": np.float32(1)},
+        {"env_kind": np.array([1, 2])},
+        {"env_kind": "atari", "env_id": {"a": None}},
+        {"use_easy_jump": np.zeros(2), "plain_assets": {}},
+        {"num_levels": {"a": {"b": None}}},
+        {"something": np.array([None, 1], object)},
+    ],
+    ids=str,
+)
+def test_odd_values_of_other_settings_do_not_matter(odd):
+    assert game_settings({**RELEASED, **odd}, 15).name == "coinrun"
+
+
+@pytest.mark.parametrize("odd", [np.array([1, 2]), {"a": None}, "x", 2**70, 1j])
+def test_odd_values_of_a_games_own_settings_are_refused(odd):
+    for name in ("frame_stack", "env_name"):
+        with pytest.raises(SettingsError, match=name if name != "env_name" else "game"):
+            game_settings({**RELEASED, name: odd}, 15)
+    with pytest.warns(UserWarning, match="use_easy_jump"):
+        game_settings({**RELEASED, "use_easy_jump": odd}, 15)
 
 
 def test_training_levels_are_played_when_asked_for():
