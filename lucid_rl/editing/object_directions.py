@@ -17,7 +17,7 @@ the object is not drawn.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -130,13 +130,16 @@ def find_object_directions(
     """
     settings = settings or DirectionSettings()
     ranked = rank_directions(model, pairs, object_class, layer, settings.ridge)
-    for n in range(1, min(settings.max_directions, len(ranked)) + 1):
-        # Gram-Schmidt: what is removed is the space that they span.
-        basis = np.linalg.qr(ranked[:n].T)[0].T
-        effect = predict_effect(model, model.without(basis, layer), pairs, object_class)
-        if effect.blindness >= settings.least_blindness:
-            break
-    return ObjectDirections(object_class, layer, basis, effect)
+    most = min(settings.max_directions, len(ranked))
+    candidates = [ranked[:n] for n in range(1, most + 1)]
+    effects = predict_effects(model, candidates, layer, pairs, object_class)
+    chosen = next(
+        (i for i, e in enumerate(effects) if e.blindness >= settings.least_blindness),
+        -1,
+    )
+    # Gram-Schmidt: what is removed is the space that they span.
+    basis = np.linalg.qr(candidates[chosen].T)[0].T
+    return ObjectDirections(object_class, layer, basis, effects[chosen])
 
 
 def rank_directions(
@@ -164,38 +167,58 @@ def rank_directions(
     return vectors[:, ::-1].T
 
 
-def predict_effect(
-    model: Model, edited: Model, pairs: ObservationPairs, object_class: str
-) -> PredictedEffect:
-    """Predicts the effect of an edit on the policy, from pairs of observations.
+def predict_effects(
+    model: Model,
+    edits: Sequence[np.ndarray],
+    layer: str,
+    pairs: ObservationPairs,
+    object_class: str,
+    strength: float = 1.0,
+) -> list[PredictedEffect]:
+    """Predicts the effects of edits on the policy, from pairs of observations.
 
-    `object_class` is the object that the edit removes.
+    Args:
+        model: the network.
+        edits: the directions that each edit removes, [C] or [k, C].
+        layer: whose activations lose the directions.
+        pairs: observations with and without objects.
+        object_class: the object that the edits remove.
+        strength: the fraction of the directions that is removed.
 
     Raises:
         InputError: the object is visible nowhere in the pairs.
+        ModelError: the layer does not exist or no kernel reads it.
     """
     pairs.check(object_class)
     visible = pairs.visible[object_class]
-    before, after = (_log_policy(m, pairs.observations) for m in (model, edited))
-    depends, still_depends = (
-        _kl(_log_policy(m, pairs.erased[object_class]), log_policy[visible]).mean()
-        for m, log_policy in ((model, before), (edited, after))
+    nothing = np.zeros(model.layer_shape(layer)[-1])
+    (before, *with_object), (erased_before, *without_object) = (
+        log_softmax(
+            model.outputs_without([nothing, *edits], layer, seen, strength)[0].astype(
+                np.float64
+            ),
+            axis=-1,
+        )
+        for seen in (pairs.observations, pairs.erased[object_class])
     )
-    moved = _kl(before, after)
-    by_object = {
-        name: float(moved[shown & ~visible].mean())
-        for name, shown in pairs.visible.items()
-        if name != object_class and (shown & ~visible).any()
-    }
-    side_effect = moved[~visible].mean() if not visible.all() else np.nan
-    blindness = 1 - still_depends / max(depends, 1e-12)
-    return PredictedEffect(
-        object_class, float(blindness), float(side_effect), by_object
-    )
-
-
-def _log_policy(model: Model, observations: np.ndarray) -> np.ndarray:
-    return log_softmax(model(observations)[0].astype(np.float64), axis=-1)
+    depends = max(_kl(erased_before, before[visible]).mean(), 1e-12)
+    effects = []
+    for after, erased_after in zip(with_object, without_object, strict=True):
+        moved = _kl(before, after)
+        by_object = {
+            name: float(moved[shown & ~visible].mean())
+            for name, shown in pairs.visible.items()
+            if name != object_class and (shown & ~visible).any()
+        }
+        effects.append(
+            PredictedEffect(
+                object_class,
+                float(1 - _kl(erased_after, after[visible]).mean() / depends),
+                float(moved[~visible].mean()) if not visible.all() else float("nan"),
+                by_object,
+            )
+        )
+    return effects
 
 
 def _kl(first: np.ndarray, second: np.ndarray) -> np.ndarray:

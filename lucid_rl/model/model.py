@@ -332,7 +332,8 @@ class Model:
                 "basis": orthonormal_basis(directions).tolist(),
                 **(note or {}),
             }
-            edits = [*checkpoint.args.get(EDITS_ARG, []), record]
+            before = checkpoint.args.get(EDITS_ARG)
+            edits = [*(before if isinstance(before, list) else ()), record]
             changes = {f"{name}:0": kernel for name, kernel in kernels.items()}
             checkpoint = checkpoint.replace_params(changes, args={EDITS_ARG: edits})
         return Model(
@@ -348,12 +349,21 @@ class Model:
         )
 
     def outputs_without(
-        self, directions: np.ndarray, layer: str, observations: np.ndarray
+        self,
+        directions: Sequence[np.ndarray] | np.ndarray,
+        layer: str,
+        observations: np.ndarray,
+        strength: float = 1.0,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Computes the outputs of models `without` one direction each.
+        """Computes the outputs of K models `without` some directions each.
 
-        The network up to the layer is computed once for all directions, [K, C], of
-        which those that are zero change nothing.
+        The network up to the layer is computed once for all of them.
+
+        Args:
+            directions: what each model is without, [C] or [k, C]; all zero for nothing.
+            layer: the layer whose activations lose the directions.
+            observations: u8 [N, H, W, C].
+            strength: as in `without`.
 
         Returns:
             logits f32 [K, N, A] and values f32 [K, N].
@@ -365,11 +375,13 @@ class Model:
         edits = [
             {
                 f"{name}:0": kernel
-                for name, kernel in self._kernels_without(direction, layer).items()
+                for name, kernel in self._kernels_without(
+                    removed, layer, strength
+                ).items()
             }
-            if np.any(direction)
+            if np.any(removed)
             else {}
-            for direction in directions
+            for removed in directions
         ]
         observations = self.check_observations(observations)
         shape = (len(edits), len(observations))

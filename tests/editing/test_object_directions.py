@@ -8,7 +8,7 @@ from lucid_rl.editing.object_directions import (
     DirectionSettings,
     find_object_directions,
     kernel_inputs,
-    predict_effect,
+    predict_effects,
     rank_directions,
 )
 from lucid_rl.editing.paired_observations import ObservationPairs, draw_pairs
@@ -71,13 +71,22 @@ def test_what_kernels_read_is_the_pooled_activation(model):
 
 
 def test_no_edit_has_no_effect_and_a_whole_one_blinds(model, pairs):
-    same = predict_effect(model, model, pairs, "buzzsaw")
-    assert same.blindness == pytest.approx(0, abs=1e-6) and same.side_effect == 0
     # A network that reads nothing of the layer sees no object.
-    nothing = model.without(np.eye(32), "2b")
-    blind = predict_effect(model, nothing, pairs, "buzzsaw")
+    edits = [np.zeros(32), np.eye(32)]
+    same, blind = predict_effects(model, edits, "2b", pairs, "buzzsaw")
+    assert same.blindness == pytest.approx(0, abs=1e-6) and same.side_effect == 0
     assert blind.blindness == pytest.approx(1, abs=1e-6)
     assert blind.side_effect > 0 and set(blind.by_object) == {"coin"}
+
+
+def test_a_weaker_edit_is_predicted_to_do_less(model, pairs):
+    directions = [rank_directions(model, pairs, "buzzsaw", "2b")[:2]]
+    half, whole = (
+        predict_effects(model, directions, "2b", pairs, "buzzsaw", strength)[0]
+        for strength in (0.5, 1)
+    )
+    assert 0 < half.blindness < whole.blindness
+    assert 0 < half.side_effect < whole.side_effect
 
 
 def test_the_fewest_directions_are_taken(model, pairs):

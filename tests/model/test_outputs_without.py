@@ -17,6 +17,14 @@ def test_the_values_are_the_edited_models(layer, checkpoint_a, model_a, golden):
     assert np.abs(found[0] - model_a(observations)[1]).max() > 1e-3
 
 
+def test_several_directions_are_removed_in_part(model_a, golden):
+    observations = golden["obs_u8"][:3]
+    directions = golden["nmf2b_attr_channel_dirs"][:2]
+    logits, _ = model_a.outputs_without([directions], "2b", observations, strength=0.5)
+    expected = model_a.without(directions, "2b", strength=0.5)(observations)[0]
+    np.testing.assert_allclose(logits[0], expected, atol=2e-5)
+
+
 def test_no_direction_takes_nothing_away(model_a, golden):
     observations = golden["obs_u8"][:3]
     _, found = model_a.outputs_without(np.zeros((1, 32)), "2b", observations)
