@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import os
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -148,12 +149,18 @@ def resolve_model(spec: str | os.PathLike) -> str:
 
 
 def fetch_with_observations(spec: str | os.PathLike) -> str:
-    """Fetches as `resolve_model`, with a released model's observations."""
-    text = os.fspath(spec)
+    """Fetches as `resolve_model`, with a released model's observations.
+
+    Where they cannot be fetched there is a warning: they can be sampled if the model's
+    game is installed.
+    """
+    path, text = resolve_model(spec), os.fspath(spec)
     if text.startswith(RELEASED_PREFIX):
-        name = text.removeprefix(RELEASED_PREFIX)
-        fetch_released(name, ("checkpoint", "observations"))
-    return resolve_model(text)
+        try:
+            fetch_released(text.removeprefix(RELEASED_PREFIX), ("observations",))
+        except DownloadError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return path
 
 
 def _relative_path(name: str, kind: str) -> str:

@@ -13,6 +13,7 @@ from lucid_rl.checkpoints.jd_format import read_jd
 from lucid_rl.checkpoints.released import (
     FILES,
     fetch_released,
+    fetch_with_observations,
     files_beside,
     resolve_model,
 )
@@ -343,6 +344,18 @@ def test_models_are_named_as_bundled_released_or_paths(server, tmp_path):
         resolve_model(tmp_path / "missing.jd")
     if bundled_checkpoint_path().exists():
         assert resolve_model("bundled") == str(bundled_checkpoint_path())
+
+
+def test_a_model_without_observations_is_fetched_with_a_warning(
+    server, released_contents
+):
+    found = files_beside(fetch_with_observations("released:procgen/maze"))
+    assert found.observations and found.observations.is_file()
+    del server.contents["procgen/rl-clarity/maze.observations.jd"]
+    found.observations.unlink()
+    with pytest.warns(UserWarning, match="maze.observations.jd is not on"):
+        path = fetch_with_observations("released:procgen/maze")
+    assert pathlib.Path(path).is_file()
 
 
 def test_files_beside_a_checkpoint_of_ones_own_are_found(server):
