@@ -5,7 +5,8 @@ Everything that lucid_rl raises on bad input derives from `LucidRLError`, so
 that a script can turn it into one clear line.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _MAX_NAMED = 5
@@ -60,3 +61,18 @@ class BundleError(FileFormatError):
 
 class SaveError(LucidRLError):
     """Results or training state could not be written; earlier ones are unchanged."""
+
+
+@contextlib.contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Names the file that is read in the errors raised inside.
+
+    Those of the system become `FileFormatError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise FileFormatError(f"cannot read {path}: {reason}") from error
+    except LucidRLError as error:
+        raise type(error)(f"{path}: {error}") from error

@@ -16,7 +16,7 @@ from lucid_rl.checkpoints.parameter_checks import (
     check_args,
     check_params,
 )
-from lucid_rl.errors import CheckpointError
+from lucid_rl.errors import CheckpointError, reading
 
 DEFAULT_ARGS: dict[str, Any] = {
     "env_kind": "procgen",
@@ -85,11 +85,14 @@ class Checkpoint:
     """Of the network, inferred from its parameters."""
 
     def __post_init__(self) -> None:
-        where = self.path or "the checkpoint"
+        with reading(self.path or "the checkpoint"):
+            self._check()
+
+    def _check(self) -> None:
         for field in ("params", "args", "extra"):
             if not isinstance(getattr(self, field), dict):
                 kind = type(getattr(self, field)).__name__
-                raise CheckpointError(f"{where}: {field} is a {kind}, not a dict.")
+                raise CheckpointError(f"{field} is a {kind}, not a dict.")
         # As in the article's code, None stands for the default; but a name of an
         # architecture that is None cannot be guessed.
         given = {
@@ -98,13 +101,12 @@ class Checkpoint:
             if value is not None or name not in DEFAULT_ARGS or name == "cnn"
         }
         object.__setattr__(self, "args", {**DEFAULT_ARGS, **given})
-        check_architecture(self.args, self.params, where)
-        check_args(self.args, where)
+        check_architecture(self.args, self.params)
+        check_args(self.args)
         size = self.args.get("image_size")
         sizes = check_params(
             self.params,
             self.args["cnn"],
-            where,
             None if size is None else tuple(size),
             not self.args.get("q_network"),
         )

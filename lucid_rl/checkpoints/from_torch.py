@@ -33,7 +33,7 @@ from lucid_rl.checkpoints.torch_weights import (
     find_weights,
     layers_of,
 )
-from lucid_rl.errors import CheckpointError, InputError, some_of
+from lucid_rl.errors import CheckpointError, InputError, reading, some_of
 from lucid_rl.files import PathLike
 
 _EXPORT = "Export it to ONNX: every feed-forward network can be loaded from there."
@@ -86,17 +86,16 @@ def import_torch(
         CheckpointError: it holds no such network, or more than one.
         InputError: a name that is not in the file.
     """
-    weights = find_weights(read_torch(path), str(path), state_dict)
-    stated = read_stable_baselines3(path)
-    network = parameters(
-        weights,
-        str(path),
-        policy=policy,
-        value=value,
-        ignored=ignored,
-        image_size=image_size or stated.pop("image_size", None),
-        activation=activation or stated.get("activation"),
-    )
+    content, stated = read_torch(path), read_stable_baselines3(path)
+    with reading(path):
+        network = parameters(
+            find_weights(content, state_dict),
+            policy=policy,
+            value=value,
+            ignored=ignored,
+            image_size=image_size or stated.pop("image_size", None),
+            activation=activation or stated.get("activation"),
+        )
     stated.pop("activation", None)
     # Elsewhere nothing is painted into observations.
     settings = {"library": "pytorch", "paint_vel_info": False, **stated}
@@ -126,7 +125,6 @@ class Network:
 
 def parameters(
     weights: Weights,
-    where: str,
     policy: str | None = None,
     value: str | None = None,
     ignored: Sequence[str] = (),
@@ -136,29 +134,28 @@ def parameters(
     """Parameters of a state dictionary by the article's names.
 
     Kernels turn from [out, in, height, width] to [height, width, in, out], and the
-    first dense layer's inputs from channels first to channels last. `where` names the
-    file in errors; the other arguments are those of `import_torch`.
+    first dense layer's inputs from channels first to channels last. The arguments are
+    those of `import_torch`.
 
     Raises:
         CheckpointError: they make no known network.
         InputError: a name that is not there.
     """
-    _check_kind(weights, where)
+    _check_kind(weights)
     layers, assumed = layers_of(
-        {name: array for name, array in weights.items() if array.dtype.kind == "f"},
-        where,
+        {name: array for name, array in weights.items() if array.dtype.kind == "f"}
     )
-    kept, left_out = _kept(layers, where, ignored)
+    kept, left_out = _kept(layers, ignored)
     targets = [layer for layer in kept if _TARGET.search(layer.name)]
     if targets and len(targets) < len(kept):
         kept = [layer for layer in kept if not _TARGET.search(layer.name)]
         left_out += targets
         assumed.append("target networks are left out")
-    plan = _Plan(where, kept, policy, value)
+    plan = _Plan(kept, policy, value)
     if not plan.value:
         if any(layer.n_outputs == 1 for layer in left_out):
             raise CheckpointError(
-                f"{where}: without {some_of(map(str, left_out))} there is no head of "
+                f"without {some_of(map(str, left_out))} there is no head of "
                 "the value function."
             )
         assumed.append(
@@ -167,9 +164,9 @@ def parameters(
         )
     left_out += plan.auxiliary
     assumed += [f"auxiliary head {layer.name} is left out" for layer in plan.auxiliary]
-    _check_left_out(plan, left_out, where)
-    _check_all_used(weights, [*plan.used, *left_out], ignored, where)
-    settings = _settings(plan, activation, where)
+    _check_left_out(plan, left_out)
+    _check_all_used(weights, [*plan.used, *left_out], ignored)
+    settings = _settings(plan, activation)
     first = plan.trunk[0]
     n_positions = first.n_inputs // plan.convolutions[-1].n_outputs
     if image_size is None:
@@ -177,14 +174,14 @@ def parameters(
         assumed.append("observations of {} by {} pixels".format(*image_size))
     if math.prod(last_map_size(plan.architecture, image_size)) != n_positions:
         raise CheckpointError(
-            f"{where}: the dense layer {first} does not fit observations of "
+            f"the dense layer {first} does not fit observations of "
             "{} by {} pixels: give their height and width.".format(*image_size)
         )
     settings["image_size"] = list(image_size)
     return Network(_params(plan, image_size), settings, assumed)
 
 
-def _check_kind(weights: Weights, where: str) -> None:
+def _check_kind(weights: Weights) -> None:
     for pattern, found in (
         (_CONTINUOUS, "a policy of continuous actions"),
         (_RECURRENT, "a recurrent network"),
@@ -192,18 +189,18 @@ def _check_kind(weights: Weights, where: str) -> None:
         names = [name for name in weights if pattern.search(name)]
         if names:
             raise CheckpointError(
-                f"{where} holds {found} ({some_of(names)}); expected a feed-forward "
+                f"it holds {found} ({some_of(names)}); expected a feed-forward "
                 "network with a choice of actions."
             )
 
 
 def _kept(
-    layers: list[Layer], where: str, ignored: Sequence[str]
+    layers: list[Layer], ignored: Sequence[str]
 ) -> tuple[list[Layer], list[Layer]]:
     names = {name for layer in layers for name in layer.tensors}
     for start in ignored:
         if not any(name.startswith(start) for name in names):
-            raise InputError(f"{where}: no layer's name begins with {start!r}.")
+            raise InputError(f"no layer's name begins with {start!r}.")
     kept: list[Layer] = []
     left_out: list[Layer] = []
     for layer in layers:
@@ -226,11 +223,10 @@ class _Plan:
     """
 
     def __init__(
-        self, where: str, layers: list[Layer], policy: str | None, value: str | None
+        self, layers: list[Layer], policy: str | None, value: str | None
     ) -> None:
-        self.where = where
         self.convolutions = [layer for layer in layers if layer.kernel.ndim == 4]
-        self.architecture = _architecture(self.convolutions, where)
+        self.architecture = _architecture(self.convolutions)
         self._dense = [layer for layer in layers if layer.kernel.ndim == 2]
         runs = list(chains(self._dense))
         n_channels = self.convolutions[-1].n_outputs
@@ -275,7 +271,7 @@ class _Plan:
         if name is not None:
             if name not in names:
                 raise InputError(
-                    f"{self.where} has no head of the {what} {name!r}, but "
+                    f"it has no head of the {what} {name!r}, but "
                     f"{some_of(names) or 'none'}."
                 )
             return runs[names.index(name)]
@@ -287,7 +283,7 @@ class _Plan:
             return main[0]
         if runs:
             raise CheckpointError(
-                f"{self.where} has more than one head of the {what} (dense layers to "
+                f"it has more than one head of the {what} (dense layers to "
                 f"{n_outputs}): {some_of(names)}. Name one, and ignore the others."
             )
         self._refuse(
@@ -319,11 +315,11 @@ class _Plan:
     def _refuse(self, what: str) -> NoReturn:
         dense = some_of(map(str, self._dense)) or "none"
         raise CheckpointError(
-            f"{self.where} has no {what}; its dense layers are {dense}. {_EXPORT}"
+            f"it has no {what}; its dense layers are {dense}. {_EXPORT}"
         )
 
 
-def _architecture(convolutions: list[Layer], where: str) -> str:
+def _architecture(convolutions: list[Layer]) -> str:
     shapes = [layer.kernel.shape for layer in convolutions]
     for architecture in ("impala_torch", "nature"):
         sizes = KERNEL_SIZES[architecture]
@@ -341,13 +337,13 @@ def _architecture(convolutions: list[Layer], where: str) -> str:
             "known here."
         )
     raise CheckpointError(
-        f"{where} holds {len(shapes)} convolutions, [out, in, height, width] = "
+        f"it holds {len(shapes)} convolutions, [out, in, height, width] = "
         f"{some_of(shapes)}. Expected the 15 of 3 by 3 of IMPALA's network, or the 3 "
         f"of 8, 4 and 3 of Mnih's, in their order.{two} {_EXPORT}"
     )
 
 
-def _check_left_out(plan: _Plan, left_out: Iterable[Layer], where: str) -> None:
+def _check_left_out(plan: _Plan, left_out: Iterable[Layer]) -> None:
     """Refuses to leave out what policy or value function may be computed from."""
     left_out = list(left_out)
     convolutions = [layer for layer in left_out if layer.kernel.ndim == 4]
@@ -356,7 +352,7 @@ def _check_left_out(plan: _Plan, left_out: Iterable[Layer], where: str) -> None:
     found = {layer.n_outputs for layer in left_out if layer.kernel.ndim == 2}
     if convolutions and not needed <= found:
         raise CheckpointError(
-            f"{where}: leaving out the convolutions {some_of(map(str, convolutions))} "
+            f"leaving out the convolutions {some_of(map(str, convolutions))} "
             "leaves heads that may read them. A network of its own for the policy or "
             f"the value function is not known here. {_EXPORT}"
         )
@@ -367,13 +363,12 @@ def _check_left_out(plan: _Plan, left_out: Iterable[Layer], where: str) -> None:
         others = {other.n_inputs for other in dense if other is not layer}
         if not convolutions and layer.n_outputs in read - others:
             raise CheckpointError(
-                f"{where}: leaving out {layer} leaves layers that may read it. "
-                f"{_EXPORT}"
+                f"leaving out {layer} leaves layers that may read it. {_EXPORT}"
             )
 
 
 def _check_all_used(
-    weights: Weights, layers: Iterable[Layer], ignored: Sequence[str], where: str
+    weights: Weights, layers: Iterable[Layer], ignored: Sequence[str]
 ) -> None:
     """A tensor that plays a part which is not known here would be missed in silence."""
     known = {name for layer in layers for name in layer.tensors}
@@ -387,20 +382,20 @@ def _check_all_used(
     ]
     if rest:
         raise CheckpointError(
-            f"{where} holds tensors that are none of the network's: {some_of(rest)}. "
+            f"it holds tensors that are none of the network's: {some_of(rest)}. "
             "If these play no part in policy and value, have them ignored; otherwise "
             f"{_EXPORT[0].lower()}{_EXPORT[1:]}"
         )
 
 
-def _settings(plan: _Plan, activation: str | None, where: str) -> dict[str, Any]:
+def _settings(plan: _Plan, activation: str | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"cnn": plan.architecture}
     if not plan.value:
         settings["q_network"] = True
     own = [*plan.policy[:-1], *(plan.value)[:-1]]
     if own and activation is None:
         raise CheckpointError(
-            f"{where} has dense layers before its heads, {some_of(map(str, own))}, and "
+            f"it has dense layers before its heads, {some_of(map(str, own))}, and "
             "does not state their activation: give relu or tanh."
         )
     if own:

@@ -14,9 +14,7 @@ from lucid_rl.checkpoints.architectures import (
 from lucid_rl.errors import CheckpointError, some_of
 
 
-def check_architecture(
-    args: dict[str, Any], params: dict[str, Any], where: str
-) -> None:
+def check_architecture(args: dict[str, Any], params: dict[str, Any]) -> None:
     """Refuses recurrent models and unknown architectures.
 
     Raises:
@@ -28,18 +26,18 @@ def check_architecture(
     if recurrent or not is_off:
         reason = f"tensor {recurrent[0]!r:.100}" if recurrent else "use_lstm is set"
         raise CheckpointError(
-            f"{where} holds a recurrent model ({reason}); expected a feed-forward one, "
+            f"it holds a recurrent model ({reason}); expected a feed-forward one, "
             "since the methods here look at one frame at a time."
         )
     name = args["cnn"]
     if not isinstance(name, str) or name not in ARCHITECTURES:
         raise CheckpointError(
-            f"{where} names the architecture {name!r:.80}; expected one of "
+            f"it names the architecture {name!r:.80}; expected one of "
             f"{', '.join(ARCHITECTURES)}."
         )
 
 
-def check_args(args: dict[str, Any], where: str) -> None:
+def check_args(args: dict[str, Any]) -> None:
     """Refuses settings that are used here and make no sense.
 
     Raises:
@@ -49,7 +47,7 @@ def check_args(args: dict[str, Any], where: str) -> None:
         value = args[name]
         if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
             raise CheckpointError(
-                f"{where}: the setting {name} is {_short(value)}, expected a number."
+                f"the setting {name} is {_short(value)}, expected a number."
             )
     size = args.get("image_size")
     if size is not None and not (
@@ -58,12 +56,12 @@ def check_args(args: dict[str, Any], where: str) -> None:
         and all(type(n) is int and 8 <= n <= 4096 for n in size)
     ):
         raise CheckpointError(
-            f"{where}: the setting image_size is {_short(size)}, expected height and "
+            f"the setting image_size is {_short(size)}, expected height and "
             "width in pixels."
         )
     if args.get("hidden_activation", "relu") not in ("relu", "tanh"):
         raise CheckpointError(
-            f"{where}: the setting hidden_activation is "
+            "the setting hidden_activation is "
             f"{_short(args['hidden_activation'])}, expected 'relu' or 'tanh'."
         )
 
@@ -76,7 +74,6 @@ def _short(value: Any) -> str:
 def check_params(
     params: dict[str, Any],
     architecture: str,
-    where: str,
     image_size: tuple[int, int] | None = None,
     has_value: bool = True,
 ) -> Sizes:
@@ -88,7 +85,6 @@ def check_params(
     Args:
         params: anything, by tensor name.
         architecture: one of `ARCHITECTURES`.
-        where: what to call the checkpoint in an error.
         image_size: height and width of observations.
         has_value: whether there is a head of the value function.
 
@@ -99,14 +95,14 @@ def check_params(
         if not isinstance(array, np.ndarray) or array.dtype != np.float32:
             found = getattr(array, "dtype", type(array).__name__)
             raise CheckpointError(
-                f"{where}: tensor {name!r:.100} must be a float32 array, found {found}."
+                f"tensor {name!r:.100} must be a float32 array, found {found}."
             )
     sizes = sizes_of(architecture, params, image_size, has_value)
     first, *others = parameter_shapes(architecture, 1, 1, sizes)
-    _check_names(params, {first, *others}, where)
+    _check_names(params, {first, *others})
     if params[POLICY_BIAS].ndim != 1 or params[POLICY_BIAS].size == 0:
         raise CheckpointError(
-            f"{where}: tensor {POLICY_BIAS} must have shape (number of actions,), "
+            f"tensor {POLICY_BIAS} must have shape (number of actions,), "
             f"found {params[POLICY_BIAS].shape}."
         )
     # Stacked frames widen the observation's channels.
@@ -117,19 +113,19 @@ def check_params(
         array = params[name]
         if array.shape != shape:
             raise CheckpointError(
-                f"{where}: tensor {name} of architecture {architecture} must have "
+                f"tensor {name} of architecture {architecture} must have "
                 f"shape {shape}, found {array.shape}."
             )
         n_bad = array.size - np.count_nonzero(np.isfinite(array))
         if n_bad:
             raise CheckpointError(
-                f"{where}: tensor {name} must be finite, found {n_bad} of {array.size} "
+                f"tensor {name} must be finite, found {n_bad} of {array.size} "
                 "numbers NaN or infinite; the training diverged or the file is damaged."
             )
     return sizes
 
 
-def _check_names(params: dict[str, Any], expected: set[str], where: str) -> None:
+def _check_names(params: dict[str, Any], expected: set[str]) -> None:
     missing = sorted(expected - params.keys())
     unknown = sorted(f"{name!r:.100}" for name in params.keys() - expected)
     if missing or unknown:
@@ -138,4 +134,4 @@ def _check_names(params: dict[str, Any], expected: set[str], where: str) -> None
             for what, names in (("missing", missing), ("not expected", unknown))
             if names
         ]
-        raise CheckpointError(f"{where}: {'; '.join(problems)}.")
+        raise CheckpointError(f"{'; '.join(problems)}.")

@@ -26,37 +26,34 @@ _ACTIVATION = re.compile(
 )
 
 
-def find_weights(content: Any, where: str, name: str | None = None) -> Weights:
+def find_weights(content: Any, name: str | None = None) -> Weights:
     """The state dictionary in what a file holds: arrays by name, in their order.
 
     Args:
         content: as `read_torch` returns it: a state dictionary, something that holds
             one, a module, or a method of a module.
-        where: what to call the file in an error.
         name: keys that lead to it, joined by "/"; by default it must be the only one.
 
     Raises:
         CheckpointError: there is none, or several.
         InputError: the name leads to none.
     """
-    search = _Search(where)
+    search = _Search()
     search.collect(content, "", 0)
     found = search.found
     names = [found_name or "(the whole)" for found_name in found]
     if name is not None:
         if name not in found:
             there = some_of(names) or "none"
-            raise InputError(
-                f"{where} holds no state dictionary {name!r}, but {there}."
-            )
+            raise InputError(f"it holds no state dictionary {name!r}, but {there}.")
         return _unwrapped(found[name])
     if len(found) > 1:
         raise CheckpointError(
-            f"{where} holds several state dictionaries, {some_of(names)}: name one."
+            f"it holds several state dictionaries, {some_of(names)}: name one."
         )
     if not found:
         raise CheckpointError(
-            f"{where} holds no state dictionary of a convolutional network; it holds "
+            f"it holds no state dictionary of a convolutional network; it holds "
             f"{_described(content)}."
         )
     return _unwrapped(next(iter(found.values())))
@@ -80,9 +77,8 @@ def _unwrapped(weights: Weights) -> Weights:
 class _Search:
     """Walks through what a file holds; each container once, and not too many."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self) -> None:
         self.found: dict[str, Weights] = {}
-        self._where = where
         self._seen: set[int] = set()
         self._left = _MAX_VISITS
 
@@ -116,7 +112,7 @@ class _Search:
         self._count(1)
         if unknown := _ACTIVATION.fullmatch(module.name):
             raise CheckpointError(
-                f"{self._where} holds a network with the activation {unknown[1]}; "
+                f"it holds a network with the activation {unknown[1]}; "
                 "expected ReLU. Export it to ONNX: every feed-forward network can be "
                 "loaded from there."
             )
@@ -138,7 +134,7 @@ class _Search:
         self._left -= n
         if self._left < 0:
             raise CheckpointError(
-                f"{self._where} holds more than {_MAX_VISITS} parts to look through."
+                f"it holds more than {_MAX_VISITS} parts to look through."
             )
 
 
@@ -181,7 +177,7 @@ class Layer:
         return f"{self.name} {self.kernel.shape[::-1]}"
 
 
-def layers_of(weights: Weights, where: str) -> tuple[list[Layer], list[str]]:
+def layers_of(weights: Weights) -> tuple[list[Layer], list[str]]:
     """The convolutions and dense layers of a state dictionary, in its order.
 
     Layers that several names share appear once, by the first. Batch normalization is
@@ -213,7 +209,7 @@ def layers_of(weights: Weights, where: str) -> tuple[list[Layer], list[str]]:
                 or any(name.endswith(".running_var") for name in before.tensors)
             ):
                 raise CheckpointError(
-                    f"{where}: it is not clear which layer the batch normalization "
+                    "it is not clear which layer the batch normalization "
                     f"{norm} follows. Export the network to ONNX."
                 )
             _fold(before, norm, weights)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import graphlib
 import math
-import pathlib
 import random
 from collections.abc import Iterator, Sequence
 
@@ -105,11 +104,11 @@ def make_session(graph: tf.Graph, config: tf.ConfigProto | None = None) -> tf.Se
     return session
 
 
-def plain_graph(graph_def: tf.GraphDef, path: pathlib.Path) -> tf.GraphDef:
+def plain_graph(graph_def: tf.GraphDef) -> tf.GraphDef:
     """Copies a graph of any origin with operations, inputs and attributes only.
 
     Devices, control inputs and attributes for TensorFlow's compilers are left out: they
-    say where and when to compute, not what. `path` is named in messages.
+    say where and when to compute, not what.
 
     Raises:
         FileFormatError: an operation is not one of `KNOWN_OPS`, two nodes have one
@@ -117,33 +116,33 @@ def plain_graph(graph_def: tf.GraphDef, path: pathlib.Path) -> tf.GraphDef:
             functions are defined.
     """
     if not graph_def.node:
-        raise FileFormatError(f"{path} holds no graph.")
+        raise FileFormatError("it holds no graph.")
     if graph_def.library.function:
-        raise FileFormatError(f"{path} defines functions, which no network needs.")
+        raise FileFormatError("it defines functions, which no network needs.")
     if len(graph_def.node) > MAX_NODES:
         raise FileFormatError(
-            f"{path} has {len(graph_def.node)} nodes: expected at most {MAX_NODES}."
+            f"it has {len(graph_def.node)} nodes: expected at most {MAX_NODES}."
         )
     plain = tf.GraphDef(versions=graph_def.versions)
     names: set[str] = set()
     for node in graph_def.node:
         if node.op not in KNOWN_OPS:
             raise FileFormatError(
-                f"{path} holds the operation {node.op!r:.200} (node {node.name!r:.200})"
+                f"it holds the operation {node.op!r:.200} (node {node.name!r:.200})"
                 ", which is not one of a frozen convolutional network's. It was not "
                 "run."
             )
         if node.name in names:
-            raise FileFormatError(f"{path} has several nodes named {node.name!r:.200}.")
+            raise FileFormatError(f"it has several nodes named {node.name!r:.200}.")
         names.add(node.name)
         copy = plain.node.add(name=node.name, op=node.op)
         copy.input.extend(entry for entry in node.input if not entry.startswith("^"))
         for key, value in node.attr.items():
             if not key.startswith("_"):
-                _check_numbers(node.name, key, value, path)
+                _check_numbers(node.name, key, value)
                 copy.attr[key].CopyFrom(value)
         if node.op == "Const":
-            _check_constant(copy, path)
+            _check_constant(copy)
     return plain
 
 
@@ -152,7 +151,6 @@ def check_sizes(
     input_name: str,
     image_shape: Sequence[int],
     n_bytes: int,
-    path: pathlib.Path,
 ) -> None:
     """Bounds the size of every tensor of a graph, before anything in it runs.
 
@@ -165,17 +163,16 @@ def check_sizes(
         input_name: its Placeholder.
         image_shape: of an observation, (height, width, channels).
         n_bytes: size of the file.
-        path: of the file, for messages.
 
     Raises:
         FileFormatError: the graph is not valid, its input does not fit the
             observations, or a tensor is of another shape, of another kind or too large.
     """
-    levels = _levels(graph_def, path)
+    levels = _levels(graph_def)
     # Random, so that no file can be written that is small for these numbers alone.
     n, more = 2 * random.randrange(500, 1000) + 1, 2 * random.randrange(1000, 1500)
     few, many = (
-        _Sizes(graph_def, path, n_bytes, rows).of(levels, input_name, image_shape)
+        _Sizes(graph_def, n_bytes, rows).of(levels, input_name, image_shape)
         for rows in (n, more)
     )
     for node in graph_def.node:
@@ -193,7 +190,7 @@ def check_sizes(
                 or other[0] * n != shape[0] * more
             ):
                 raise FileFormatError(
-                    f"{path}: the size of {name!r:.200} is not in proportion to the "
+                    f"the size of {name!r:.200} is not in proportion to the "
                     "number of observations."
                 )
 
@@ -201,13 +198,10 @@ def check_sizes(
 class _Sizes:
     """Shapes of all tensors for one number of observations, within the limits."""
 
-    def __init__(
-        self, graph_def: tf.GraphDef, path: pathlib.Path, n_bytes: int, rows: int
-    ) -> None:
+    def __init__(self, graph_def: tf.GraphDef, n_bytes: int, rows: int) -> None:
         self._versions = graph_def.versions
         # Batch normalization has outputs for its gradient, which nothing reads.
         self._read = {_tensor_key(entry) for n in graph_def.node for entry in n.input}
-        self._path = path
         self._rows = rows
         # Bytes left for constants, and for what depends on the observations.
         self._left = {False: output_limit(n_bytes), True: row_limit(n_bytes)}
@@ -225,8 +219,7 @@ class _Sizes:
         given = math.prod(image_shape) * 4
         if min(image_shape) < 1 or given > self._left[True]:
             raise FileFormatError(
-                f"{self._path}: observations of {tuple(image_shape)} are too large, or "
-                "empty."
+                f"observations of {tuple(image_shape)} are too large, or empty."
             )
         with tf.Graph().as_default():
             for level in levels:
@@ -251,7 +244,7 @@ class _Sizes:
         part.node.extend(level)
         read = {_tensor_key(entry) for node in level for entry in node.input}
         names = [node.name for node in level]
-        with tensorflow_errors(f"{self._path} holds no valid graph", FileFormatError):
+        with tensorflow_errors("it holds no valid graph", FileFormatError):
             found = tf.import_graph_def(
                 part,
                 input_map={
@@ -267,15 +260,14 @@ class _Sizes:
             name, i = _tensor_key(entry)
             if i >= len(self._outputs[name]):
                 raise FileFormatError(
-                    f"{self._path} holds no valid graph: {node.name!r:.200} reads "
+                    f"it holds no valid graph: {node.name!r:.200} reads "
                     f"{entry!r:.200}, which does not exist."
                 )
         sources = [source_name(entry) for entry in node.input]
         varying = [name in self._varying for name in sources]
         if node.op in _SELECTIONS and any(varying[1:]):
             raise FileFormatError(
-                f"{self._path}: {node.name!r:.200} selects by the number of "
-                "observations."
+                f"{node.name!r:.200} selects by the number of observations."
             )
         if node.op == "Placeholder" or any(varying):
             self._varying.add(node.name)
@@ -284,18 +276,18 @@ class _Sizes:
         self, node: tf.NodeDef, input_name: str, image_shape: Sequence[int]
     ) -> None:
         """Gives the Placeholder its number of observations."""
-        with tensorflow_errors(f"{self._path} holds no valid graph", FileFormatError):
+        with tensorflow_errors("it holds no valid graph", FileFormatError):
             declared = tf.TensorShape(node.attr["shape"].shape)
         if node.name != input_name:
             raise FileFormatError(
-                f"{self._path} has a second Placeholder, {node.name!r:.200}: expected "
+                f"it has a second Placeholder, {node.name!r:.200}: expected "
                 "one, for the observations."
             )
         if not declared[1:].is_compatible_with(image_shape) or (
             node.attr["dtype"].type != tf.float32.as_datatype_enum
         ):
             raise FileFormatError(
-                f"{self._path}: its input takes {declared} of another type or shape "
+                f"its input takes {declared} of another type or shape "
                 f"than observations of {tuple(image_shape)} in float32."
             )
         shape = tf.TensorShape((self._rows, *image_shape)).as_proto()
@@ -305,7 +297,7 @@ class _Sizes:
         self, name: str, operation: tf.Operation, tensor: tf.Tensor
     ) -> tuple[int, ...]:
         shape, dtype = tensor.shape, tensor.dtype
-        where = f"{self._path}: {name!r:.200}"
+        where = f"{name!r:.200}"
         if not shape.is_fully_defined() or 0 in shape.as_list():
             raise FileFormatError(
                 f"{where} has the shape {shape}: expected one that is known before "
@@ -340,7 +332,7 @@ class _Sizes:
             )
 
 
-def _levels(graph_def: tf.GraphDef, path: pathlib.Path) -> list[list[tf.NodeDef]]:
+def _levels(graph_def: tf.GraphDef) -> list[list[tf.NodeDef]]:
     """Copies of the nodes, each level after all that it reads."""
     nodes = {node.name: node for node in graph_def.node}
     sources = {
@@ -350,16 +342,14 @@ def _levels(graph_def: tf.GraphDef, path: pathlib.Path) -> list[list[tf.NodeDef]
     for name, read in sources.items():
         for missing in read - nodes.keys():
             raise FileFormatError(
-                f"{path} holds no valid graph: {name!r:.200} reads {missing!r:.200}, "
+                f"it holds no valid graph: {name!r:.200} reads {missing!r:.200}, "
                 "which it lacks."
             )
     sorter = graphlib.TopologicalSorter(sources)
     try:
         sorter.prepare()
     except graphlib.CycleError as error:
-        raise FileFormatError(
-            f"{path} holds no valid graph: it has a cycle."
-        ) from error
+        raise FileFormatError("it holds no valid graph: it has a cycle.") from error
     levels = []
     while sorter.is_active():
         ready = sorter.get_ready()
@@ -376,19 +366,17 @@ def _tensor_key(entry: str) -> tuple[str, int]:
     return name, int(number) if number.isdecimal() and len(number) < 6 else 0
 
 
-def _check_numbers(
-    name: str, key: str, value: tf.AttrValue, path: pathlib.Path
-) -> None:
+def _check_numbers(name: str, key: str, value: tf.AttrValue) -> None:
     """Refuses numbers that overflow inside TensorFlow, or have it count for long."""
     numbers = [value.i, *value.list.i[: _MAX_NUMBERS + 1]]
     if len(numbers) > _MAX_NUMBERS or any(abs(n) > _MAX_NUMBER for n in numbers):
         raise FileFormatError(
-            f"{path}: the attribute {key!r:.200} of {name!r:.200} is out of range: "
+            f"the attribute {key!r:.200} of {name!r:.200} is out of range: "
             f"expected at most {_MAX_NUMBERS} numbers of up to {_MAX_NUMBER}."
         )
 
 
-def _check_constant(node: tf.NodeDef, path: pathlib.Path) -> None:
+def _check_constant(node: tf.NodeDef) -> None:
     """Refuses constants that TensorFlow would not look at closely enough."""
     tensor = node.attr["value"].tensor
     try:
@@ -408,4 +396,4 @@ def _check_constant(node: tf.NodeDef, path: pathlib.Path) -> None:
         wrong = f"has {len(tensor.tensor_content)} bytes for a shape of {sizes}"
     else:
         return
-    raise FileFormatError(f"{path}: the constant {node.name!r:.200} {wrong}.")
+    raise FileFormatError(f"the constant {node.name!r:.200} {wrong}.")

@@ -11,13 +11,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import pathlib
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from lucid_rl.bounded import parse_json
-from lucid_rl.errors import FileFormatError
+from lucid_rl.errors import FileFormatError, reading
 from lucid_rl.files import atomic_open, read_input
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.graph_bounds import check_sizes, plain_graph
@@ -49,37 +48,37 @@ def read_model_and_metadata(
             memory than `graph_bounds` allows.
         ModelError: it takes bytes, and does more with them than convert them to floats.
     """
-    path = pathlib.Path(path)
-    try:
-        data = read_input(path)
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
+    with reading(path):
+        return _parse(read_input(path))
+
+
+def _parse(data: bytes) -> tuple[tf.GraphDef, Metadata]:
     graph_def = tf.GraphDef()
     try:
         graph_def.ParseFromString(data)
     except DecodeError as error:
         raise FileFormatError(
-            f"{path} is not a frozen TensorFlow graph, or only a part of one: {error}."
+            f"it is not a frozen TensorFlow graph, or only a part of one: {error}."
         ) from error
     metadata_nodes = [n for n in graph_def.node if n.name == METADATA_NAME]
     kept = [n for n in graph_def.node if n.name != METADATA_NAME]
     del graph_def.node[:]
     graph_def.node.extend(kept)
-    graph_def = plain_graph(graph_def, path)
+    graph_def = plain_graph(graph_def)
     if metadata_nodes:
-        metadata = _parse_metadata(metadata_nodes[0], path)
+        metadata = _parse_metadata(metadata_nodes[0])
     else:
-        metadata = _metadata_of_placeholder(graph_def, path)
+        metadata = _metadata_of_placeholder(graph_def)
     inputs = [node.name for node in kept if node.op == "Placeholder"]
     if metadata.input_name not in inputs:
         raise FileFormatError(
-            f"{path} names {metadata.input_name!r:.200} as its input, which is none."
+            f"it names {metadata.input_name!r:.200} as its input, which is none."
         )
     name, shape, _ = metadata
     floats = with_float_input(graph_def, name)
     if floats is not graph_def:
         metadata = metadata._replace(image_value_range=BYTES)
-    check_sizes(floats, name, shape, len(data), path)
+    check_sizes(floats, name, shape, len(data))
     return floats, metadata
 
 
@@ -109,10 +108,10 @@ def write_model_pb(
         stream.write(written.SerializeToString(deterministic=True))
 
 
-def _parse_metadata(node: tf.NodeDef, path: pathlib.Path) -> Metadata:
+def _parse_metadata(node: tf.NodeDef) -> Metadata:
     try:
         (text,) = node.attr["value"].tensor.string_val
-        entries = parse_json(text, path)
+        entries = parse_json(text, METADATA_NAME)
         height, width, channels = (int(size) for size in entries["image_shape"])
         low, high = (float(end) for end in entries["image_value_range"])
         name = str(entries["input_name"])
@@ -120,18 +119,18 @@ def _parse_metadata(node: tf.NodeDef, path: pathlib.Path) -> Metadata:
             raise ValueError(f"{(height, width, channels)} from {low} to {high}")
     except (FileFormatError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise FileFormatError(
-            f"{path}: its {METADATA_NAME} does not say input_name, image_shape and "
+            f"its {METADATA_NAME} does not say input_name, image_shape and "
             f"image_value_range: {error!r:.200}."
         ) from error
     return Metadata(name, (height, width, channels), (low, high))
 
 
-def _metadata_of_placeholder(graph_def: tf.GraphDef, path: pathlib.Path) -> Metadata:
+def _metadata_of_placeholder(graph_def: tf.GraphDef) -> Metadata:
     inputs = [node for node in graph_def.node if node.op == "Placeholder"]
     sizes = [dim.size for n in inputs[:1] for dim in n.attr["shape"].shape.dim]
     if len(inputs) != 1 or len(sizes) != 4 or min(sizes[1:]) < 1:
         raise FileFormatError(
-            f"{path} has no {METADATA_NAME} and not one Placeholder of known image "
+            f"it has no {METADATA_NAME} and not one Placeholder of known image "
             "shape, so its input is unknown."
         )
     return Metadata(inputs[0].name, (sizes[1], sizes[2], sizes[3]), None)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import pathlib
 import re
 from collections.abc import Mapping
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from lucid_rl.bounded import output_limit
-from lucid_rl.errors import FileFormatError, ModelError
+from lucid_rl.errors import FileFormatError, ModelError, reading
 from lucid_rl.files import atomic_open, read_input
 from lucid_rl.lazy_tensorflow import tf
 from lucid_rl.model.graph_bounds import MAX_NODES, row_limit, tensorflow_errors
@@ -119,49 +119,42 @@ def read_onnx(
             ask for.
         ModelError: inputs or outputs cannot be identified; names those that there are.
     """
-    path = pathlib.Path(path)
-    proto = _checked(path)
+    with reading(path):
+        return _network(read_input(path), logits_name, value_name, input_range)
+
+
+def _network(content, logits_name, value_name, input_range) -> OnnxNetwork:
+    proto = _checked(content)
     data = proto.SerializeToString(deterministic=True)
     with tf.Graph().as_default() as graph:
         try:
-            converter = _Converter(proto, path, len(data))
+            converter = _Converter(proto, len(data))
             notes = converter.convert(logits_name, value_name)
         except (
             *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
             *(MemoryError, NotImplementedError, tf.errors.OpError),
         ) as error:
             raise FileFormatError(
-                f"{path} holds a network whose shapes or attributes do not fit: "
-                f"{error!r:.500}"
+                f"its shapes or attributes do not fit: {error!r:.500}"
             ) from error
     graph_def = graph.as_graph_def()
-    _check_memory(graph_def, len(data), path)
+    _check_memory(graph_def, len(data))
     stated = BYTES if converter.takes_bytes else None
     pixels, note = expected_range(graph_def, INPUT_NAME, input_range, stated)
     graph_def = with_unit_range(graph_def, INPUT_NAME, pixels)
     return OnnxNetwork(graph_def, data, converter.kernels, (note, *notes))
 
 
-def _read_proto(path: pathlib.Path):
-    try:
-        data = read_input(path)
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
-    try:
-        return onnx_package().ModelProto.FromString(data)
-    except Exception as error:  # protobuf's DecodeError, of whichever implementation
-        if not type(error).__name__.endswith("DecodeError"):
-            raise
-        raise FileFormatError(f"{path} is not a whole ONNX file.") from error
-
-
-def _checked(path: pathlib.Path):
+def _checked(content: bytes):
     onnx = onnx_package()
-    proto = _read_proto(path)
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except DecodeError as error:
+        raise FileFormatError("it is not a whole ONNX file.") from error
     external = [t.name for t in proto.graph.initializer if t.data_location]
     if external:
         raise FileFormatError(
-            f"{path} keeps {external[0]!r} in another file: export with all weights in "
+            f"it keeps {external[0]!r} in another file: export with all weights in "
             "one file."
         )
     # Functions and branches may hold others: twice each, they are looked at for ever.
@@ -170,13 +163,13 @@ def _checked(path: pathlib.Path):
     )
     for what in (*proto.functions, *branches):
         raise FileFormatError(
-            f"{path} holds the function or branch {what.name!r:.100}: expected the "
+            f"it holds the function or branch {what.name!r:.100}: expected the "
             "operations of a feed-forward network. Recurrent networks and loops are "
             "not supported."
         )
     if len(proto.graph.node) > MAX_NODES:
         raise FileFormatError(
-            f"{path} has {len(proto.graph.node)} nodes: expected at most {MAX_NODES}."
+            f"it has {len(proto.graph.node)} nodes: expected at most {MAX_NODES}."
         )
     # Some versions of onnx divide by them.
     for node in proto.graph.node:
@@ -185,9 +178,7 @@ def _checked(path: pathlib.Path):
                 a.name in _ABOVE_ZERO
                 and min((a.i if a.type == a.INT else 1, *a.ints)) < 1
             ):
-                raise FileFormatError(
-                    f"{path}: {a.name} of {node.name!r:.100} is not above 0."
-                )
+                raise FileFormatError(f"{a.name} of {node.name!r:.100} is not above 0.")
     try:
         onnx.checker.check_model(proto)
         return onnx.shape_inference.infer_shapes(proto, strict_mode=True)
@@ -198,22 +189,20 @@ def _checked(path: pathlib.Path):
         ValueError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise FileFormatError(
-            f"{path} holds no valid network: {reason:.500}"
-        ) from error
+        raise FileFormatError(f"it holds no valid network: {reason:.500}") from error
 
 
 def _branches(attribute) -> bool:
     return attribute.HasField("g") or bool(attribute.graphs)
 
 
-def _check_memory(graph_def: tf.GraphDef, n_bytes: int, path: pathlib.Path) -> None:
+def _check_memory(graph_def: tf.GraphDef, n_bytes: int) -> None:
     """Bounds what all tensors take for one observation, before anything runs."""
     fixed = tf.GraphDef()
     fixed.CopyFrom(graph_def)
     (images,) = (node for node in fixed.node if node.name == INPUT_NAME)
     images.attr["shape"].shape.dim[0].size = _N_ROWS
-    wrong = f"{path} is no network of one observation after another"
+    wrong = "it is no network of one observation after another"
     with tf.Graph().as_default() as graph, tensorflow_errors(wrong, FileFormatError):
         tf.import_graph_def(fixed, name="")
     total = 0
@@ -221,13 +210,13 @@ def _check_memory(graph_def: tf.GraphDef, n_bytes: int, path: pathlib.Path) -> N
         for tensor in operation.outputs:
             if not tensor.shape.is_fully_defined():
                 raise FileFormatError(
-                    f"{path}: the size of {operation.name!r:.200} is not known before "
+                    f"the size of {operation.name!r:.200} is not known before "
                     "it is computed."
                 )
             total += tensor.shape.num_elements() * tensor.dtype.size
     if total > _N_ROWS * row_limit(n_bytes):
         raise FileFormatError(
-            f"{path}: its tensors take {total / _N_ROWS / 2**20:.0f} MB for each "
+            f"its tensors take {total / _N_ROWS / 2**20:.0f} MB for each "
             "observation, more than a file of this size may ask for."
         )
 
@@ -235,7 +224,7 @@ def _check_memory(graph_def: tf.GraphDef, n_bytes: int, path: pathlib.Path) -> N
 class _Converter(Operations):
     """Builds the graph, one node of the file after another."""
 
-    def __init__(self, proto, path: pathlib.Path, n_bytes: int):
+    def __init__(self, proto, n_bytes: int):
         self.graph = proto.graph
         self._opsets = proto.opset_import
         self._constants_left = output_limit(n_bytes)  # bytes
@@ -245,7 +234,7 @@ class _Converter(Operations):
             t.name: Value(np.array(array(t)), source=t.name)
             for t in self.graph.initializer
         }
-        super().__init__(path, values)
+        super().__init__(values)
 
     def convert(self, logits_name, value_name) -> list[str]:
         notes = [self._add_input()]
@@ -265,21 +254,21 @@ class _Converter(Operations):
         if len(inputs) != 1:
             names = ", ".join(i.name for i in inputs)
             raise ModelError(
-                f"{self.path} has the inputs {names}: expected one, the observations. "
+                f"it has the inputs {names}: expected one, the observations. "
                 "Recurrent networks, whose state is an input, are not supported."
             )
         (entry,) = inputs
         sizes = [d.dim_value for d in entry.type.tensor_type.shape.dim]
         if len(sizes) != 4 or min(sizes[1:]) < 1:
             raise ModelError(
-                f"{self.path}: the input {entry.name!r} has the shape {sizes}: "
+                f"the input {entry.name!r} has the shape {sizes}: "
                 "expected [N, channels, height, width] or [N, height, width, channels],"
                 " all but N known. Export with fixed sizes."
             )
         first = sizes[1] <= _MAX_CHANNELS and sizes[1] <= min(sizes[2:])
         channels, height, width = sizes[1:] if first else (sizes[3], *sizes[1:3])
         if math.prod(sizes[1:]) > _MAX_VALUES:
-            raise FileFormatError(f"{self.path}: the input of {sizes} is too large.")
+            raise FileFormatError(f"the input of {sizes} is too large.")
         shape = (None, height, width, channels)
         observations = tf.placeholder(tf.float32, shape, name=INPUT_NAME)
         self.values[entry.name] = Value(observations, last=first)
@@ -296,8 +285,7 @@ class _Converter(Operations):
         for name in (logits_name, value_name):
             if name is not None and name not in self.values:
                 raise ModelError(
-                    f"{self.path} has no tensor {name!r}; its outputs are "
-                    f"{', '.join(names)}."
+                    f"it has no tensor {name!r}; its outputs are {', '.join(names)}."
                 )
         widths = {n: self._width(n) for n in {*names, logits_name, value_name} - {None}}
         value_name = value_name or _only(
@@ -308,7 +296,7 @@ class _Converter(Operations):
         if logits_name is None or widths[logits_name] in (None, 1):
             listed = ", ".join(f"{n} of width {widths[n]}" for n in names)
             raise ModelError(
-                f"{self.path}: which output holds the policy's logits? It has {listed}."
+                f"which output holds the policy's logits? It has {listed}."
                 " Name them by logits_name and value_name; argmax and samples hold no "
                 "logits."
             )
@@ -351,9 +339,7 @@ class _Converter(Operations):
         new = tf.get_default_graph().get_operations()[self._n_operations :]
         self._n_operations += len(new)
         if self._n_operations > _MAX_OPERATIONS:
-            raise FileFormatError(
-                f"{self.path}: it takes more than {_MAX_OPERATIONS} operations."
-            )
+            raise FileFormatError(f"it takes more than {_MAX_OPERATIONS} operations.")
         self._spend(
             sum(
                 o.outputs[0].shape.num_elements() * o.outputs[0].dtype.size
@@ -366,14 +352,14 @@ class _Converter(Operations):
         self._constants_left -= n_bytes
         if self._constants_left < 0:
             raise FileFormatError(
-                f"{self.path}: its constants are too large for a file of this size."
+                "its constants are too large for a file of this size."
             )
 
     def _check_size(self, name: str, value: Value) -> None:
         shape = value.tensor.shape if value.constant else value.tensor.shape[1:]
         known = [int(s) for s in (shape if value.constant else shape.as_list()) if s]
         if math.prod(known) > _MAX_VALUES:
-            raise FileFormatError(f"{self.path}: the tensor {name!r} is too large.")
+            raise FileFormatError(f"the tensor {name!r} is too large.")
 
     def _fold(self, node, inputs) -> list[Value]:
         """Computes what depends on constants and shapes alone."""
@@ -389,7 +375,7 @@ class _Converter(Operations):
 
         if node.op_type not in _FOLDED or node.domain:
             raise FileFormatError(
-                f"{self.path}: {node.op_type!r:.100} of constants is not supported."
+                f"{node.op_type!r:.100} of constants is not supported."
             )
         arrays = {n: self.values[n].tensor for n in node.input if n}
         self._spend(self._folded_bytes(node, arrays))
@@ -397,7 +383,7 @@ class _Converter(Operations):
             results = ReferenceEvaluator(node).run(None, arrays)
         except Exception as error:  # whatever the reference's kernels raise
             raise FileFormatError(
-                f"{self.path}: {node.op_type!r} of constants fails: {error}"
+                f"{node.op_type!r} of constants fails: {error}"
             ) from error
         return [Value(np.asarray(result)) for result in results]
 
@@ -422,7 +408,7 @@ class _Converter(Operations):
             known = kind.tensor_type.HasField("shape")
             if not known or any(not d.HasField("dim_value") for d in shape):
                 raise FileFormatError(
-                    f"{self.path}: {node.op_type!r} of constants has no known size."
+                    f"{node.op_type!r} of constants has no known size."
                 )
             n_bytes += 8 * math.prod(d.dim_value for d in shape)
         return n_bytes

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import pathlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -117,13 +116,11 @@ class Operations:
     """Builds the TensorFlow operations of ONNX nodes.
 
     Attributes:
-        path: the file, for messages.
         values: what each tensor of the file is, by name.
         kernels: the graph's constants that hold kernels, by name.
     """
 
-    def __init__(self, path: pathlib.Path, values: dict[str, Value]):
-        self.path = path
+    def __init__(self, values: dict[str, Value]):
         self.values = values
         self.kernels: dict[str, Kernel] = {}
 
@@ -138,10 +135,12 @@ class Operations:
             return self._unary(UNARY[node.op_type], inputs, given)
         if node.op_type in BINARY:
             return self._binary(BINARY[node.op_type], inputs)
+        if node.op_type in _ALONG_AN_AXIS:
+            return [Value(_ALONG_AN_AXIS[node.op_type](inputs[0].plain(), given))]
         method = getattr(self, f"_{node.op_type.lower()}", None)
         if method is None or node.domain:
             raise FileFormatError(
-                f"{self.path} holds the operation {node.op_type!r}: expected those of "
+                f"it holds the operation {node.op_type!r}: expected those of "
                 "a feed-forward network (docs/from_your_framework.md). Recurrent "
                 "networks and loops are not supported."
             )
@@ -200,10 +199,10 @@ class Operations:
     def _conv(self, inputs, attributes) -> list[Value]:
         value, weight = inputs[:2]
         if value.rank != 4 or not weight.constant:
-            raise FileFormatError(f"{self.path}: only 2-D convolutions are supported.")
+            raise FileFormatError("only 2-D convolutions are supported.")
         groups = attributes.get("group", 1)
         if not 1 <= groups <= _MAX_PARTS:
-            raise FileFormatError(f"{self.path}: a convolution of {groups} groups.")
+            raise FileFormatError(f"a convolution of {groups} groups.")
         kernel = self._kernel(weight.tensor.transpose(2, 3, 1, 0), weight)
         strides = attributes.get("strides", (1, 1))
         dilations = attributes.get("dilations", (1, 1))
@@ -259,7 +258,7 @@ class Operations:
         window = list(attributes["kernel_shape"])
         strides = list(attributes.get("strides", (1,) * len(window)))
         if value.rank != 4 or any(d != 1 for d in attributes.get("dilations", ())):
-            raise FileFormatError(f"{self.path}: only plain 2-D pools are supported.")
+            raise FileFormatError("only plain 2-D pools are supported.")
         images = value.channels_last()
         padded = self._padded(images, window, strides, attributes, fill)
         if attributes.get("ceil_mode"):
@@ -327,7 +326,7 @@ class Operations:
     def _gemm(self, inputs, attributes) -> list[Value]:
         value, weight = inputs[:2]
         if attributes.get("transA", 0) or not weight.constant:
-            raise FileFormatError(f"{self.path}: a Gemm without a constant weight.")
+            raise FileFormatError("a Gemm without a constant weight.")
         alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
         result = self._dense(value, weight, bool(attributes.get("transB", 0))) * alpha
         if len(inputs) > 2 and inputs[2] is not None:
@@ -355,7 +354,7 @@ class Operations:
 
     def _flatten(self, inputs, attributes) -> list[Value]:
         if attributes.get("axis", 1) != 1:
-            raise FileFormatError(f"{self.path}: Flatten of another axis than 1.")
+            raise FileFormatError("Flatten of another axis than 1.")
         return [self._flattened(inputs[0])]
 
     @staticmethod
@@ -372,7 +371,7 @@ class Operations:
     def _reshape(self, inputs, attributes) -> list[Value]:
         value, target = inputs
         if not target.constant:
-            raise FileFormatError(f"{self.path}: a shape that depends on observations.")
+            raise FileFormatError("a shape that depends on observations.")
         shape = [int(size) for size in target.tensor]
         tensor = value.tensor
         known = [int(s) for s in tensor.shape.as_list()[1:] if s]
@@ -400,14 +399,14 @@ class Operations:
         return [Value(tf.transpose(value.plain(), order))]
 
     def _squeeze(self, inputs, attributes) -> list[Value]:
-        axes = inputs[1].tensor if len(inputs) > 1 else attributes.get("axes")
+        axes = _parameter(inputs, 1, attributes, "axes")
         tensor = inputs[0].plain()
         if axes is None:
             axes = [i for i, s in enumerate(tensor.shape.as_list()) if i and s == 1]
         return [Value(tf.squeeze(tensor, [int(axis) for axis in axes]))]
 
     def _unsqueeze(self, inputs, attributes) -> list[Value]:
-        axes = inputs[1].tensor if len(inputs) > 1 else attributes["axes"]
+        axes = _parameter(inputs, 1, attributes, "axes")
         tensor = inputs[0].plain()
         for axis in sorted(int(a) % (inputs[0].rank + len(axes)) for a in axes):
             tensor = tf.expand_dims(tensor, axis)
@@ -421,28 +420,24 @@ class Operations:
 
     def _split(self, inputs, attributes) -> list[Value]:
         axis = attributes.get("axis", 0)
-        sizes = (
-            inputs[1].tensor.tolist() if len(inputs) > 1 else attributes.get("split")
-        )
-        parts = sizes or attributes.get("num_outputs", 2)
-        if (len(sizes) if sizes else parts) > _MAX_PARTS:
-            raise FileFormatError(f"{self.path}: more than {_MAX_PARTS} parts.")
+        sizes = _parameter(inputs, 1, attributes, "split")
+        parts = attributes.get("num_outputs", 2) if sizes is None else list(sizes)
+        if (parts if sizes is None else len(parts)) > _MAX_PARTS:
+            raise FileFormatError(f"more than {_MAX_PARTS} parts.")
         return [Value(part) for part in tf.split(inputs[0].plain(), parts, axis=axis)]
 
     def _slice(self, inputs, attributes) -> list[Value]:
         tensor = inputs[0].plain()
-        if len(inputs) > 1:
-            given: list[Any] = [v and v.tensor.tolist() for v in inputs[1:]]
-            starts, ends, axes, steps = [*given, None, None][:4]
-        else:
-            starts, ends = attributes["starts"], attributes["ends"]
-            axes, steps = attributes.get("axes"), None
+        starts, ends, axes, steps = (
+            _parameter(inputs, 1 + i, attributes, name)
+            for i, name in enumerate(("starts", "ends", "axes", "steps"))
+        )
         slices = [slice(None)] * inputs[0].rank
-        axes = axes if axes is not None else range(len(starts))
-        steps = steps or [1] * len(starts)
+        axes = range(len(starts)) if axes is None else axes
+        steps = [1] * len(starts) if steps is None else steps
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-            end = None if abs(end) >= 2**31 - 1 else end
-            slices[axis] = slice(start, end, step)
+            end = None if abs(int(end)) >= 2**31 - 1 else int(end)
+            slices[int(axis)] = slice(int(start), end, int(step))
         return [Value(tensor[tuple(slices)])]
 
     def _gather(self, inputs, attributes) -> list[Value]:
@@ -451,24 +446,22 @@ class Operations:
 
     def _pad(self, inputs, attributes) -> list[Value]:
         mode = attributes.get("mode", b"constant").decode()
-        sizes = inputs[1].tensor if len(inputs) > 1 else np.array(attributes["pads"])
-        fill = 0.0
-        if len(inputs) > 2 and inputs[2] is not None:
-            fill = float(inputs[2].tensor)
+        sizes = np.array(_parameter(inputs, 1, attributes, "pads"))
+        fill = float(_parameter(inputs, 2, attributes, "value") or 0.0)
         tensor = inputs[0].plain()
         kinds = {"constant": "CONSTANT", "reflect": "REFLECT"}
         if mode not in kinds:
-            raise FileFormatError(f"{self.path}: padding of mode {mode!r}.")
+            raise FileFormatError(f"padding of mode {mode!r}.")
         pads = sizes.reshape(2, -1).T
         return [Value(tf.pad(tensor, pads, kinds[mode], constant_values=fill))]
 
     def _reduce(self, inputs, attributes, function) -> list[Value]:
         value = inputs[0]
-        axes = inputs[1].tensor.tolist() if len(inputs) > 1 else attributes.get("axes")
+        axes = _parameter(inputs, 1, attributes, "axes")
         tensor = value.plain()
-        axes = list(axes) if axes is not None else list(range(value.rank))
+        axes = list(range(value.rank)) if axes is None else [int(a) for a in axes]
         if 0 in [axis % value.rank for axis in axes]:
-            raise FileFormatError(f"{self.path}: a reduction over the batch.")
+            raise FileFormatError("a reduction over the batch.")
         keep = bool(attributes.get("keepdims", 1))
         return [Value(function(tensor, axis=axes, keepdims=keep))]
 
@@ -480,51 +473,31 @@ class Operations:
 
     def _reducemax(self, inputs, attributes) -> list[Value]:
         value = inputs[0]
-        axes = inputs[1].tensor.tolist() if len(inputs) > 1 else attributes.get("axes")
-        if not value.last or sorted(axis % 4 for axis in axes or ()) != [2, 3]:
+        axes = _parameter(inputs, 1, attributes, "axes")
+        if not value.last or axes is None or sorted(a % 4 for a in axes) != [2, 3]:
             return self._reduce(inputs, attributes, tf.reduce_max)
         if attributes.get("keepdims", 1):
             return [Value(_largest(value.tensor), last=True)]
         return [Value(tf.squeeze(_largest(value.tensor), (1, 2)))]
 
-    def _softmax(self, inputs, attributes) -> list[Value]:
-        return [Value(tf.nn.softmax(inputs[0].plain(), attributes.get("axis", -1)))]
-
-    def _logsoftmax(self, inputs, attributes) -> list[Value]:
-        axis = attributes.get("axis", -1)
-        return [Value(tf.nn.log_softmax(inputs[0].plain(), axis))]
-
     def _clip(self, inputs, attributes) -> list[Value]:
         value = inputs[0]
-        bounds = [attributes.get("min"), attributes.get("max")]
-        for i, given in enumerate(inputs[1:3]):
-            bounds[i] = bounds[i] if given is None else float(given.tensor)
         result = value.tensor
-        if bounds[0] is not None:
-            result = tf.maximum(result, bounds[0])
-        if bounds[1] is not None:
-            result = tf.minimum(result, bounds[1])
+        for i, (name, clip) in enumerate((("min", tf.maximum), ("max", tf.minimum))):
+            bound = _parameter(inputs, 1 + i, attributes, name)
+            result = result if bound is None else clip(result, float(bound))
         return [dataclasses.replace(value, tensor=result)]
 
     def _cast(self, inputs, attributes) -> list[Value]:
         kinds = {1: tf.float32, 6: tf.int32, 7: tf.int64, 9: tf.bool, 10: tf.float16}
         kinds[11] = tf.float64
         if attributes["to"] not in kinds:
-            raise FileFormatError(f"{self.path}: a cast to an unusual type.")
+            raise FileFormatError("a cast to an unusual type.")
         kind = kinds[attributes["to"]]
         value = inputs[0]
         # Half and double precision are computed in single precision.
         kind = tf.float32 if kind.is_floating else kind
         return [dataclasses.replace(value, tensor=tf.cast(value.tensor, kind))]
-
-    def _argmax(self, inputs, attributes) -> list[Value]:
-        axis = attributes.get("axis", 0)
-        return [Value(tf.argmax(inputs[0].plain(), axis))]
-
-    def _prelu(self, inputs, attributes) -> list[Value]:
-        return self._binary(
-            lambda x, slope: tf.maximum(x, 0.0) + slope * tf.minimum(x, 0.0), inputs
-        )
 
 
 UNARY: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
@@ -560,7 +533,22 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "Min": lambda x, y: tf.minimum(x, y),
     "Max": lambda x, y: tf.maximum(x, y),
     "Sum": lambda x, y: x + y,
+    "PRelu": lambda x, slope: tf.maximum(x, 0.0) + slope * tf.minimum(x, 0.0),
 }
+# Along an axis, which is ONNX's.
+_ALONG_AN_AXIS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "Softmax": lambda x, a: tf.nn.softmax(x, a.get("axis", -1)),
+    "LogSoftmax": lambda x, a: tf.nn.log_softmax(x, a.get("axis", -1)),
+    "ArgMax": lambda x, a: tf.argmax(x, a.get("axis", 0)),
+}
+
+
+def _parameter(
+    inputs: Sequence[Value | None], place: int, attributes: dict[str, Any], name: str
+) -> Any:
+    """A parameter that is an input since some version of ONNX, before an attribute."""
+    given = inputs[place] if place < len(inputs) else None
+    return attributes.get(name) if given is None else given.tensor
 
 
 def _standardized(tensor: Any, axes: Sequence[int], attributes: dict[str, Any]) -> Any:

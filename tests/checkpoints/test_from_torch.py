@@ -76,7 +76,7 @@ def nature_weights():
 def test_outputs_are_those_of_pytorch(architecture, weights, tmp_path):
     from lucid_rl.checkpoints.checkpoint import Checkpoint
 
-    network = parameters(weights(), "it")
+    network = parameters(weights())
     assert network.settings["cnn"] == architecture
     save_checkpoint(Checkpoint(network.params, network.settings), tmp_path / "it.jd")
     model = load(load_checkpoint(tmp_path / "it.jd"))
@@ -193,7 +193,7 @@ def test_real_agents_are_imported_at_the_first_try():
 def test_pools_of_tensorflow_would_give_other_outputs():
     from lucid_rl.checkpoints.checkpoint import Checkpoint
 
-    params = parameters(impala_weights(), "it").params
+    params = parameters(impala_weights()).params
     model = load(Checkpoint(params, {"cnn": "impala"}))
     with np.load(TORCH_FILES / "outputs.npz") as outputs:
         logits, _ = model(outputs["observations"])
@@ -212,27 +212,27 @@ def test_pools_of_tensorflow_would_give_other_outputs():
 )
 def test_where_the_state_dictionary_is(file, name):
     content = read_torch(TORCH_FILES / file)
-    for found in (find_weights(content, "it"), find_weights(content, "it", name)):
+    for found in (find_weights(content), find_weights(content, name)):
         assert list(found) == NAMES
     with pytest.raises(InputError, match="no state dictionary 'elsewhere', but"):
-        find_weights(content, "it", "elsewhere")
+        find_weights(content, "elsewhere")
 
 
 def test_none_or_several_state_dictionaries():
     with pytest.raises(CheckpointError, match="holds a dict with the keys a, b"):
-        find_weights({"a": 1, "b": np.zeros(3)}, "it")
+        find_weights({"a": 1, "b": np.zeros(3)})
     with pytest.raises(CheckpointError, match="a list"):
-        find_weights([], "it")
+        find_weights([])
     both = {"online": impala_weights(), "target": impala_weights()}
     with pytest.raises(CheckpointError, match=r"several .*, online, target: name one"):
-        find_weights(both, "it")
-    assert find_weights(both, "it", "target") is not None
+        find_weights(both)
+    assert find_weights(both, "target") is not None
 
 
 def test_a_layer_without_bias_has_none():
     weights = impala_weights()
     del weights["network.1.conv.bias"]
-    params = parameters(weights, "it").params
+    params = parameters(weights).params
     assert not params["ppo2_model/pi/layer_5/bias:0"].any()
     assert params["ppo2_model/pi/layer_0/bias:0"].any()
 
@@ -242,24 +242,24 @@ def test_other_heads_have_to_be_named_or_ignored():
     with pytest.raises(
         CheckpointError, match=r"more than one head of the value .*: critic, other\."
     ):
-        parameters(weights, "it")
+        parameters(weights)
     with pytest.raises(CheckpointError, match=r"none of the network's: other\.critic"):
-        parameters(weights, "it", value="critic")
-    expected = parameters(impala_weights(), "it").params
-    found = parameters(weights, "it", ignored=["other."]).params
+        parameters(weights, value="critic")
+    expected = parameters(impala_weights()).params
+    found = parameters(weights, ignored=["other."]).params
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
-    found = parameters(weights, "it", value="other.critic", ignored=["critic"]).params
+    found = parameters(weights, value="other.critic", ignored=["critic"]).params
     np.testing.assert_array_equal(
         found["ppo2_model/vf/w:0"], weights["other.critic.weight"].T
     )
     for policy in ("nobody", "critic"):
         with pytest.raises(InputError, match=f"the policy '{policy}', but actor"):
-            parameters(weights, "it", policy=policy)
+            parameters(weights, policy=policy)
     with pytest.raises(InputError, match=r"function 'actor', but critic, other\."):
-        parameters(weights, "it", value="actor")
+        parameters(weights, value="actor")
     with pytest.raises(InputError, match="begins with 'nothing'"):
-        parameters(weights, "it", ignored=["nothing"])
+        parameters(weights, ignored=["nothing"])
 
 
 def _changed(**changes):
@@ -302,7 +302,7 @@ def _changed(**changes):
 )
 def test_networks_that_are_not_known(weights, message):
     with pytest.raises(CheckpointError, match=message):
-        parameters(weights, "it")
+        parameters(weights)
 
 
 def _two_networks():
@@ -348,7 +348,7 @@ def _two_networks():
 )
 def test_what_would_give_wrong_values_is_refused(weights, ignored, message):
     with pytest.raises(CheckpointError, match=message):
-        parameters(weights, "it", ignored=ignored)
+        parameters(weights, ignored=ignored)
 
 
 def test_target_networks_are_left_out():
@@ -360,7 +360,7 @@ def test_target_networks_are_left_out():
     target = {
         name.replace("q_net.", "q_net_target."): 2 * a for name, a in online.items()
     }
-    network = parameters({**online, **target}, "it")
+    network = parameters({**online, **target})
     assert network.settings["q_network"] and "target" in network.assumed[0]
     np.testing.assert_array_equal(
         network.params["ppo2_model/pi/w:0"], online["q_net.action_net.weight"].T
@@ -369,8 +369,8 @@ def test_target_networks_are_left_out():
 
 def test_a_whole_other_network_may_be_ignored():
     other = {f"old.{name}": 2 * array for name, array in impala_weights().items()}
-    found = parameters(impala_weights() | other, "it", ignored=["old."]).params
-    for name, array in parameters(impala_weights(), "it").params.items():
+    found = parameters(impala_weights() | other, ignored=["old."]).params
+    for name, array in parameters(impala_weights()).params.items():
         np.testing.assert_array_equal(found[name], array)
 
 

@@ -40,7 +40,7 @@ def agent_weights(channels, n_positions):
 def agent(side, channels, n_positions):
     """A model of such weights."""
     weights = agent_weights(channels, n_positions)
-    found = parameters(weights, "it", image_size=(side, side))
+    found = parameters(weights, image_size=(side, side))
     return load(Checkpoint(found.params, found.settings))
 
 

@@ -9,6 +9,29 @@ from onnx import TensorProto, helper
 
 _FLOAT, _INT64 = TensorProto.FLOAT, TensorProto.INT64
 _node = helper.make_node
+_info = helper.make_tensor_value_info
+
+
+def network(nodes, arrays, image, outputs, functions=()) -> onnx.ModelProto:
+    """A model of nodes and arrays by name.
+
+    `image` is the input, name and [C, H, W]; `outputs` are widths by name.
+    """
+    name, shape = image
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [_info(name, _FLOAT, ["N", *shape])],
+        [_info(output, _FLOAT, ["N", width]) for output, width in outputs.items()],
+        [onnx.numpy_helper.from_array(np.asarray(a), n) for n, a in arrays.items()],
+    )
+    domains = {"": 17, "f": 1} if functions else {"": 17}
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid(*domain) for domain in domains.items()],
+        ir_version=8,
+        functions=list(functions),
+    )
 
 
 def _ints(*numbers):
@@ -41,23 +64,9 @@ def _file(nodes=(), arrays=None, of="extra", constant=False, functions=()) -> by
         _node("Add", ["base/g", "base/s"], ["logits"]),
         _node("Gemm", ["base/v", "base/critic"], ["value"], transB=1),
     ]
-    graph = helper.make_graph(
-        ours,
-        "network",
-        [helper.make_tensor_value_info("x", _FLOAT, ["N", 3, 8, 8])],
-        [
-            helper.make_tensor_value_info("logits", _FLOAT, ["N", 3]),
-            helper.make_tensor_value_info("value", _FLOAT, ["N", 1]),
-        ],
-        [onnx.numpy_helper.from_array(np.asarray(a), n) for n, a in arrays.items()],
-    )
-    opsets = [helper.make_opsetid("", 17)]
-    if functions:
-        opsets.append(helper.make_opsetid("f", 1))
-    model = helper.make_model(
-        graph, opset_imports=opsets, ir_version=8, functions=list(functions)
-    )
-    return model.SerializeToString()
+    outputs = {"logits": 3, "value": 1}
+    made = network(ours, arrays, ("x", (3, 8, 8)), outputs, functions)
+    return made.SerializeToString()
 
 
 def _of_constants(op, arrays, **attributes):
@@ -97,13 +106,13 @@ def _loop(n):
         [_node("Identity", ["c_in"], ["c_out"]), _node("Add", ["a", "a"], ["b"])],
         "body",
         [
-            helper.make_tensor_value_info("i", _INT64, []),
-            helper.make_tensor_value_info("c_in", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("a", _FLOAT, [1]),
+            _info("i", _INT64, []),
+            _info("c_in", TensorProto.BOOL, []),
+            _info("a", _FLOAT, [1]),
         ],
         [
-            helper.make_tensor_value_info("c_out", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("b", _FLOAT, [1]),
+            _info("c_out", TensorProto.BOOL, []),
+            _info("b", _FLOAT, [1]),
         ],
     )
     arrays = {
@@ -143,7 +152,7 @@ def _attribute(i, **attributes):
 
 def _input(shape):
     def change(model):
-        value = helper.make_tensor_value_info("x", _FLOAT, shape)
+        value = _info("x", _FLOAT, shape)
         model.graph.input[0].CopyFrom(value)
 
     return lambda: _changed(change)

@@ -126,43 +126,34 @@ def test_a_tensor_larger_than_any_network_needs_is_refused(tmp_path):
         load(change("quality", edit, tmp_path / "large.onnx"))
 
 
+def write(nodes, weights, image, outputs, path):
+    from tests.model.hostile_onnx import network
+
+    arrays = {
+        name: array.astype(np.float32) if array.dtype.kind == "f" else array
+        for name, array in weights.items()
+    }
+    onnx.save(network(nodes, arrays, ("observations", image), outputs), path)
+    return path
+
+
 def two_networks(path):
     """A policy and a value function that share nothing but the observation."""
     rng = np.random.default_rng(0)
-    helper, weights, nodes = onnx.helper, {"scale": np.float32(255)}, []
-    nodes.append(helper.make_node("Div", ["observations", "scale"], ["scaled"]))
+    node, weights, nodes = onnx.helper.make_node, {"scale": np.float32(255)}, []
+    nodes.append(node("Div", ["observations", "scale"], ["scaled"]))
     for branch, width, output in (("pi", 3, "logits"), ("vf", 1, "value")):
         weights[f"{branch}.conv.weight"] = rng.normal(size=(4, 3, 3, 3)) / 3
         weights[f"{branch}.head.weight"] = rng.normal(size=(width, 144)) / 12
         nodes += [
-            helper.make_node(
-                "Conv", ["scaled", f"{branch}.conv.weight"], [f"{branch}.maps"]
-            ),
-            helper.make_node("Relu", [f"{branch}.maps"], [f"{branch}.active"]),
-            helper.make_node("Flatten", [f"{branch}.active"], [f"{branch}.flat"]),
-            helper.make_node(
-                "Gemm",
-                [f"{branch}.flat", f"{branch}.head.weight"],
-                [output],
-                transB=1,
+            node("Conv", ["scaled", f"{branch}.conv.weight"], [f"{branch}.maps"]),
+            node("Relu", [f"{branch}.maps"], [f"{branch}.active"]),
+            node("Flatten", [f"{branch}.active"], [f"{branch}.flat"]),
+            node(
+                "Gemm", [f"{branch}.flat", f"{branch}.head.weight"], [output], transB=1
             ),
         ]
-    tensors = [
-        onnx.numpy_helper.from_array(np.asarray(array, np.float32), name)
-        for name, array in weights.items()
-    ]
-    info = helper.make_tensor_value_info
-    kind = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "two",
-        [info("observations", kind, ["batch", 3, 8, 8])],
-        [info("logits", kind, ["batch", 3]), info("value", kind, ["batch", 1])],
-        tensors,
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-    path.write_bytes(proto.SerializeToString())
-    return path
+    return write(nodes, weights, (3, 8, 8), {"logits": 3, "value": 1}, path)
 
 
 def test_each_output_is_attributed_to_its_own_network(tmp_path):
@@ -199,62 +190,71 @@ def test_a_page_shows_the_network_of_the_value_function(tmp_path):
 
 def test_group_normalization_is_the_references(tmp_path):
     """As torch writes it: instance normalization between two changes of shape."""
-    helper, numpy_helper = onnx.helper, onnx.numpy_helper
-    rng = np.random.default_rng(0)
+    node, rng = onnx.helper.make_node, np.random.default_rng(0)
     arrays = {
         "kernel": rng.normal(size=(8, 3, 4, 4)),
         "scale": rng.normal(size=2),
         "bias": rng.normal(size=2),
         "heads": rng.normal(size=(8, 16)),
+        "groups": np.array([0, 2, -1]),
+        "whole": np.array([0, 8, 15, 15]),
+        "sizes": np.array([15, 1]),
     }
-    groups = np.array([0, 2, -1])
-    whole = np.array([0, 8, 15, 15])
-    steps = [
-        helper.make_node("Reshape", ["x", "groups"], ["split"]),
-        helper.make_node(
-            "InstanceNormalization", ["split", "scale", "bias"], ["normal"]
-        ),
-        helper.make_node("Reshape", ["normal", "whole"], ["y"]),
-    ]
     nodes = [
-        helper.make_node("Conv", ["observations", "kernel"], ["x"], strides=[4, 4]),
-        *steps,
-        helper.make_node("GlobalMaxPool", ["y"], ["pooled"]),
-        helper.make_node("Flatten", ["pooled"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "heads"], ["both"]),
-        helper.make_node("Split", ["both", "sizes"], ["logits", "value"], axis=1),
+        node("Conv", ["observations", "kernel"], ["x"], strides=[4, 4]),
+        node("Reshape", ["x", "groups"], ["split"]),
+        node("InstanceNormalization", ["split", "scale", "bias"], ["normal"]),
+        node("Reshape", ["normal", "whole"], ["y"]),
+        node("GlobalMaxPool", ["y"], ["pooled"]),
+        node("Flatten", ["pooled"], ["flat"]),
+        node("MatMul", ["flat", "heads"], ["both"]),
+        node("Split", ["both", "sizes"], ["logits", "value"], axis=1),
     ]
-    constants = [
-        *(numpy_helper.from_array(v.astype("f"), k) for k, v in arrays.items()),
-        numpy_helper.from_array(groups, "groups"),
-        numpy_helper.from_array(whole, "whole"),
-        numpy_helper.from_array(np.array([15, 1]), "sizes"),
-    ]
-    kind = onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "normalizations",
-        [helper.make_tensor_value_info("observations", kind, ["N", 3, 63, 63])],
-        [
-            helper.make_tensor_value_info("logits", kind, ["N", 15]),
-            helper.make_tensor_value_info("value", kind, ["N", 1]),
-        ],
-        constants,
+    path = write(
+        nodes, arrays, (3, 63, 63), {"logits": 15, "value": 1}, tmp_path / "n.onnx"
     )
-    opsets = [helper.make_opsetid("", 17)]
-    onnx.save(
-        helper.make_model(graph, opset_imports=opsets, ir_version=10),
-        tmp_path / "n.onnx",
-    )
-    images = rng.integers(0, 256, (5, 63, 63, 3), np.uint8)
+    assert_as_the_reference(path, rng.integers(0, 256, (5, 63, 63, 3), np.uint8))
+
+
+def assert_as_the_reference(path, images):
     from onnx.reference import ReferenceEvaluator
 
     inputs = images.transpose(0, 3, 1, 2).astype(np.float32) / 255
-    expected = ReferenceEvaluator(str(tmp_path / "n.onnx")).run(
-        None, {"observations": inputs}
-    )
-    logits, values = load(tmp_path / "n.onnx")(images)
-    np.testing.assert_allclose(
-        logits, expected[0], atol=1e-5 * np.abs(expected[0]).max()
-    )
-    np.testing.assert_allclose(values, expected[1][:, 0], atol=1e-4)
+    expected = ReferenceEvaluator(str(path)).run(None, {"observations": inputs})
+    for found, wanted in zip(load(path)(images), expected, strict=True):
+        wanted = wanted.reshape(found.shape)
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def test_parameters_that_are_inputs_are_the_references(tmp_path):
+    node, rng = onnx.helper.make_node, np.random.default_rng(0)
+    arrays = {
+        "kernel": rng.normal(size=(4, 3, 3, 3)),
+        "slope": rng.normal(size=(4, 1, 1)),
+        "low": np.array(-0.5),
+        "high": np.array(0.8),
+        "pads": np.array([0, 0, 1, 0, 0, 0, 0, 2]),
+        "fill": np.array(0.25),
+        "starts": np.array([1, -7]),
+        "ends": np.array([2**40, 9]),
+        "axes": np.array([2, 3]),
+        "steps": np.array([2, 1]),
+        "heads": rng.normal(size=(4, 4)),
+        "sizes": np.array([3, 1]),
+    }
+    nodes = [
+        node("Conv", ["observations", "kernel"], ["a"]),
+        node("PRelu", ["a", "slope"], ["b"]),
+        node("Clip", ["b", "low", "high"], ["c"]),
+        node("Pad", ["c", "pads", "fill"], ["d"]),
+        node("Slice", ["d", "starts", "ends", "axes", "steps"], ["e"]),
+        node("ReduceMean", ["e"], ["f"], axes=[2], keepdims=1),
+        node("ReduceMax", ["f"], ["g"], axes=[2, 3], keepdims=1),
+        node("Squeeze", ["g", "axes"], ["h"]),
+        node("Softmax", ["h"], ["i"], axis=1),
+        node("MatMul", ["i", "heads"], ["j"]),
+        node("Split", ["j", "sizes"], ["logits", "value"], axis=1),
+    ]
+    outputs = {"logits": 3, "value": 1}
+    path = write(nodes, arrays, (3, 10, 12), outputs, tmp_path / "n.onnx")
+    assert_as_the_reference(path, rng.integers(0, 256, (5, 10, 12, 3), np.uint8))
