@@ -154,20 +154,6 @@ def check_output_folder(folder: PathLike) -> None:
         raise _unwritable(folder, error) from error
 
 
-def check_writable(folder: PathLike) -> None:
-    """Makes a folder, after finding out whether it can be written to.
-
-    Raises:
-        SaveError: it cannot be made or written, or is not a folder.
-    """
-    check_output_folder(folder)
-    try:
-        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    check_output_folder(folder)
-
-
 def _unwritable(folder: PathLike, error: OSError) -> SaveError:
     reason = error.strerror or str(error)
     if isinstance(error, (FileExistsError, NotADirectoryError)):

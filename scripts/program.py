@@ -10,9 +10,10 @@ from typing import NoReturn
 from absl import app, flags
 
 from lucid_rl.errors import InputError, LucidRLError
-from lucid_rl.files import check_output, check_output_folder
+from lucid_rl.files import check_output, check_output_folder, open_input
 
 _LONGEST_LINE = 1000
+_LARGEST_FLAGFILE = 2**20
 
 RESUMES = "stopped; run the same command again to resume"
 """For `run`, where finished work is kept."""
@@ -68,6 +69,7 @@ def check_outputs() -> None:
 
     Raises:
         SaveError: it cannot.
+        InputError: a name is empty.
     """
     checks = {
         check_output: ("output", "save_factorization", "report", "results_file"),
@@ -76,12 +78,15 @@ def check_outputs() -> None:
     for check, names in checks.items():
         for name in names:
             path = flags.FLAGS[name].value if name in flags.FLAGS else None
-            if path:
+            if path == "":
+                raise InputError(f"--{name} names nothing: give it a path")
+            if path is not None:
                 check(path)
 
 
 def _parse(argv: list[str]) -> list[str]:
     try:
+        _check_flagfiles(argv)
         rest = flags.FLAGS(argv)
     # Some of absl's own flags raise ValueError.
     except (flags.Error, ValueError) as error:
@@ -98,13 +103,33 @@ def _parse(argv: list[str]) -> list[str]:
     return rest
 
 
+def _check_flagfiles(argv: list[str]) -> None:
+    """Refuses devices and pipes, which absl would read without end, and huge files."""
+    for argument, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, equals, path = argument.partition("=")
+        if name not in ("-flagfile", "--flagfile"):
+            continue
+        try:
+            path = os.path.expanduser((path if equals else following).strip())
+            with open_input(path) as stream:
+                if len(stream.read(_LARGEST_FLAGFILE + 1)) > _LARGEST_FLAGFILE:
+                    fail(f"--flagfile={path}: it is larger than 1 MiB")
+        except OSError as error:
+            fail(f"--flagfile={path}: {error.strerror}")
+
+
 def fail(problem: object) -> NoReturn:
     """Ends the process with a problem as one line, whatever names it quotes."""
+    sys.exit(f"error: {one_line(problem)}")
+
+
+def one_line(problem: object) -> str:
+    """A problem as one line of printable characters, of bounded length."""
     line = " ".join(str(problem).splitlines())
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
     if len(line) > _LONGEST_LINE:
         line = f"{line[: _LONGEST_LINE - 300]} ... {line[-290:]}"
-    sys.exit(f"error: {line}")
+    return line
 
 
 def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:

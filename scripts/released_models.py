@@ -55,7 +55,7 @@ def _fetch(name: str, wanted: Wanted) -> bool:
         print(report)
         return report.passed
     except LucidRLError as error:
-        print(f"error: {name}: {error}", file=sys.stderr)
+        print(f"error: {program.one_line(f'{name}: {error}')}", file=sys.stderr)
         return False
 
 

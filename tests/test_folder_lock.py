@@ -2,13 +2,14 @@
 
 import dataclasses
 import errno
+import fcntl
 import os
 
 import pytest
 
 from lucid_rl.errors import SaveError
 from lucid_rl.experiments.results_folder import ResultsFolder
-from lucid_rl.folder_lock import folder_lock
+from lucid_rl.folder_lock import LOCK_NAME, folder_lock
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.logs import TrainingLog
@@ -79,3 +80,49 @@ def test_tensorboards_logs_on_a_full_disk_are_an_error(place, tmp_path, monkeypa
     with pytest.raises(SaveError, match="No space left"):
         log.write({"steps": 1, **record})
         log.close()
+
+
+def test_nothing_is_left_of_a_run_that_wrote_nothing(tmp_path):
+    with (
+        pytest.raises(ZeroDivisionError),
+        folder_lock(tmp_path / "a" / "b", "a run"),
+    ):
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == []
+    with folder_lock(tmp_path / "a" / "b", "a run"):
+        (tmp_path / "a" / "result").write_text("")
+    assert os.listdir(tmp_path / "a") == ["result"]
+
+
+def test_a_lock_that_its_holder_removes_is_made_anew(tmp_path, monkeypatch):
+    lock, flock = tmp_path / LOCK_NAME, fcntl.flock
+
+    def removed_before(handle, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        lock.unlink()
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before)
+    with (
+        folder_lock(tmp_path, "a run"),
+        pytest.raises(SaveError, match="in use"),
+        folder_lock(tmp_path, "another"),
+    ):
+        raise AssertionError("two runs in one folder")
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / LOCK_NAME).symlink_to(tmp_path / "file")
+    with pytest.raises(SaveError, match="cannot write"), folder_lock(tmp_path, "a run"):
+        raise AssertionError("followed")
+    assert (tmp_path / "file").read_text() == "a file"
+
+
+def test_file_systems_without_locks(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with folder_lock(tmp_path, "a run"):
+        pass

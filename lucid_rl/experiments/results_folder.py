@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from lucid_rl.bounded import read_json
 from lucid_rl.errors import FileFormatError
-from lucid_rl.files import PathLike, check_writable, write_json, write_text
+from lucid_rl.files import PathLike, check_output_folder, write_json, write_text
 from lucid_rl.folder_lock import folder_lock
 
 _Value = TypeVar("_Value")
@@ -37,7 +37,7 @@ class ResultsFolder:
         Raises:
             SaveError: the folder cannot be written, or another run uses it.
         """
-        check_writable(self.path)
+        check_output_folder(self.path)
         with folder_lock(self.path, self.name):
             yield self
 

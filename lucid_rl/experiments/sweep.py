@@ -150,14 +150,12 @@ def sweep(
     folder = pathlib.Path(folder).resolve()
     order = sorted(settings.n_levels, key=lambda n: n or np.inf)
     models = [(n, seed) for n in order for seed in settings.seeds]
+    configs = [settings.config(*model, folder) for model in models]
     points: list[SweepPoint] = []
     with ResultsFolder(folder, NAME).locked() as results:
         if ray_address is not None:
-            _train_on_ray(
-                [settings.config(*m, folder) for m in models], max_seconds, ray_address
-            )
-        for n_levels, seed in models:
-            config = settings.config(n_levels, seed, folder)
+            _train_on_ray(configs, max_seconds, ray_address)
+        for (n_levels, seed), config in zip(models, configs, strict=True):
             steps = _train(config, max_seconds)
             name = _name(n_levels, seed)
             found = results.keep(

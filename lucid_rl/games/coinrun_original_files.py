@@ -42,9 +42,14 @@ def use_engine_files(library: PathLike | None, assets: PathLike | None) -> None:
     Args:
         library: path of the shared library; None leaves it as it is.
         assets: path of the folder of pictures; None leaves it as it is.
+
+    Raises:
+        GameError: a path holds NUL.
     """
     for variable, path in ((LIBRARY_VARIABLE, library), (ASSETS_VARIABLE, assets)):
         if path is not None:
+            if "\0" in os.fspath(path):
+                raise GameError(f"no file is called {path!r}: a name cannot hold NUL")
             os.environ[variable] = str(pathlib.Path(path).expanduser().absolute())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError, ModelError
-from lucid_rl.files import check_writable
+from lucid_rl.files import check_output_folder
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.interface.bundle import policy_parts
 from lucid_rl.interface.layers import layer_part
@@ -85,7 +85,7 @@ def make_interface(
     own_folder = cache is None and settings.cache_dir is None
     cache = cache or StageCache(settings.cache_path)
     for folder in (cache.directory, pathlib.Path(settings.output_dir).parent):
-        check_writable(folder)
+        check_output_folder(folder)
     with folder_lock(cache.directory, "the making of a page"):
         samples = samples or get_samples(first, settings, cache)
         job = _Job(settings, cache, samples, _given_features(nmf, first))
@@ -239,8 +239,10 @@ class _Job:
     def _policy(self, key: str, source: Model) -> Part:
         last = self.samples.trajectories.last_observations
 
+        outputs = self.samples.outputs if key == FIRST else None
+
         def make() -> Part:
-            logits, values = source(self.frames)
+            logits, values = outputs or source(self.frames)
             arrays = {"logits": logits, "values": values}
             if last is not None:
                 arrays["last_values"] = source(last)[1]
