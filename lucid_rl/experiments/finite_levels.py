@@ -172,7 +172,7 @@ def measure_finite_levels(
         A row for each model, by number of levels.
 
     Raises:
-        DownloadError: a model cannot be fetched; those before it are kept.
+        DownloadError: a model cannot be fetched; those before it are reported.
     """
     how = dataclasses.asdict(settings)
     del how["runs"], how["n_train_levels"]
@@ -183,14 +183,17 @@ def measure_finite_levels(
 
     rows: list[ModelMeasures] = []
     with ResultsFolder(folder, NAME).locked() as results:
-        for run, n in settings.models:
-            name = f"finite_levels/run_{run}/coinrun_{n}"
-            found = results.keep(name, how, functools.partial(measured, name))
-            measures = {measure: found[measure] for measure in MEASURES}
-            judged = _judged(run, n)
-            rows.append(ModelMeasures(run, n, **measures, interpretable=judged))
-        results.write({"settings": how, "models": rows}, report(rows))
-        draw(rows, results.path / PICTURE_FILE)
+        try:
+            for run, n in settings.models:
+                name = f"finite_levels/run_{run}/coinrun_{n}"
+                found = results.keep(name, how, functools.partial(measured, name))
+                measures = {measure: found[measure] for measure in MEASURES}
+                judged = _judged(run, n)
+                rows.append(ModelMeasures(run, n, **measures, interpretable=judged))
+        finally:
+            if rows:
+                results.write({"settings": how, "models": rows}, report(rows))
+                draw(rows, results.path / PICTURE_FILE)
     return rows
 
 

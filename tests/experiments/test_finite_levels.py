@@ -83,6 +83,8 @@ def test_a_model_that_is_missing_keeps_those_before_it(server, tmp_path):
         measure_finite_levels(_SETTINGS, tmp_path)
     kept = json.loads((tmp_path / "finite_levels_parts.json").read_text())
     assert list(kept) == ["finite_levels/run_1/coinrun_100"]
+    assert "| 100 | 1 |" in (tmp_path / "finite_levels.md").read_text()
+    assert (tmp_path / "finite_levels.png").is_file()
 
 
 def test_the_report_says_how_figures_go_with_the_articles():
