@@ -17,6 +17,7 @@ from lucid_rl.checkpoints.parameter_checks import (
     check_params,
 )
 from lucid_rl.errors import CheckpointError, reading
+from lucid_rl.validation import is_set
 
 DEFAULT_ARGS: dict[str, Any] = {
     "env_kind": "procgen",
@@ -108,7 +109,7 @@ class Checkpoint:
             self.params,
             self.args["cnn"],
             None if size is None else tuple(size),
-            not self.args.get("q_network"),
+            not is_set(self.args.get("q_network")),
         )
         object.__setattr__(self, "sizes", sizes)
         object.__setattr__(self, "params", _read_only(self.params))

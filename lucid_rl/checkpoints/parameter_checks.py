@@ -1,5 +1,7 @@
 """Whether parameters make one of the known networks."""
 
+import numbers
+import sys
 from typing import Any
 
 import numpy as np
@@ -45,7 +47,7 @@ def check_args(args: dict[str, Any]) -> None:
     """
     for name in ("gamma", "lambda", "reward_scale"):
         value = args[name]
-        if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        if not (isinstance(value, numbers.Real) and abs(value) <= sys.float_info.max):
             raise CheckpointError(
                 f"the setting {name} is {_short(value)}, expected a number."
             )
@@ -59,10 +61,11 @@ def check_args(args: dict[str, Any]) -> None:
             f"the setting image_size is {_short(size)}, expected height and "
             "width in pixels."
         )
-    if args.get("hidden_activation", "relu") not in ("relu", "tanh"):
+    activation = args.get("hidden_activation", "relu")
+    if not isinstance(activation, str) or activation not in ("relu", "tanh"):
         raise CheckpointError(
             "the setting hidden_activation is "
-            f"{_short(args['hidden_activation'])}, expected 'relu' or 'tanh'."
+            f"{_short(activation)}, expected 'relu' or 'tanh'."
         )
 
 

@@ -237,6 +237,9 @@ def test_args_as_a_namespace_are_a_dictionary(tmp_path):
         ({"image_size": 64}, "setting image_size is 64, expected height and width"),
         ({"image_size": [1, 10**9]}, "setting image_size is of type list"),
         ({"hidden_activation": "elu"}, "hidden_activation is 'elu', expected 'relu'"),
+        ({"hidden_activation": np.ones(2)}, "hidden_activation is of type ndarray"),
+        ({"gamma": 10**400}, "setting gamma is 1000"),
+        ({"reward_scale": 1j}, "setting reward_scale is of type complex"),
         ({"cnn": {}}, "architecture {}"),
         ({"use_lstm": "no"}, "use_lstm is set"),
     ],
@@ -246,6 +249,12 @@ def test_settings_of_absurd_types(tmp_path, args, message):
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(path)
     assert str(path) in str(caught.value)
+
+
+def test_settings_of_odd_types_that_make_sense(tmp_path):
+    args = {"gamma": np.float32(0.5), "q_network": np.zeros(2), "edits": {"a": None}}
+    found = load_checkpoint(_with(tmp_path / "a.jd", args))
+    assert found.args["gamma"] == 0.5
 
 
 def test_settings_that_are_none_have_their_default(tmp_path):
