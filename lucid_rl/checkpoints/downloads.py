@@ -17,7 +17,7 @@ from typing import Any
 import pooch
 
 from lucid_rl.errors import DownloadError, FileFormatError
-from lucid_rl.files import atomic_open
+from lucid_rl.files import atomic_open, write_text
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.progress import progress_bar
 
@@ -92,8 +92,7 @@ def fetch_file(
             _check_by_hand(path, check)
         else:
             _download(url, path, accept)
-        with atomic_open(record, "w") as stream:
-            stream.write(f"{_digest(path)}  {path.name}\n")
+        write_text(record, f"{_digest(path)}  {path.name}\n")
 
 
 def fetch_text(url: str, limit: int = 2**20) -> str:

@@ -17,7 +17,7 @@ import pooch
 from lucid_rl.bounded import read_json
 from lucid_rl.checkpoints.downloads import fetch_text
 from lucid_rl.errors import DownloadError, FileFormatError
-from lucid_rl.files import atomic_open
+from lucid_rl.files import write_json
 
 _DATA = json.loads(
     (pathlib.Path(__file__).parent / "data" / "released_models.json").read_text()
@@ -78,8 +78,7 @@ def released_names(
         names = parse_index(fetch_text(url))
         if not names:
             raise DownloadError(f"{url} names no models: it is not an index of them.")
-        with atomic_open(kept, "w") as stream:
-            json.dump({"url": url, "names": names}, stream, indent=1)
+        write_json(kept, {"url": url, "names": names})
         return names
     try:
         names = read_json(kept)["names"]

@@ -6,7 +6,6 @@ Rows are written as they are done, so that an interrupted run resumes.
 import hashlib
 import html
 import io
-import json
 import pathlib
 from typing import Any
 
@@ -16,7 +15,7 @@ from PIL import Image
 from lucid_rl import notebook
 from lucid_rl.bounded import read_json
 from lucid_rl.errors import FileFormatError
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, atomic_open, write_json, write_text
 from lucid_rl.interpret.visualization.figures import FigureRow
 from lucid_rl.interpret.visualization.presets import Preset
 
@@ -126,8 +125,7 @@ class ContactSheet:
         self.results["figures"] = {name: f for name, f in figures if f["rows"]}
         self._write_results()
         path = self.folder / PAGE
-        with atomic_open(path, "w") as stream:
-            stream.write(self._html())
+        write_text(path, self._html())
         return path
 
     def table(self) -> list[dict[str, Any]]:
@@ -171,8 +169,7 @@ class ContactSheet:
         return all((self.folder / file).is_file() for file in row["files"])
 
     def _write_results(self) -> None:
-        with atomic_open(self.folder / RESULTS, "w") as stream:
-            json.dump(self.results | {"table": self.table()}, stream, indent=1)
+        write_json(self.folder / RESULTS, self.results | {"table": self.table()})
 
     def _html(self) -> str:
         about = dict(self.results["about"])

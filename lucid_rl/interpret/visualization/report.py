@@ -1,17 +1,17 @@
 """A contact sheet as a Markdown page with small pictures, for documentation."""
 
 import pathlib
-from collections.abc import Iterable
 
 from PIL import Image
 
-from lucid_rl.files import PathLike, atomic_open
+from lucid_rl.files import PathLike, atomic_open, write_text
 from lucid_rl.interpret.visualization.contact_sheet import (
     HEADER,
     LEGEND,
     ContactSheet,
     number_cells,
 )
+from lucid_rl.reports import markdown_table
 
 _GAP = 2  # pixels between pictures
 _ROW_WIDTH = 600  # pixels; longer rows of pictures are wrapped
@@ -34,8 +34,7 @@ def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.P
         for name, value in sheet.results["about"].items()
         if name != "title"
     ]
-    lines += ["", LEGEND, "", _line(HEADER), "|---|---|---:|---:|---:|"]
-    lines += map(_line, sheet.cells())
+    lines += ["", LEGEND, "", markdown_table(HEADER, sheet.cells())]
     entries = {(entry["figure"], entry["row"]): entry for entry in sheet.table()}
     kept = set()
     for name, figure in sheet.results["figures"].items():
@@ -50,15 +49,10 @@ def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.P
                 f" ({', '.join(numbers)})" if numbers else ""
             )
             lines += ["", caption, "", f"![{row['title']}]({folder.name}/{file.name})"]
-    with atomic_open(page, "w") as stream:
-        stream.write("\n".join([*lines, ""]))
+    write_text(page, "\n".join([*lines, ""]))
     for file in set(folder.glob("*.png")) - kept:
         file.unlink()
     return page
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _write_strip(files: list[pathlib.Path], path: pathlib.Path) -> None:
