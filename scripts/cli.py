@@ -14,7 +14,7 @@ from absl import flags
 
 from . import program
 
-_NO_COMMANDS = ("__init__", "cli", "game_flags", "model_flags", "program")
+_NO_COMMANDS = ("__init__", "cli", "program", "shared_flags")
 
 
 def commands() -> dict[str, str]:

@@ -14,7 +14,7 @@ from lucid_rl.checkpoints.released import fetch_with_observations, resolve_model
 from lucid_rl.experiments.companions import CompanionSettings, compare_companions
 from lucid_rl.flags import define_flags
 
-from . import game_flags, program
+from . import program, shared_flags
 
 _MODEL = flags.DEFINE_string(
     "model", "released:coinrun", "The original: a .jd file or 'released:<name>'."
@@ -23,7 +23,7 @@ _COMPANIONS = flags.DEFINE_list(
     "companions", None, "Edited versions, as in name=released:edit/x.", required=True
 )
 _output_dir = program.output_dir("outputs/companions")
-_use_engine = game_flags.define_engine_flags()
+_use_engine = shared_flags.define_engine_flags()
 _settings = define_flags(CompanionSettings(), skip=("nmf",))
 
 

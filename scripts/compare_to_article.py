@@ -26,7 +26,7 @@ from lucid_rl.files import write_json, write_text
 from lucid_rl.flags import define_flags
 from lucid_rl.model.loading import load
 
-from . import game_flags, program
+from . import program, shared_flags
 
 _MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _output_dir = program.output_dir("outputs/comparison")
@@ -44,8 +44,8 @@ _FEATURES_ONLY = flags.DEFINE_bool(
 _RESULTS_FILE = flags.DEFINE_string(
     "results_file", None, "Write the results there too (JSON), with the report as .md."
 )
-_use_engine = game_flags.define_engine_flags()
-_game = game_flags.define_game_flags("name", "distribution_mode")
+_use_engine = shared_flags.define_engine_flags()
+_game = shared_flags.define_game_flags("name", "distribution_mode")
 _settings = define_flags(
     ComparisonSettings(),
     skip=("game", "remove", "nmf"),

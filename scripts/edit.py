@@ -16,10 +16,10 @@ from lucid_rl.errors import InputError
 from lucid_rl.flags import define_flags
 from lucid_rl.interpret.nmf import NMF
 
-from . import model_flags, program
+from . import program, shared_flags
 
 _MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
-_load = model_flags.define_model_flags("wrappers", "distribution_mode")
+_load = shared_flags.define_model_flags("wrappers", "distribution_mode")
 _OUTPUT = flags.DEFINE_string(
     "output", None, "File of the edited model, of the same kind as --model."
 )

@@ -17,13 +17,13 @@ from lucid_rl.evaluation.replay import FORMATS
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.flags import define_flags, define_integers
 
-from . import game_flags, model_flags, program
+from . import program, shared_flags
 
 _MODEL = flags.DEFINE_list("model", ["bundled"], program.MODELS_HELP)
 _output_dir = program.output_dir("outputs/evaluation")
-_use_engine = game_flags.define_engine_flags()
-_load = model_flags.define_model_flags()
-_game = game_flags.define_game_flags(
+_use_engine = shared_flags.define_engine_flags()
+_load = shared_flags.define_model_flags()
+_game = shared_flags.define_game_flags(
     *("name", "distribution_mode", "n_levels", "start_level", "level_set_seed"),
     *("n_envs", "invisible", "wrappers", "frame_stack"),
 )

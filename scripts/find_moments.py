@@ -38,7 +38,7 @@ from lucid_rl.evaluation.what_if_page import (
 from lucid_rl.files import write_text
 from lucid_rl.flags import define_flags
 
-from . import game_flags, program
+from . import program, shared_flags
 
 _MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _EPISODES = flags.DEFINE_string(
@@ -54,8 +54,8 @@ _COUNTERFACTUAL = flags.DEFINE_string(
 _MOMENT = flags.DEFINE_string(
     "moment", None, "Address of a page's moment, to play on from there only."
 )
-_use_engine = game_flags.define_engine_flags()
-_game = game_flags.define_game_flags("name")
+_use_engine = shared_flags.define_engine_flags()
+_game = shared_flags.define_game_flags("name")
 _settings = define_flags(
     ReportSettings(n_episodes=500),
     skip=("interface",),

@@ -17,11 +17,11 @@ from absl import flags
 from lucid_rl.flags import define_flags
 from lucid_rl.interface import InterfaceSettings, make_interface
 
-from . import game_flags, model_flags, program
+from . import program, shared_flags
 
 _DEFAULT = InterfaceSettings()
-_use_engine = game_flags.define_engine_flags()
-_load = model_flags.define_model_flags()
+_use_engine = shared_flags.define_engine_flags()
+_load = shared_flags.define_model_flags()
 _settings = define_flags(
     _DEFAULT,
     skip=("encoding", "observations", "trajectories", "attribution", "nmf", "examples"),

@@ -14,9 +14,9 @@ from absl import flags
 from lucid_rl.flags import define_flags
 from lucid_rl.training.config import TrainConfig
 
-from . import game_flags, program
+from . import program, shared_flags
 
-_use_engine = game_flags.define_engine_flags()
+_use_engine = shared_flags.define_engine_flags()
 _MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
     None,

@@ -34,7 +34,7 @@ from lucid_rl.interpret.visualization.report import write_report
 from lucid_rl.interpret.visualization.run import FigureSettings, make_figures
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
 
-from . import game_flags, model_flags, program
+from . import program, shared_flags
 
 _MODEL = flags.DEFINE_string("model", "bundled", program.MODEL_HELP)
 _output_dir = program.output_dir("outputs/features")
@@ -59,8 +59,8 @@ _EXAMPLES = flags.DEFINE_enum(
 _targets = define_integers(
     "targets", GradientRow("").targets, "Channels, features or observations; or all."
 )
-_use_engine = game_flags.define_engine_flags()
-_load = model_flags.define_model_flags("name", "wrappers", "distribution_mode")
+_use_engine = shared_flags.define_engine_flags()
+_load = shared_flags.define_model_flags("name", "wrappers", "distribution_mode")
 _figures = define_flags(
     FigureSettings(), skip=("nmf",), names={"nmf.n_features": "n_features"}
 )
