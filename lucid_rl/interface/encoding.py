@@ -38,6 +38,11 @@ _ESCAPES = {b"\\": b"\\\\", b'"': b'\\"', b"\n": b"\\n", b"\r": b"\\r"}
 _BYTES = {escape: byte for byte, escape in _ESCAPES.items()}
 _ESCAPED = re.compile(rb"\\.?", re.S)
 _LOSSY_QUALITY = 85
+# WebP's search for a lossless code. Observations of games repeat whole sprites: without
+# prediction of pixels (method 0) they are coded five times as fast and take up to 40 %
+# less; at worst they take 10 % more. Maps are smooth: methods above 1 save nothing.
+_SPRITES = {"method": 0, "quality": 75}
+_MAPS = {"method": 1, "quality": 50}
 # What is made of an array takes at most so many bytes for each of its own, and so many
 # besides; so do the pixels of a sheet, which take ten bytes each on the way. A small
 # file cannot fill memory.
@@ -127,9 +132,9 @@ def encode_array(array: np.ndarray, codec: str) -> tuple[dict[str, Any], bytes]:
     entry["codec"] = codec.removesuffix("_lossy")
     if dtype != "i8":
         sheet, columns = _to_sheet(_observations_to_pictures(array))
-        return entry | {"columns": columns}, _picture_file(sheet, codec)
+        return entry | {"columns": columns}, _picture_file(sheet, codec, **_SPRITES)
     made = [_to_sheet(pictures) for pictures in _maps_to_pictures(array)]
-    files = [_picture_file(sheet, codec) for sheet, _ in made]
+    files = [_picture_file(sheet, codec, **_MAPS) for sheet, _ in made]
     sheets = {"columns": made[0][1], "sheets": [len(file) for file in files]}
     return entry | sheets, b"".join(files)
 
@@ -236,14 +241,14 @@ def _gunzip(data: bytes, expected: int) -> bytes:
         return stream.read(expected + 1)
 
 
-def _picture_file(sheet: np.ndarray, codec: str) -> bytes:
-    """A sheet as a file of an image format."""
+def _picture_file(sheet: np.ndarray, codec: str, **effort: int) -> bytes:
+    """A sheet as a file of an image format, for "webp" with a given effort."""
     stream = io.BytesIO()
     image = Image.fromarray(sheet)
     if codec == "png":
         image.save(stream, "png", optimize=True)
     elif codec == "webp":
-        image.save(stream, "webp", lossless=True, method=4, quality=50, exact=True)
+        image.save(stream, "webp", lossless=True, exact=True, **effort)
     else:
         image.save(stream, "webp", quality=_LOSSY_QUALITY, method=4)
     return stream.getvalue()

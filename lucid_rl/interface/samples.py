@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lucid_rl.errors import InputError
+from lucid_rl.games import procgen_engine
 from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
 from lucid_rl.games.registry import (
     check_fits,
@@ -16,7 +17,7 @@ from lucid_rl.games.registry import (
     make_game,
     own_options,
 )
-from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.games.vector_game import GameSettings, VectorGame
 from lucid_rl.interface import encoding
 from lucid_rl.interface.objects import ObjectMaps
 from lucid_rl.interface.parts import Layout, Part
@@ -67,6 +68,8 @@ class Samples:
         clips: if `trajectories` is one row of clips, one after the other: what they
             are.
         objects: where the game's objects are in the observations, if it tells.
+        outputs: of the model that acted in the trajectories, if it was recorded:
+            logits f32 [n * T, A] and values f32 [n * T].
     """
 
     observations: np.ndarray
@@ -77,6 +80,7 @@ class Samples:
     notes: tuple[str, ...]
     clips: Clips | None = None
     objects: ObjectMaps | None = None
+    outputs: tuple[np.ndarray, np.ndarray] | None = None
 
     @functools.cached_property
     def observations_digest(self) -> str:
@@ -129,6 +133,7 @@ def get_samples(
     game: GameSettings | None = None
     objects: ObjectMaps | None = None
     combos: list[list[str]] | None = None
+    outputs: tuple[np.ndarray, np.ndarray] | None = None
     if observations is None or trajectories is None:
         game = _game_settings(source, settings)
         print(describe(game))
@@ -142,6 +147,7 @@ def get_samples(
         assert game is not None
         part, frames = _sampled_trajectories(source, settings, game, cache)
         trajectories, combos = _from_part(part), part.meta["action_combos"]
+        outputs = part.array("logits"), part.array("values")
     environment = {"name": settings.game or source.args.get("env_name", "unknown")}
     if combos is not None and game is not None:
         environment = own_options(game)
@@ -155,6 +161,7 @@ def get_samples(
         combos,
         tuple(notes),
         objects=objects,
+        outputs=outputs,
     )
 
 
@@ -256,6 +263,16 @@ def frames_part(frames: np.ndarray) -> Part:
     )
 
 
+def _make_game(settings: GameSettings) -> VectorGame:
+    """Makes a game; Procgen's in a process of its own.
+
+    Its engine holds half a gigabyte until its process ends. Gymnasium's environments
+    may be registered in this process only.
+    """
+    isolated = settings.name in procgen_engine.NAMES
+    return make_game(settings.replace(isolated=isolated))
+
+
 def _game_settings(source: Model, settings: InterfaceSettings) -> GameSettings:
     return game_settings(
         source.args,
@@ -282,7 +299,7 @@ def _sampled_observations(
 
     def make() -> Part:
         rng = np.random.default_rng([settings.seed, 0])
-        with make_game(game_settings) as game:
+        with _make_game(game_settings) as game:
             check_fits(game, source.n_actions, source.image_shape)
             found = sample_observations(game, source, sampling, rng)
             combos = [list(keys) for keys in game.action_combos]
@@ -314,15 +331,32 @@ def _sampled_trajectories(
     )
     inputs = {"model": source.digest, "game": game_settings, "sampling": sampling}
 
+    logits: list[np.ndarray] = []
+    values: list[np.ndarray] = []
+
+    def policy(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = source(observations)
+        for kept, array in zip((logits, values), found, strict=True):
+            kept.append(array)
+        return found
+
     @functools.cache
     def sample() -> tuple[Trajectories, list[list[str]]]:
         rng = np.random.default_rng([settings.seed, 1])
-        with make_game(game_settings) as game:
+        with _make_game(game_settings) as game:
             check_fits(game, source.n_actions, source.image_shape)
-            found = sample_trajectories(game, source, sampling, rng)
+            found = sample_trajectories(game, policy, sampling, rng)
             return found, [list(keys) for keys in game.action_combos]
 
-    part = cache.get("trajectories", inputs, lambda: _to_part(*sample()))
+    def make() -> Part:
+        found, combos = sample()
+        outputs = {
+            "logits": np.stack(logits, axis=1).reshape(-1, source.n_actions),
+            "values": np.stack(values, axis=1).reshape(-1),
+        }
+        return _to_part(found, combos, outputs)
+
+    part = cache.get("trajectories", inputs | {"outputs": True}, make)
     if not size:
         return part, None
     return part, cache.get("frames_full", inputs, lambda: _frames_part(sample()[0]))
@@ -333,7 +367,11 @@ def _frames_part(trajectories: Trajectories) -> Part:
     return frames_part(trajectories.frames)
 
 
-def _to_part(trajectories: Trajectories, combos: list[list[str]]) -> Part:
+def _to_part(
+    trajectories: Trajectories,
+    combos: list[list[str]],
+    outputs: dict[str, np.ndarray],
+) -> Part:
     n, length = trajectories.actions.shape
     flat = trajectories.observations.reshape(
         n * length, *trajectories.observations.shape[2:]
@@ -353,11 +391,16 @@ def _to_part(trajectories: Trajectories, combos: list[list[str]]) -> Part:
     if "last_firsts" in kept:
         kept["last_firsts"] = kept["last_firsts"].astype(np.uint8)
     meta = {"action_combos": combos}
-    return Part.encode("trajectories", meta, kept, {"observations": _STAGE_LAYOUT})
+    layouts = {"observations": _STAGE_LAYOUT}
+    return Part.encode("trajectories", meta, kept | outputs, layouts)
 
 
 def _from_part(part: Part) -> Trajectories:
-    arrays: dict[str, Any] = {name: part.array(name) for name in part.names}
+    arrays: dict[str, Any] = {
+        name: part.array(name)
+        for name in part.names
+        if name not in ("logits", "values")
+    }
     shape = arrays["actions"].shape
     flat = arrays["observations"]
     for name in ("firsts", "last_firsts"):
