@@ -11,8 +11,11 @@ from PIL import Image
 
 from lucid_rl import notebook
 from lucid_rl.errors import InputError
+from lucid_rl.evaluation.episodes import Episode
+from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.interpret.attribution import attribute, logit, value
 from lucid_rl.interpret.visualization.visualize import Visualization
+from lucid_rl.sampling.observations import Observations
 from lucid_rl.sampling.trajectories import Trajectories
 
 
@@ -109,3 +112,22 @@ def test_visualizations_show_what_they_reached():
     assert len(images(html)) == 2 and "reached 4" in html
     more = dataclasses.replace(found, dataset_maxima=np.array([1.5, 2.5]))
     assert "observations 2.5" in more._repr_html_()
+
+
+def test_observations_show_the_first_ones():
+    seen = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
+    found = Observations(seen)
+    shown = images(found._repr_html_())
+    assert len(shown) == 8
+    np.testing.assert_array_equal(np.asarray(shown[7]), seen[7])
+    assert "observations=uint8[20, 64, 64, 3]" in repr(found)
+
+
+def test_evaluations_show_their_table_and_no_episodes():
+    actions = np.zeros(500, np.uint8)
+    episodes = [Episode(i, i, actions, 10.0 * (i < 3), "buzzsaw") for i in range(4)]
+    header = {"model": {"name": "<agent>"}, "settings": {"game": {"name": "maze"}}}
+    found = Evaluation(header, episodes)
+    assert repr(found) == "Evaluation('<agent>', 4 episodes)"
+    assert "mean return  7.5" in found._repr_html_()
+    assert "actions=uint8[500]" in repr(episodes[0])

@@ -24,6 +24,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import log_softmax
 
+from lucid_rl import notebook
 from lucid_rl.editing.paired_observations import ObservationPairs
 from lucid_rl.errors import ModelError
 from lucid_rl.model.batching import batch_slices
@@ -98,6 +99,9 @@ class ObjectDirections:
         """The model without these directions."""
         note = {"object": self.object_class}
         return model.without(self.directions, self.layer, note=note)
+
+    def __repr__(self) -> str:
+        return notebook.summary(self)
 
     def __str__(self) -> str:
         n = len(self.directions)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lucid_rl import notebook
 from lucid_rl.bounded import check_schema, parse_json, read_npz
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike, atomic_open
@@ -57,6 +58,9 @@ class Episode:
     def completed(self) -> bool:
         """Whether the level was completed."""
         return self.outcome == COMPLETED
+
+    def __repr__(self) -> str:
+        return notebook.summary(self)
 
 
 def write_episodes(

@@ -8,6 +8,7 @@ resumes there when it is called again.
 import contextlib
 import dataclasses
 import functools
+import html
 import itertools
 import pathlib
 import time
@@ -138,6 +139,13 @@ class Evaluation:
         width = max(map(len, rows))
         lines = [f"{name:{width}}  {value}" for name, value in rows.items()]
         return "\n".join([f"{len(self.episodes)} episodes", *lines])
+
+    def __repr__(self) -> str:
+        name = self.header.get("model", {}).get("name", "unknown")
+        return f"Evaluation({name!r}, {len(self.episodes)} episodes)"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.table())}</pre>"
 
     def replay(
         self, episode: int, full_resolution: bool = False

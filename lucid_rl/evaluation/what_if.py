@@ -173,6 +173,11 @@ class WhatIf:
         table = markdown_table(("agent", "failed", "causes"), rows)
         return f"{table}\n\n{self.difference.p_text}"
 
+    def __repr__(self) -> str:
+        agents = (self.original, self.changed)
+        failed = ", ".join(f"{agent.name} failed {agent.failed}" for agent in agents)
+        return f"WhatIf(level {self.situation.level_seed}, {failed})"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a results file."""
         return {

@@ -24,8 +24,10 @@ class Target:
     """
 
     name: str
-    tensor: ScoreTensor
-    seed: Callable[[slice, tuple[int, ...]], np.ndarray] | None = None
+    tensor: ScoreTensor = dataclasses.field(repr=False)
+    seed: Callable[[slice, tuple[int, ...]], np.ndarray] | None = dataclasses.field(
+        default=None, repr=False
+    )
 
     def seeds(self, rows: slice, shape: tuple[int, ...]) -> np.ndarray:
         """Weights of the tensor for a slice of the observations."""

@@ -154,9 +154,10 @@ class Model:
         return _rebuild, (graph, {**outputs, **kept})
 
     def __repr__(self) -> str:
+        layers = ", ".join(f"{x} {list(self.layer_shape(x))}" for x in self.layers)
         return (
-            f"Model({self.name!r}, {self.n_actions} actions, "
-            f"layers {', '.join(self.layers)})"
+            f"Model({self.name!r}: observations {list(self.image_shape)}, "
+            f"{self.n_actions} actions; layers {layers})"
         )
 
     def __call__(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

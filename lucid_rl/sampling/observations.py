@@ -9,6 +9,7 @@ import dataclasses
 
 import numpy as np
 
+from lucid_rl import notebook
 from lucid_rl.errors import InputError
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import VectorGame
@@ -16,6 +17,8 @@ from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions
 from lucid_rl.sampling.array_files import check_shapes, read_arrays, write_arrays
 from lucid_rl.validation import Positive, Settings, at_least, check
+
+_N_SHOWN = 8  # in a notebook
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,14 @@ class Observations:
             None if self.level_seeds is None else self.level_seeds[rows],
             None if self.states is None else self.states[rows],
         )
+
+    def __repr__(self) -> str:
+        return notebook.summary(self)
+
+    def _repr_html_(self) -> str:
+        shown = pictures_of(self.observations[:_N_SHOWN])
+        title = f"{len(self)} observations, the first {len(shown)}"
+        return notebook.row(map(notebook.picture, shown), title)
 
 
 def sample_observations(
