@@ -300,7 +300,7 @@ def draw(agreements: Sequence[Agreement], path: PathLike) -> None:
 def _play(
     model: Model, name: str, settings: TrustSettings, folder: pathlib.Path
 ) -> Evaluation:
-    game = game_settings(model.args, model.n_actions)
+    game = game_settings(model.args, model.n_actions, model.image_shape)
     how = EvaluationSettings(settings.n_levels, game, settings.seed, causes=False)
     return evaluate(model, settings=how, path=folder / f"{name}.npz")
 
