@@ -45,11 +45,9 @@ class ReportSettings(Settings):
     """
 
     n_episodes: Natural = 0
-    moments: MomentSettings = dataclasses.field(default_factory=MomentSettings)
+    moments: MomentSettings = MomentSettings()
     n_observations: Positive = 1024
-    interface: InterfaceSettings = dataclasses.field(
-        default_factory=lambda: InterfaceSettings(layers=("2b",))
-    )
+    interface: InterfaceSettings = InterfaceSettings(layers=("2b",))
 
     @property
     def layer(self) -> str:

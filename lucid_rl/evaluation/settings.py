@@ -35,7 +35,7 @@ class EvaluationSettings(Settings):
     """
 
     n_episodes: Positive = 1000
-    game: GameSettings = dataclasses.field(default_factory=GameSettings)
+    game: GameSettings = GameSettings()
     seed: Natural = 0
     greedy: bool = False
     bfloat16: bool = False

@@ -57,9 +57,7 @@ _PATCHES_WIDTH = 384
 class BlindSettings(Settings):
     """What raters see."""
 
-    features: InterpretabilitySettings = dataclasses.field(
-        default_factory=InterpretabilitySettings
-    )
+    features: InterpretabilitySettings = InterpretabilitySettings()
     """Layer, number of features and observations of each model."""
     n_frames: Positive = 6
     """Random observations on which a feature's attribution is shown."""

@@ -96,7 +96,7 @@ class TrainConfig(Settings):
         output_dir: folder of the saves, logs and the model.
     """
 
-    game: GameSettings = dataclasses.field(default_factory=GameSettings)
+    game: GameSettings = GameSettings()
     architecture: Literal["clear", "impala", "impala_torch", "nature"] = "clear"
     n_total_steps: Annotated[int, at_least(0, 10**12)] = 2_000_000_000
     n_steps: Positive = 256
@@ -115,10 +115,8 @@ class TrainConfig(Settings):
     reward_scale: PositiveFloat = 0.1
     averaged_updates: Natural = 0
     teacher: str | None = None
-    distillation: DistillationConfig = dataclasses.field(
-        default_factory=DistillationConfig
-    )
-    noise: NoiseSettings = dataclasses.field(default_factory=NoiseSettings)
+    distillation: DistillationConfig = DistillationConfig()
+    noise: NoiseSettings = NoiseSettings()
     engine: Literal["tensorflow", "jax"] = "tensorflow"
     bfloat16: bool = False
     n_groups: int = 2

@@ -85,9 +85,7 @@ class Subject:
     layer: str = ""
     first_layer: str = ""
     features_of: Literal["activation", "attribution"] = "activation"
-    nmf: NMFSettings = dataclasses.field(
-        default_factory=lambda: NMFSettings(n_features=16)
-    )
+    nmf: NMFSettings = NMFSettings(n_features=16)
     compare_to: Model | None = None
     imagenet: ImagenetNetwork | None = None
 

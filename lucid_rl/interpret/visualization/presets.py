@@ -54,9 +54,7 @@ class GradientRow:
     cosine_power: float = 0.0
     game_statistics: bool = False
     network: Network = "model"
-    settings: VisualizationSettings = dataclasses.field(
-        default_factory=VisualizationSettings
-    )
+    settings: VisualizationSettings = VisualizationSettings()
 
     def __post_init__(self) -> None:
         if isinstance(self.position, tuple) or self.position in ("centre", "all"):

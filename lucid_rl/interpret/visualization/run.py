@@ -38,9 +38,7 @@ class FigureSettings(Settings):
     first that differs."""
     features_of: Literal["activation", "attribution"] = "activation"
     """What NMF is fitted to."""
-    nmf: NMFSettings = dataclasses.field(
-        default_factory=lambda: NMFSettings(n_features=16)
-    )
+    nmf: NMFSettings = NMFSettings(n_features=16)
     """How directions are fitted."""
     observations: str | None = None
     """observations.jd to use; by default the model's own, or sampled ones."""

@@ -66,12 +66,8 @@ class VisualizationSettings(Settings):
 
     steps: Positive = 512
     learning_rate: PositiveFloat = 0.05
-    parametrization: Parametrization = dataclasses.field(
-        default_factory=Parametrization
-    )
-    transformations: Transformations = dataclasses.field(
-        default_factory=Transformations
-    )
+    parametrization: Parametrization = Parametrization()
+    transformations: Transformations = Transformations()
     penalty: NonNegativeFloat = 0.0
     penalty_layer: str = ""
     total_variation: NonNegativeFloat = 0.0
