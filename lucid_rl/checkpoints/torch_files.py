@@ -24,7 +24,7 @@ from lucid_rl.checkpoints.byte_reader import (
 from lucid_rl.checkpoints.constructors import CONSTRUCTORS, construct
 from lucid_rl.checkpoints.plain_values import Placeholder
 from lucid_rl.checkpoints.safe_unpickler import SafeUnpickler
-from lucid_rl.errors import FileFormatError
+from lucid_rl.errors import FileFormatError, reading
 from lucid_rl.files import PathLike, open_input
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -106,17 +106,17 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
         FileFormatError: the agent saw observations that were not divided by 255, or has
             an activation other than ReLU and Tanh.
     """
-    try:
-        with open_input(path) as stream:
-            if stream.read(2) != b"PK":
-                return {}
-            archive = ZipReader(stream)
-            if _NESTED not in archive.names or "data" not in archive.names:
-                return {}
-            data = parse_json(archive.read("data"), path)
-    except (OSError, FileFormatError) as error:
-        raise FileFormatError(f"cannot read {path}: {error}") from error
-    data = data if isinstance(data, dict) else {}
+    with reading(path), open_input(path) as stream:
+        if stream.read(2) != b"PK":
+            return {}
+        archive = ZipReader(stream)
+        if _NESTED not in archive.names or "data" not in archive.names:
+            return {}
+        data = parse_json(archive.read("data"), "its settings")
+        return _agent_settings(data if isinstance(data, dict) else {})
+
+
+def _agent_settings(data: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, key in (("gamma", "gamma"), ("lambda", "gae_lambda")):
         if type(data.get(key)) is float:
@@ -129,15 +129,13 @@ def read_stable_baselines3(path: PathLike) -> dict[str, Any]:
     kwargs = data.get("policy_kwargs")
     kwargs = kwargs if isinstance(kwargs, dict) else {}
     if kwargs.get("normalize_images") is False:
-        raise FileFormatError(
-            f"{path}: its observations were not divided by 255. {EXPORT}"
-        )
+        raise FileFormatError(f"its observations were not divided by 255. {EXPORT}")
     policy = data.get("policy_class")
     module = policy.get("__module__") if isinstance(policy, dict) else None
     default = _SB3_ACTIVATIONS.get(str(module))
     name = str(kwargs.get("activation_fn") or default).rstrip("'>").split(".")[-1]
     if name not in ("ReLU", "Tanh", "None"):
-        raise FileFormatError(f"{path} has the activation {name!r:.80}. {EXPORT}")
+        raise FileFormatError(f"it has the activation {name!r:.80}. {EXPORT}")
     if name != "None":
         found["activation"] = name.lower()
     return found

@@ -18,7 +18,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from lucid_rl.bounded import check_schema, parse_json
-from lucid_rl.errors import FileFormatError, SaveError
+from lucid_rl.errors import SaveError, reading
 from lucid_rl.files import atomic_open, read_input
 
 LOG_NAME = "log.jsonl"
@@ -137,10 +137,8 @@ def read_log(path: pathlib.Path) -> list[dict[str, Any]]:
     """
     if not os.path.exists(path):
         return []
-    try:
+    with reading(path):
         lines = read_input(path).split(b"\n")
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}.") from error
     # A whole line has an end; what follows the last is empty.
     records = []
     for i, line in enumerate(lines[:-1]):
