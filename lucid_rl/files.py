@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from lucid_rl.errors import SaveError
+from lucid_rl.errors import InputError, SaveError
 
 PathLike = str | os.PathLike
 
@@ -23,6 +23,20 @@ _OLD_SECONDS = 2.0
 _MAX_NAME = 255
 _MAX_PATH = 4000
 _swept: set[pathlib.Path] = set()
+
+
+def expand_user(path: PathLike) -> pathlib.Path:
+    """A path whose "~" is replaced by the user's home folder.
+
+    Raises:
+        InputError: the user, or the home folder, is not known.
+    """
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{os.fspath(path)}: {error} Set HOME, or give the folder's whole path."
+        ) from error
 
 
 def open_input(path: PathLike) -> IO[bytes]:
@@ -78,8 +92,11 @@ def atomic_open(path: PathLike, mode: str = "wb") -> Iterator[IO[Any]]:
             dir=target.parent, prefix=f".{target.name[:50]}.", suffix=_SUFFIX
         )
         os.close(handle)
-        encoding = None if "b" in mode else "utf-8"
-        with open(temporary, mode, encoding=encoding) as stream:
+        # Names of files in a text need not be text.
+        encoding, errors = (
+            (None, None) if "b" in mode else ("utf-8", "backslashreplace")
+        )
+        with open(temporary, mode, encoding=encoding, errors=errors) as stream:
             _lock(stream)
             # mkstemp makes private files; results get the usual permissions.
             umask = os.umask(0)

@@ -1,5 +1,6 @@
 """Runs a script's main function; reports every error as one line on stderr."""
 
+import io
 import math
 import os
 import pathlib
@@ -56,6 +57,10 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
         except KeyboardInterrupt:
             sys.exit(stopped)
 
+    # What is printed may name files, whose names need not be text of the terminal's.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app.run(main, flags_parser=_parse)
     except BrokenPipeError:

@@ -12,13 +12,13 @@ import sys
 from collections.abc import Sequence
 
 _ROOT = pathlib.Path(__file__).parents[1]
-_CASES = """
-import contextlib, importlib, io, json, sys
+_RUN = """
+import contextlib, importlib, importlib.abc, io, json, os, shutil, sys
 from absl import flags
 from scripts import program
 script = importlib.import_module(sys.argv[1])
-said = []
-for case in json.load(sys.stdin):
+
+def run(case):
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
     sys.argv[1:] = case
@@ -29,8 +29,29 @@ for case in json.load(sys.stdin):
     except SystemExit as exit:
         # absl itself prints what is wrong with a flag, and the usage.
         line = exit.code if isinstance(exit.code, str) else output.getvalue()
-    said.append(line or None)
-print(json.dumps(said))
+    return line or None
+"""
+_CASES = f"""{_RUN}
+print(json.dumps([run(case) for case in json.load(sys.stdin)]))
+"""
+_EVERY_FLAG = f"""{_RUN}
+class Heavy(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in ("tensorflow", "keras", "procgen", "numba", "nbformat", "ray"):
+            sys.exit()
+
+sys.meta_path.insert(0, Heavy())
+modules = flags.FLAGS.flags_by_module_dict()
+names = [f.name for m in modules if not m.startswith("absl") for f in modules[m]]
+found = []
+for value in json.load(sys.stdin):
+    for name in names:
+        case = f"--{{name}}={{value}}"
+        line = run([case])
+        found.append((case, line, os.listdir() if line else []))
+        for path in os.listdir():
+            shutil.rmtree(path)
+print(json.dumps(found))
 """
 
 
@@ -44,11 +65,34 @@ def errors_of(
     Raises:
         AssertionError: a case ended in an exception.
     """
+    return _answers(_CASES, script, cases, folder or _ROOT)
+
+
+def errors_of_every_flag(
+    script: str, values: Sequence[str], folder: pathlib.Path
+) -> list[tuple[str, str | None, list[str]]]:
+    """Gives each of a script's flags each value, up to the first heavy import.
+
+    Returns:
+        For each pair the argument, the error (None where the value is taken), and
+        what an error left behind in `folder`, which is emptied.
+
+    Raises:
+        AssertionError: a case ended in an exception.
+    """
+    return _answers(_EVERY_FLAG, script, values, folder)
+
+
+def _answers(program, script, questions, folder):
     done = subprocess.run(
-        [sys.executable, "-c", _CASES, f"scripts.{script}"],
-        cwd=folder or _ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-        input=json.dumps(cases),
+        [sys.executable, "-c", program, f"scripts.{script}"],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(_ROOT),
+            "LUCID_RL_RELEASED_URL": "http://127.0.0.1:9",
+        },
+        input=json.dumps(questions),
         capture_output=True,
         text=True,
         timeout=900,

@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
-from lucid_rl.errors import SaveError
+from lucid_rl.errors import InputError, SaveError
 from lucid_rl.files import (
     atomic_open,
     check_output,
     check_output_folder,
+    expand_user,
+    write_text,
 )
 
 
@@ -128,3 +130,15 @@ def test_what_a_killed_run_leaves_the_next_one_removes(tmp_path):
         assert _write_elsewhere(tmp_path / "other.txt") == 0
     assert path.read_bytes() == b"whole"
     assert sorted(os.listdir(tmp_path)) == [".another.partial", "file.txt", "other.txt"]
+
+
+def test_names_that_are_no_text_in_a_text(tmp_path):
+    write_text(tmp_path / "file.txt", os.fsdecode(b"a\xff"))
+    assert (tmp_path / "file.txt").read_text() == "a\\udcff"
+
+
+def test_home_folders(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert expand_user("~/x") == pathlib.Path("/home/ada/x")
+    with pytest.raises(InputError, match="whole path"):
+        expand_user("~nobody_at_all/x")

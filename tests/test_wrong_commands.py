@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scripts.cli import commands
-from tests.script_errors import errors_of
+from tests.script_errors import errors_of, errors_of_every_flag
 
 _SCRIPTS = sorted(set(commands().values()))
 
@@ -88,6 +88,12 @@ _OWN = {
 }
 
 
+# Of the wrong type, outside all bounds, no names, other things than files.
+_HOSTILE = ["", "x", "-1", "-0.5", "nan", "inf", "1e999", "9" * 5000, "9" * 20, "1.5"]
+_HOSTILE += ["a\0b", "\udcff", "\n", "y" * 10_000, "[" * 3000, ",", "a=b,a=c", "0,0"]
+_HOSTILE += ["/", "/dev/zero", "/proc/none/x", "~nobody_at_all/x", "released:../x"]
+
+
 def _wrong_outputs(folder, flag):
     (folder / "file").write_text("a file")
     paths = [folder / ("n" * 300), "/dev/full", "/proc/none/x", "a\0b"]
@@ -113,6 +119,10 @@ def elsewhere(tmp_path):
 @pytest.mark.parametrize("script", _SCRIPTS)
 def test_one_line_and_no_trace(script, tmp_path, elsewhere):
     cases = [["--no_such_flag=1"], ["stray"], ["--", "x"], ["--flagfile=/"]]
+    (tmp_path / "large").write_bytes(bytes(2**20 + 1))
+    os.mkfifo(tmp_path / "pipe")
+    cases += [["--flagfile", f"{tmp_path}/{name}"] for name in ("large", "pipe")]
+    cases += [["--flagfile=/dev/zero"], ["--flagfile"], ["--flagfile=a\0b"]]
     cases += [["--stderrthreshold=9"], ["two\nlines\x1b[31m"], ["x" * 10_000]]
     for flag in _flags_of(script):
         cases += _wrong_outputs(tmp_path, flag)
@@ -124,3 +134,12 @@ def test_one_line_and_no_trace(script, tmp_path, elsewhere):
         assert len(line) < 1200, case
     assert os.listdir(elsewhere) == []
     assert (tmp_path / "file").read_text() == "a file" if _flags_of(script) else True
+
+
+@pytest.mark.parametrize("script", _SCRIPTS)
+def test_every_flag_with_hostile_values(script, elsewhere):
+    for case, line, left in errors_of_every_flag(script, _HOSTILE, elsewhere):
+        if line is not None:
+            assert line.startswith("error: ") and line.strip().isprintable(), case[:80]
+            assert len(line) < 1200, case[:80]
+            assert left == [], case[:80]

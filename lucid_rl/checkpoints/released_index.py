@@ -17,7 +17,7 @@ import pooch
 from lucid_rl.bounded import read_json
 from lucid_rl.checkpoints.downloads import fetch_text
 from lucid_rl.errors import DownloadError, FileFormatError
-from lucid_rl.files import write_json
+from lucid_rl.files import expand_user, write_json
 
 _DATA = json.loads(
     (pathlib.Path(__file__).parent / "data" / "released_models.json").read_text()
@@ -41,7 +41,8 @@ _LINK = re.compile(r"""\bhref ?= ?["']?([^"'\s>]+)""", re.IGNORECASE)
 
 def released_url() -> str:
     """The server's address, LUCID_RL_RELEASED_URL where that is set."""
-    return os.environ.get("LUCID_RL_RELEASED_URL", RELEASED_URL).rstrip("/") + "/"
+    url = os.environ.get("LUCID_RL_RELEASED_URL") or RELEASED_URL
+    return url.rstrip("/") + "/"
 
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
@@ -49,9 +50,12 @@ def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
 
     `cache_dir`, or else the folder in LUCID_RL_CACHE, or else "lucid_rl" in the user's
     cache folder; all with "released" added.
+
+    Raises:
+        InputError: it is in a home folder that is not known.
     """
     chosen = cache_dir or os.environ.get("LUCID_RL_CACHE") or pooch.os_cache("lucid_rl")
-    return pathlib.Path(chosen).expanduser() / "released"
+    return expand_user(chosen) / "released"
 
 
 def is_released_name(name: str) -> bool:

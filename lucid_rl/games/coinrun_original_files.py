@@ -11,7 +11,7 @@ import os
 import pathlib
 
 from lucid_rl.errors import GameError
-from lucid_rl.files import PathLike
+from lucid_rl.files import PathLike, expand_user
 
 NAME = "coinrun_original"
 LIBRARY_VARIABLE = "LUCID_RL_COINRUN_LIBRARY"
@@ -45,12 +45,13 @@ def use_engine_files(library: PathLike | None, assets: PathLike | None) -> None:
 
     Raises:
         GameError: a path holds NUL.
+        InputError: it is in a home folder that is not known.
     """
     for variable, path in ((LIBRARY_VARIABLE, library), (ASSETS_VARIABLE, assets)):
         if path is not None:
             if "\0" in os.fspath(path):
                 raise GameError(f"no file is called {path!r}: a name cannot hold NUL")
-            os.environ[variable] = str(pathlib.Path(path).expanduser().absolute())
+            os.environ[variable] = str(expand_user(path).absolute())
 
 
 def engine_files() -> EngineFiles:
