@@ -1,17 +1,15 @@
 """Frozen graphs that are damaged, or made to cost memory or to end in an error."""
 
 import itertools
-import json
 import pathlib
 import random
-import resource
 import sys
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from tests.memory_limit import attempt
 from tests.model.hostile_onnx import hostile_onnx
 
 LOGITS, VALUE = "ppo2_model/pi_1/add", "ppo2_model/strided_slice"
@@ -412,10 +410,8 @@ def _use(path):
         model.without(np.ones(model.layer_shape(layer)[-1]), layer=layer)
 
 
-def main(folder: str, n_mutated: int, seed: int, allowed: int) -> None:
+def main(folder: str, n_mutated: int, seed: int) -> None:
     """Loads and uses each graph within a memory limit; prints what comes of each."""
-    from lucid_rl.errors import LucidRLError
-
     plain = [next(hostile_graphs()), next(hostile_onnx())]
     mutated = itertools.islice(mutated_graphs(seed), n_mutated)
     # The first time, TensorFlow loads and allocates what it keeps.
@@ -425,22 +421,7 @@ def main(folder: str, n_mutated: int, seed: int, allowed: int) -> None:
         suffix = "onnx" if name.startswith("onnx_") else "model.pb"
         path = pathlib.Path(folder) / f"x.{suffix}"
         path.write_bytes(data)
-        used = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
-        limit = used * resource.getpagesize() + allowed + 100 * len(data)
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        if i >= len(plain):
-            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-        begin = time.process_time()
-        try:
-            _use(path)
-            result = "fine"
-        except LucidRLError as error:
-            result = f"{type(error).__name__}: {error}"
-        except BaseException as error:
-            result = f"NOT OURS {type(error).__name__}: {error}"
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-        took = time.process_time() - begin
-        print(json.dumps([name, result, took]), flush=True)
+        attempt(name, _use, path, limited=i >= len(plain))
 
 
 if __name__ == "__main__":
