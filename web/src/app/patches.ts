@@ -1,8 +1,17 @@
 /** Patches of observations, as legends and maps show them. */
 
+import { percent } from '../arithmetic/numbers';
 import type { Sheet } from '../bundle/arrays';
+import type { FeatureMap, Legend } from '../bundle/legend';
+import { drawPicture, type Pictures, type Shown } from '../bundle/pictures';
+import type { Cell } from './grid';
 
-export interface Patch {
+interface Size {
+  y: number;
+  x: number;
+}
+
+interface Patch {
   sheet: Sheet;
   /** Picture in the sheet. */
   index: number;
@@ -55,7 +64,7 @@ export function fillStripes(context: Context, width: number, height: number): vo
 export function drawPatch(
   context: Context,
   { sheet, index, y, x, weight }: Patch,
-  size: { y: number; x: number },
+  size: Size,
   [left, top, width, height]: readonly [number, number, number, number],
 ): void {
   context.globalAlpha = weight;
@@ -84,4 +93,96 @@ export function drawPatch(
     r - l,
     b - t,
   );
+}
+
+/** A feature's map with the pictures it needs. */
+export interface PatchMap extends FeatureMap {
+  examples: Pictures;
+  pictures: Map<number, Shown>;
+  /** The largest response, or 1. */
+  strongest: number;
+}
+
+export async function loadMap(
+  legend: Legend,
+  examples: Pictures,
+  multiple: number,
+  feature: number,
+): Promise<PatchMap> {
+  const map = await legend.map(multiple, feature);
+  const pictures = new Map<number, Shown>();
+  for (const i of new Set(map.index))
+    if (i >= 0 && i < examples.count) pictures.set(i, await examples.load(i));
+  const strongest = map.response?.reduce((most, r) => Math.max(most, r), 0) || 1;
+  return { ...map, examples, pictures, strongest };
+}
+
+const READABLE = 36; // px of a patch that has room for its value
+
+/** Draws a map's patches, of `size` px of their observations, and their responses. */
+export function drawMap(canvas: HTMLCanvasElement, map: PatchMap, size: Size, ratio: number): void {
+  const context = canvas.getContext('2d')!;
+  fillStripes(context, canvas.width, canvas.height);
+  const { rows, columns } = map;
+  const edge = (i: number) => Math.round((i * canvas.width) / columns);
+  const edgeY = (i: number) => Math.round((i * canvas.height) / rows);
+  for (let row = 0, i = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++, i++) {
+      const picture = map.pictures.get(map.index[i]!);
+      if (!picture || !map.weight[i]) continue;
+      const patch = { ...picture, ...centreOf({ row, column }, map), weight: map.weight[i]! / 255 };
+      const [left, top] = [edge(column), edgeY(row)];
+      const box = [left, top, edge(column + 1) - left, edgeY(row + 1) - top] as const;
+      drawPatch(context, patch, size, box);
+      if (!map.response || box[2] < READABLE * ratio) continue;
+      context.globalAlpha = 1;
+      context.font = `${10 * ratio}px system-ui, sans-serif`;
+      const text = percent(map.response[i]! / map.strongest);
+      if (context.measureText(text).width > box[2] - 4 * ratio) continue;
+      const at = [left + 3 * ratio, top + box[3] - 4 * ratio] as const;
+      context.lineWidth = 2.5 * ratio;
+      context.strokeStyle = '#000';
+      context.strokeText(text, ...at);
+      context.fillStyle = '#fff';
+      context.fillText(text, ...at);
+    }
+  context.globalAlpha = 1;
+}
+
+/** The middle of a map's cell, in pixels of the observation. */
+function centreOf({ row, column }: Cell, { rows, columns, examples }: PatchMap): Size {
+  return {
+    y: ((row + 0.5) * examples.height) / rows,
+    x: ((column + 0.5) * examples.width) / columns,
+  };
+}
+
+/** Draws the whole observation of a map's cell, its patch outlined. */
+export function drawWhole(
+  canvas: HTMLCanvasElement,
+  map: PatchMap,
+  cell: Cell,
+  picture: Shown,
+  size: Size,
+): void {
+  const scale = 4;
+  canvas.width = map.examples.width * scale;
+  canvas.height = map.examples.height * scale;
+  const context = canvas.getContext('2d')!;
+  context.imageSmoothingEnabled = false;
+  drawPicture(context, picture, 0, 0, canvas.width, canvas.height);
+  const { y, x } = centreOf(cell, map);
+  for (const [style, thickness] of [
+    ['#000', 4],
+    ['#fff', 2],
+  ] as const) {
+    context.strokeStyle = style;
+    context.lineWidth = thickness;
+    context.strokeRect(
+      (x - size.x / 2) * scale,
+      (y - size.y / 2) * scale,
+      size.x * scale,
+      size.y * scale,
+    );
+  }
 }

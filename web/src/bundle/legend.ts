@@ -3,16 +3,16 @@
 import type { Part } from './parts';
 import type { LayerInfo, LayerMeta } from './types';
 
+/** A feature's spatially-aware map. */
 export interface FeatureMap {
-  multiple: number;
   rows: number;
   columns: number;
-  /** [K, rows, columns]: observation in "examples"; -1: none. */
+  /** [rows, columns]: observation in "examples"; -1: none. */
   index: Int32Array;
-  /** [K, rows, columns]: opacity, 0–255. */
+  /** [rows, columns]: opacity, 0–255. */
   weight: Uint8Array;
-  /** [K, rows, columns]: the responses themselves; null where they are not stored. */
-  response: ((i: number, feature: number) => number) | null;
+  /** [rows, columns]: the responses themselves; null where they are not stored. */
+  response: Float32Array | null;
 }
 
 export interface Thumbnails {
@@ -57,21 +57,21 @@ export class Legend {
     return (this.meta.maps ?? []).map((m) => m.multiple).sort((a, b) => a - b);
   }
 
-  async map(multiple: number): Promise<FeatureMap> {
-    const info = this.meta.maps!.find((m) => m.multiple === multiple)!;
+  async map(multiple: number, feature: number): Promise<FeatureMap> {
+    const { rows, columns } = this.meta.maps!.find((m) => m.multiple === multiple)!;
     const name = `map${multiple}`;
+    const [from, to] = [feature * rows * columns, (feature + 1) * rows * columns];
     let response: FeatureMap['response'] = null;
     if (this.part.has(`${name}_value`)) {
       const codes = await this.part.array<Uint16Array>(`${name}_value`);
       const largest = await this.part.array<Float32Array>(`${name}_largest`);
-      const area = info.rows * info.columns;
-      response = (i, k) => (codes[k * area + i]! / 65_535) * largest[k]!;
+      response = Float32Array.from(
+        codes.subarray(from, to),
+        (code) => (code / 65_535) * largest[feature]!,
+      );
     }
-    return {
-      ...info,
-      response,
-      index: await this.part.array(`${name}_index`),
-      weight: await this.part.array(`${name}_weight`),
-    };
+    const index = await this.part.array<Int32Array>(`${name}_index`);
+    const weight = await this.part.array<Uint8Array>(`${name}_weight`);
+    return { rows, columns, response, index: index.subarray(from, to), weight: weight.subarray(from, to) };
   }
 }
