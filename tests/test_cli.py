@@ -8,16 +8,12 @@ import pytest
 
 from scripts import cli
 from scripts.cli import commands
+from tests.programs import run_python
 
 
 def run(*arguments):
-    return subprocess.run(
-        # As the installed command does: the program is no module's __main__.
-        [sys.executable, "-c", "from scripts.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    # As the installed command does: the program is no module's __main__.
+    return run_python("-c", "from scripts.cli import main; main()", *arguments)
 
 
 def test_every_script_is_a_command():

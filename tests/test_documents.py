@@ -3,18 +3,15 @@
 import ast
 import functools
 import json
-import pathlib
 import re
-import subprocess
-import sys
 import textwrap
 
 import pytest
 
 from benchmarks.tables import percent
 from scripts.cli import commands
+from tests.programs import ROOT, run_script
 
-ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path
     for pattern in (
@@ -63,13 +60,7 @@ def test_python_can_be_parsed(path):
 
 @functools.cache
 def _flags(script):
-    done = subprocess.run(
-        [sys.executable, "-m", f"scripts.{script}", "--help"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=300,
-    )
+    done = run_script(script, "--help")
     found = re.findall(r"^\s+--(\[no\])?([\w-]+):", done.stdout, re.MULTILINE)
     return {name for _, name in found} | {"no" + name for no, name in found if no}
 

@@ -2,18 +2,14 @@
 
 import ast
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import nbformat
 import pytest
 
 from lucid_rl.errors import FileFormatError, InputError, ProcessError
 from lucid_rl.notebook_run import PARAMETERS_TAG, run_notebook
+from tests.programs import ROOT, run_script
 
-ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "notebooks" / "understanding_rl_vision.ipynb"
 SMALL = {
     "N_OBSERVATIONS": 64,
@@ -120,15 +116,10 @@ def test_the_articles_notebook_is_whole_and_opens_quickly():
 def _execute(output, environment, **parameters):
     """Runs the program as a user does; the executed notebook's text by cell."""
     sets = {**SMALL, "FOLDER": str(output.parent / "files"), **parameters}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "scripts.run_notebook", f"--output={output}"),
-            *(f"--set={name}={value}" for name, value in sets.items()),
-        ],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
+    done = run_script(
+        *("run_notebook", f"--output={output}"),
+        *(f"--set={name}={value}" for name, value in sets.items()),
+        environment=environment,
     )
     assert done.returncode == 0, done.stderr
     return json.dumps([[dict(o) for o in outputs] for outputs in _outputs(output)])

@@ -9,8 +9,6 @@ import json
 import pathlib
 import pickle
 import struct
-import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -22,6 +20,7 @@ from PIL import Image
 from lucid_rl.interface.bundle import part_element
 from lucid_rl.interface.parts import Layout, Part
 from tests.memory_limit import attempt, check
+from tests.programs import run_python
 
 _PROGRAM = """
 import sys
@@ -299,13 +298,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bombs")
     for name, make in BOMBS.items():
         (folder / name).write_bytes(make())
-    paths = [str(folder / name) for name in BOMBS]
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, *paths],
-        capture_output=True,
-        text=True,
-        timeout=10 * 60,
-    )
+    done = run_python("-c", _PROGRAM, *(folder / name for name in BOMBS))
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == len(BOMBS), done.stderr[-2000:]
     return {name: (result, took) for name, result, took in lines}

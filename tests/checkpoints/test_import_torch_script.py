@@ -1,8 +1,6 @@
 """scripts.import_torch on a file in PyTorch's format, and on wrong ones."""
 
 import re
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -10,20 +8,16 @@ import numpy as np
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from tests.checkpoints.test_from_torch import impala_weights
 from tests.checkpoints.test_torch_files import TORCH_FILES, write_archive
+from tests.programs import run_script
 from tests.script_errors import errors_of
 
 
 def test_an_agent_becomes_a_checkpoint(tmp_path):
     weights = impala_weights()
     write_archive(tmp_path / "agent.pt", {"agent": weights, "step": 3})
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "scripts.import_torch"),
-            f"--weights={tmp_path / 'agent.pt'}",
-            *("--game=maze", "--distribution_mode=easy", "--gamma=0.99"),
-        ],
-        capture_output=True,
-        text=True,
+    done = run_script(
+        *("import_torch", f"--weights={tmp_path / 'agent.pt'}"),
+        *("--game=maze", "--distribution_mode=easy", "--gamma=0.99"),
         check=True,
     )
     path = tmp_path / "agent.jd"

@@ -4,8 +4,6 @@ import os
 import pickle
 import pickletools
 import stat
-import subprocess
-import sys
 import zlib
 
 import joblib
@@ -23,6 +21,7 @@ from tests.checkpoints.jd_values import (
     assert_same,
     value_of_other_ages,
 )
+from tests.programs import run_python
 
 _METADATA = GOLDEN_CHECKPOINT.with_name("checkpoint_A.metadata.jd")
 
@@ -247,8 +246,6 @@ def test_reading_imports_neither_tensorflow_nor_joblib():
         f"lucid_rl.load_checkpoint({str(GOLDEN_CHECKPOINT)!r})\n"
         "print([m for m in ('tensorflow', 'joblib', 'sklearn') if m in sys.modules])"
     )
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    output = run_python("-c", program, check=True)
     assert output.stdout.strip() == "[]"
     assert output.stderr == ""

@@ -1,10 +1,7 @@
-import os
-import subprocess
-import sys
-
 import pytest
 
 from tests.checkpoints.jd_values import DATA
+from tests.programs import run_script
 from tests.script_errors import errors_of
 
 _ROOT = DATA.parent.parent
@@ -12,14 +9,8 @@ _ROOT = DATA.parent.parent
 
 def _run(*arguments):
     """Runs the program in a process of its own: flags are global to one."""
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.released_models", *arguments],
-        cwd=_ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    return run_script("released_models", *arguments, environment=quiet)
 
 
 def test_it_lists_names_and_refreshes_them(server):

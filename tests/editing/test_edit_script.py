@@ -1,29 +1,19 @@
 """scripts/edit.py as a user runs it: a file in, a file out, clear errors."""
 
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.model import EDITS_ARG
+from tests.programs import ROOT, run_script
 from tests.script_errors import errors_of
 
-_ROOT = pathlib.Path(__file__).parents[2]
-_MODEL = _ROOT / "tests" / "data" / "golden_A" / "checkpoint_A.jd"
+_MODEL = ROOT / "tests" / "data" / "golden_A" / "checkpoint_A.jd"
 
 
 def _run(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.edit", f"--model={_MODEL}", *flags],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run_script("edit", f"--model={_MODEL}", *flags)
 
 
 @pytest.fixture

@@ -1,20 +1,15 @@
 import json
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
 
 from lucid_rl.evaluation.evaluation import read_evaluation
+from tests.programs import run_script
 from tests.script_errors import errors_of
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.evaluate", *arguments],
-        capture_output=True,
-        text=True,
-    )
+    return run_script("evaluate", *arguments)
 
 
 @pytest.mark.slow

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -12,6 +10,7 @@ from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface.bundle import read_bundle
+from tests.programs import run_script
 from tests.script_errors import errors_of
 
 _GOLDEN = pathlib.Path(__file__).parents[1] / "data" / "golden_A"
@@ -31,15 +30,9 @@ def played(tmp_path_factory):
 
 def test_moments_of_an_evaluation(played, tmp_path):
     episodes, folder = played
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "scripts.find_moments", *_TINY),
-            *(f"--episodes={folder}", f"--output_dir={tmp_path}"),
-            *("--counterfactual=bundled:100_levels", "--n_samples=2", "--n_before=5"),
-        ],
-        cwd=_GOLDEN.parents[2],
-        capture_output=True,
-        text=True,
+    done = run_script(
+        *("find_moments", *_TINY, f"--episodes={folder}", f"--output_dir={tmp_path}"),
+        *("--counterfactual=bundled:100_levels", "--n_samples=2", "--n_before=5"),
     )
     assert done.returncode == 0, done.stderr
     page = tmp_path / "page" / "index.html"

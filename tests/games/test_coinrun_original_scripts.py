@@ -1,10 +1,7 @@
 """The programs on the test's own engine, as they are used on Procgen."""
 
-import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,6 +17,7 @@ from lucid_rl.interface import read_bundle
 from lucid_rl.model.loading import load
 from lucid_rl.training.initialization import initial_parameters
 from tests.games.original_engine import compile_engine, make_assets
+from tests.programs import run_script
 
 pytestmark = pytest.mark.slow
 
@@ -45,12 +43,8 @@ def nine(tmp_path_factory):
 
 
 def run(script, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", f"scripts.{script}", *map(str, arguments)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = run_script(script, *arguments, environment=quiet)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

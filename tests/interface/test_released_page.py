@@ -1,13 +1,10 @@
 """From a released model's name to its page, with no game."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from lucid_rl.interface import read_bundle
 from tests.checkpoints.released_server import released_files, serving
+from tests.programs import run_script
 
 
 @pytest.mark.slow
@@ -15,18 +12,15 @@ def test_one_command_makes_the_page_of_a_released_model(tmp_path):
     contents = released_files(tmp_path)
     folder = tmp_path / "page"
     with serving(contents) as server:
-        command = [
-            *(sys.executable, "-m", "scripts.make_interface", "--quick"),
-            *("--model=released:procgen/maze", "--layers=2b"),
-            f"--output_dir={folder}",
-        ]
         environment = {
             "LUCID_RL_CACHE": str(tmp_path / "cache"),
             "LUCID_RL_RELEASED_URL": server.url,
             "NO_PROXY": "127.0.0.1",
         }
-        done = subprocess.run(
-            command, env={**os.environ, **environment}, capture_output=True, text=True
+        done = run_script(
+            *("make_interface", "--quick", "--model=released:procgen/maze"),
+            *("--layers=2b", f"--output_dir={folder}"),
+            environment=environment,
         )
         asked_for = sorted(server.gets)
     assert done.returncode == 0, done.stderr

@@ -4,13 +4,11 @@ Each is loaded and used in a process whose memory is limited.
 """
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from tests.memory_limit import check
+from tests.programs import run_python
 
 # What is sound, beside what is refused: an analysis of it ends well.
 _FINE = {
@@ -23,16 +21,7 @@ _FINE = {
 
 
 def results(folder, n_mutated, seed):
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.model.hostile_graphs"),
-            *(str(folder), str(n_mutated), str(seed)),
-        ],
-        cwd=pathlib.Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=2 * 60 * 60,
-    )
+    done = run_python("-m", "tests.model.hostile_graphs", folder, n_mutated, seed)
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 

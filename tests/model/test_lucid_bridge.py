@@ -3,10 +3,10 @@
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
+
+from tests.programs import run_python
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LUCID_0310 = pathlib.Path(os.environ.get("LUCID_0310", ROOT / ".venv/lucid-0.3.10"))
@@ -45,13 +45,8 @@ assert again.function(lambda x: x + 1)(1).numpy() == 2
 def run(program, *, lucid=None):
     """Runs a program; TensorFlow's own log is turned down."""
     path = os.pathsep.join(map(str, filter(None, (lucid, ROOT))))
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = run_python("-c", program, environment=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -3,8 +3,6 @@
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -24,6 +22,7 @@ from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.logs import read_log
 from lucid_rl.training.run import first_parameters, train
 from lucid_rl.training.saves import MODEL_NAME, read_save
+from tests.programs import run_python
 
 TINY = TrainConfig(
     game=GameSettings(n_envs=8, seed=3),
@@ -101,8 +100,7 @@ train(tiny(sys.argv[1], save_interval=1e-9))
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_can_be_resumed(tmp_path, number):
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(int(number))]
-    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    killed = run_python("-c", KILLED, tmp_path, int(number))
     assert killed.returncode != 0
     save = read_save(tmp_path, SAVE_NAME)
     assert save["n_updates_done"] == 20

@@ -20,6 +20,7 @@ from lucid_rl.training.logs import BOARD_FOLDER, LOG_NAME, read_log
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.ppo import Trainer
 from lucid_rl.training.run import first_parameters, train
+from tests.programs import run_python
 
 TINY = TrainConfig(
     game=GameSettings(n_envs=4, seed=3),
@@ -117,12 +118,7 @@ with stop_on_signal():
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_goes_on_as_if_nothing_had_been(uninterrupted, tmp_path, number):
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), str(int(number))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    process = run_python("-c", KILLED, tmp_path, int(number))
     if number == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL, process.stderr
     else:

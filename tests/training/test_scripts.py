@@ -8,6 +8,7 @@ import pytest
 
 from lucid_rl.checkpoints.checkpoint import load_checkpoint
 from lucid_rl.training.logs import LOG_NAME, read_log
+from tests.programs import run_python, run_script
 
 TINY = (
     "--n_envs=4",
@@ -17,16 +18,6 @@ TINY = (
     "--n_total_steps=64",
     "--n_threads=1",
 )
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False
-    )
-
-
-def run_script(name, *options):
-    return run("-m", f"scripts.{name}", *options)
 
 
 def test_a_run_and_its_curve(tmp_path):
@@ -54,7 +45,7 @@ def test_defaults_of_the_flags_are_the_settings():
         "from lucid_rl.training.config import TrainConfig\n"
         "assert train.settings() == TrainConfig(), train.settings()"
     )
-    checked = run("-c", program)
+    checked = run_python("-c", program)
     assert checked.returncode == 0, checked.stderr
 
 

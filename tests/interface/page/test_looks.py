@@ -1,16 +1,12 @@
 """Accessibility by axe-core, sizes that fit, and pictures for a person to look at."""
 
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conftest import PATIENCE
+from tests.programs import run_script
 
-ROOT = pathlib.Path(__file__).parents[3]
 pytestmark = pytest.mark.browser
 
 VIEWS = {
@@ -102,11 +98,8 @@ def test_screenshots_for_people(open_page, site, screenshots, scheme, size):
 
 def test_one_command_takes_a_picture(site, tmp_path, chromium):
     path = tmp_path / "picture.png"
-    command = [sys.executable, "-m", "scripts.picture_interface"]
     flags = [f"--page={site}", f"--output={path}", "--height=720", "--theme=dark"]
-    done = subprocess.run(
-        [*command, *flags], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE
-    )
+    done = run_script("picture_interface", *flags, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
     assert picture.shape == (720, 1280, 3)

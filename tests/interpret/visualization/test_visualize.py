@@ -3,8 +3,6 @@
 import dataclasses
 import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -26,11 +24,11 @@ from lucid_rl.model.lucid_model import Metadata, write_model_pb
 from lucid_rl.model.lucid_network import lucid_model
 from tests.interpret.visualization.networks import colour_network
 from tests.model.numpy_networks import random_params
+from tests.programs import ROOT, run_python
 
 NONE = Transformations(jitter=0)
 QUICK = VisualizationSettings(steps=3, transformations=NONE)
-_ROOT = pathlib.Path(__file__).resolve().parents[3]
-_NEWER_LUCID = pathlib.Path(os.environ.get("LUCID_0310", _ROOT / ".venv/lucid-0.3.10"))
+_NEWER_LUCID = pathlib.Path(os.environ.get("LUCID_0310", ROOT / ".venv/lucid-0.3.10"))
 
 
 def test_the_colour_that_a_channel_asks_for_appears():
@@ -351,16 +349,11 @@ def test_an_exported_model_in_lucids_render_vis(model_a, tmp_path, lucid):
     path = tmp_path / "exported.model.pb"
     model_a.save(path)
     folders = [str(lucid)] if lucid else []
-    result = subprocess.run(
-        [sys.executable, "-c", _EXPORTED, str(path), *folders],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([*folders, str(_ROOT)]),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
-        },
-        capture_output=True,
-        text=True,
-    )
+    environment = {
+        "PYTHONPATH": os.pathsep.join([*folders, str(ROOT)]),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    result = run_python("-c", _EXPORTED, path, *folders, environment=environment)
     assert result.stdout.strip().endswith("done"), result.stderr
 
 

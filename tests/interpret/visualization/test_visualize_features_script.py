@@ -4,11 +4,10 @@ import json
 import pathlib
 import re
 import shlex
-import subprocess
-import sys
 
 from lucid_rl.checkpoints.checkpoint import save_checkpoint
 from lucid_rl.games.coinrun_original_files import LIBRARY_VARIABLE
+from tests.programs import run_python, run_script
 from tests.script_errors import errors_of
 
 _PARSED = """
@@ -25,11 +24,7 @@ _DOCUMENT = pathlib.Path(__file__).parents[3] / "docs" / "feature_visualization.
 
 
 def _run(*arguments, module="visualize_features"):
-    return subprocess.run(
-        [sys.executable, "-m", f"scripts.{module}", *arguments],
-        capture_output=True,
-        text=True,
-    )
+    return run_script(module, *arguments)
 
 
 def test_from_flags_to_files(tmp_path, golden_folder, checkpoint_a):
@@ -131,12 +126,7 @@ def test_the_documents_commands_can_be_parsed():
     commands = re.findall(r"^lucid-rl visualize-features(.*)$", text, re.M)
     assert len(commands) >= 7
     lines = [shlex.split(command, comments=True) for command in commands]
-    result = subprocess.run(
-        [sys.executable, "-c", _PARSED],
-        input=json.dumps(lines),
-        capture_output=True,
-        text=True,
-    )
+    result = run_python("-c", _PARSED, input=json.dumps(lines))
     assert result.stdout.strip() == "parsed", result.stderr
     root = _DOCUMENT.parents[1]
     report = (root / "benchmarks/results/feature_visualization.md").read_text()
