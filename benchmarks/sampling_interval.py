@@ -89,7 +89,7 @@ def main() -> None:
         rows = [visible(model, *spacing) for spacing in _SHORT_SPACINGS]
         print_table(list(rows[0]), [list(row.values()) for row in rows])
         result = {"model": arguments.model, "rows": rows}
-        print(write_result("sampling_objects", result))
+        print(write_result("sampling_interval", result, "sampling_objects"))
         return
     rows = []
     references: list[np.ndarray] = []
