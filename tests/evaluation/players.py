@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lucid_rl.games.vector_game import GameSettings, GameStep
+from lucid_rl.games.vector_game import GameSettings, GameStep, VectorGame
 
 RIGHT, RIGHT_JUMP = 7, 8
 
@@ -22,7 +22,7 @@ def blind_policy(observations):
     return logits, logits[:, 0]
 
 
-class KnownGame:
+class KnownGame(VectorGame):
     """A game of two actions whose episodes end when the level's seed says.
 
     Level s lasts s actions. It is completed exactly if s is even, and its reward is
@@ -30,7 +30,6 @@ class KnownGame:
     """
 
     n_actions = 2
-    has_completion = True
 
     def __init__(self, settings, chooses_levels=True):
         self.settings, self.n_envs = settings, settings.n_envs
@@ -71,15 +70,6 @@ class KnownGame:
     def start_levels(self, environments, seeds):
         assert self.chooses_levels
         self._start |= dict(zip(environments, seeds, strict=True))
-
-    def close(self):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
 
 
 def known_game(n_envs, **changes):

@@ -12,15 +12,15 @@ from lucid_rl.errors import GameError, InputError, ProcessError, SettingsError
 from lucid_rl.games.isolated_game import IsolatedGame
 from lucid_rl.games.procgen_game import ProcgenGame
 from lucid_rl.games.registry import make_game
-from lucid_rl.games.vector_game import GameSettings, GameStep
+from lucid_rl.games.vector_game import GameSettings, GameStep, VectorGame
 from tests.games.test_procgen_game import assert_same, play, random_actions
 
 
-class Fragile:
+class Fragile(VectorGame):
     """A game of nothing; ends its process, in one way or another, when asked."""
 
     n_actions, action_combos = 15, [()] * 15
-    chooses_levels = has_completion = False
+    has_completion = False
 
     def __init__(self, settings):
         self.settings, self.n_envs = settings, settings.n_envs
@@ -41,21 +41,6 @@ class Fragile:
 
     def level_seeds(self):
         return np.arange(self.n_envs)
-
-    def last_level_complete(self):
-        return np.zeros(self.n_envs, bool)
-
-    def get_states(self, environments=None):
-        raise GameError("no states")
-
-    def close(self):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
 
 
 def cannot_be_made(settings):
@@ -113,7 +98,7 @@ def test_the_packages_errors_pass_through_and_the_game_goes_on():
         game.act(np.array([12, 0]))
         with pytest.raises(InputError, match="twelve"):
             game.observe()
-        with pytest.raises(GameError, match="no states"):
+        with pytest.raises(GameError, match="states of coinrun cannot"):
             game.get_states()
         game.act(np.array([1, 0]))
         assert game.observe().firsts.all()
