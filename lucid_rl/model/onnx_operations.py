@@ -421,7 +421,7 @@ class Operations:
     def _split(self, inputs, attributes) -> list[Value]:
         axis = attributes.get("axis", 0)
         sizes = _parameter(inputs, 1, attributes, "split")
-        parts = attributes.get("num_outputs", 2) if sizes is None else list(sizes)
+        parts: Any = attributes.get("num_outputs", 2) if sizes is None else [*sizes]
         if (parts if sizes is None else len(parts)) > _MAX_PARTS:
             raise FileFormatError(f"more than {_MAX_PARTS} parts.")
         return [Value(part) for part in tf.split(inputs[0].plain(), parts, axis=axis)]
