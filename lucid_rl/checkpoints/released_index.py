@@ -59,8 +59,8 @@ def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
 
 
 def is_released_name(name: str) -> bool:
-    """Whether a text may be a model's name: words between slashes, no way out."""
-    return _NAME.fullmatch(name) is not None
+    """Whether a text may be a model's name: short words between slashes, no way out."""
+    return len(name) <= _MAX_NAME and _NAME.fullmatch(name) is not None
 
 
 def released_names(
@@ -120,5 +120,4 @@ def _name_in(address: str) -> str:
 
 
 def _is_model(name: str) -> bool:
-    is_short = len(name) <= _MAX_NAME and is_released_name(name)
-    return is_short and (name.startswith("coinrun") or "/" in name)
+    return is_released_name(name) and (name.startswith("coinrun") or "/" in name)

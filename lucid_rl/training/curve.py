@@ -75,7 +75,7 @@ def smoothed_success(
     steps = np.array([r["steps"] for r in records], np.int64)
     episodes = np.array([r["episodes"] for r in records])
     finished = np.array([(r["success_rate"] or 0) * r["episodes"] for r in records])
-    window = np.ones(n_smooth)
+    window = np.ones(min(n_smooth, len(steps)))
     counts, sums = (
         np.convolve(values, window)[: len(steps)] for values in (episodes, finished)
     )
