@@ -121,6 +121,7 @@ def test_observations_show_the_first_ones():
     assert len(shown) == 8
     np.testing.assert_array_equal(np.asarray(shown[7]), seen[7])
     assert "observations=uint8[20, 64, 64, 3]" in repr(found)
+    np.testing.assert_array_equal(np.asarray(found), seen)
 
 
 def test_evaluations_show_their_table_and_no_episodes():

@@ -8,7 +8,8 @@ from lucid_rl.editing.object_directions import (
     ObjectDirections,
     find_object_directions,
 )
-from lucid_rl.editing.paired_observations import draw_pairs
+from lucid_rl.editing.paired_observations import ERASABLE_OBJECTS, draw_pairs
+from lucid_rl.errors import InputError
 from lucid_rl.games.registry import game_settings
 from lucid_rl.model.loading import load
 
@@ -37,13 +38,19 @@ def object_directions(
         The directions, [K, C], and what removing them is predicted to do.
 
     Raises:
-        InputError: the model plays another game, or the object is visible nowhere.
+        InputError: there is no such object, the model plays another game, or the object
+            is visible nowhere.
         ModelError: the layer does not exist or no kernel reads it.
 
     Example:
         found = lucid_rl.object_directions(model, "buzzsaw")
         blind = model.without(found.directions, found.layer)
     """
+    if object_class not in ERASABLE_OBJECTS:
+        raise InputError(
+            f"object_class={object_class!r}: expected one of "
+            f"{', '.join(ERASABLE_OBJECTS)}"
+        )
     model = load(model)
     game = game_settings(model.args, model.n_actions, model.image_shape)
     sampled = sample_labelled_observations(model, n_observations, game, seed=seed)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
@@ -171,7 +172,7 @@ class Attribution:
 @overload
 def attribute(
     model: Any,
-    observations: np.ndarray,
+    observations: ArrayLike,
     layer: str,
     target: Target | Sequence[Target] | None = ...,
     *,
@@ -185,7 +186,7 @@ def attribute(
 @overload
 def attribute(
     model: Any,
-    observations: np.ndarray,
+    observations: ArrayLike,
     layer: Sequence[str],
     target: Target | Sequence[Target] | None = ...,
     *,
@@ -211,7 +212,7 @@ def attribute(
 
     Args:
         model: a `Model`, or what `load` takes.
-        observations: uint8, or floats in [0, 1], [N, H, W, C].
+        observations: uint8, or floats in [0, 1], [N, H, W, C]; or `Observations`.
         layer: name of the layer, "input" for the observations themselves; or several,
             which share one forward pass.
         target: `value()`, `logit(i)`, `logits(actions)`, `direction(...)` or

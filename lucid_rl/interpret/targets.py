@@ -44,7 +44,7 @@ def target_list(target: Target | Sequence[Target] | None) -> list[Target]:
     """
     if target is None:
         return [value()]
-    found = [target] if isinstance(target, Target) else list(target)
+    found = [target] if not isinstance(target, Sequence) else list(target)
     wrong = [entry for entry in found if not isinstance(entry, Target)]
     if wrong or not found:
         raise InputError(

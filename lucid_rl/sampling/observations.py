@@ -6,6 +6,7 @@ attribution").
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,8 @@ class ObservationSettings(Settings):
 class Observations:
     """Sampled observations, time-major: all environments, then the next time.
 
+    Functions that take observations take these as they are.
+
     Attributes:
         observations: u8 [N, height, width, channels].
         level_seeds: int64 [N], the level each was seen in; None if unknown.
@@ -68,6 +71,9 @@ class Observations:
     observations: np.ndarray
     level_seeds: np.ndarray | None = None
     states: list[bytes] | None = None
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.observations, dtype, copy=bool(copy))
 
     def __len__(self) -> int:
         return len(self.observations)

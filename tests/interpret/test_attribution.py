@@ -313,7 +313,7 @@ class TestBadInput:
         with pytest.raises(InputError, match="0 to 14"):
             attribute(model_a, observations[:2], "2b", logit(15))
 
-    @pytest.mark.parametrize("outputs", [[], "value", ["value"], [value(), 3]])
+    @pytest.mark.parametrize("outputs", [[], 3, "value", ["value"], [value(), 3]])
     def test_what_is_no_output(self, model_a, observations, outputs):
         with pytest.raises(InputError, match=r"value\(\), logit\(i\)"):
             attribute(model_a, observations[:2], "2b", outputs)
