@@ -60,7 +60,7 @@ def replay_frames(
         GameError: the game cannot start given levels, or the episode ends otherwise
             than it did: the settings or the engine are not those it was played with.
     """
-    see = _large_frame if full_resolution else _observation
+    see = (lambda game: game.full_resolution()[0]) if full_resolution else _observation
     with one_environment(settings, full_resolution) as game:
         for frame, _ in _play_again(game, episode, see):
             yield frame
@@ -127,10 +127,6 @@ def one_environment(
 
 def _observation(game: VectorGame) -> np.ndarray:
     return game.observe().observations[0].copy()
-
-
-def _large_frame(game: VectorGame) -> np.ndarray:
-    return game.full_resolution()[0]
 
 
 def _play_again(

@@ -91,7 +91,7 @@ def batch_object_maps(
     maps = np.zeros((len(states), len(OBJECT_CLASSES), size, size), np.uint8)
     counts = np.zeros((len(OBJECT_CLASSES), size, size), np.int32)
     for data, state_maps in zip(states, maps, strict=True):
-        state = _parsed(data)
+        state = data if isinstance(data, CoinRunState) else parse_state(data)
         kinds = state.entities["type"]
         bodies = _bodies(state)
         _draw_world(
@@ -105,10 +105,6 @@ def batch_object_maps(
             np.ascontiguousarray(state.grid, np.int32),
         )
     return maps
-
-
-def _parsed(state: CoinRunState | bytes) -> CoinRunState:
-    return state if isinstance(state, CoinRunState) else parse_state(state)
 
 
 def _bodies(state: CoinRunState) -> np.ndarray:

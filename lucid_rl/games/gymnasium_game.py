@@ -264,17 +264,13 @@ def _make(settings: GameSettings) -> VectorGame:
     return GymnasiumGame(settings)
 
 
-def _version(settings: GameSettings) -> str:
-    return f"gymnasium {import_gymnasium().__version__}"
-
-
 ENGINE = Engine(
     "Gymnasium",
     (f"{PREFIX}ALE/Breakout-v5",),
     GYMNASIUM,
     check=check_settings,
     make=_make,
-    version=_version,
+    version=lambda settings: f"gymnasium {import_gymnasium().__version__}",
     outline=lambda settings: _outline_of(
         GameSettings(settings.name, n_envs=1, wrappers=settings.wrappers)
     ),

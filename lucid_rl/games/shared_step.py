@@ -9,6 +9,8 @@ import numpy as np
 
 from lucid_rl.games.vector_game import GameStep, VectorGame, read_only
 
+_ALIGNMENT = 64  # bytes
+
 
 class SharedStep:
     """The arrays of a step, in memory that two processes share.
@@ -27,7 +29,8 @@ class SharedStep:
             ("i8", (n_envs,)),
             ("?", (n_envs,)),
         ]
-        sizes = [_aligned(math.prod(s) * np.dtype(kind).itemsize) for kind, s in layout]
+        n_bytes = [math.prod(s) * np.dtype(kind).itemsize for kind, s in layout]
+        sizes = [-(-n // _ALIGNMENT) * _ALIGNMENT for n in n_bytes]
         if os.fstat(file).st_size < sum(sizes):
             os.truncate(file, sum(sizes))
         self._map = mmap.mmap(file, sum(sizes))
@@ -56,7 +59,3 @@ def make_file() -> int:
     folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryFile(dir=folder) as file:
         return os.dup(file.fileno())
-
-
-def _aligned(n_bytes: int) -> int:
-    return -(-n_bytes // 64) * 64

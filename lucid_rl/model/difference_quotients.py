@@ -131,7 +131,9 @@ def _partials(operation, varying, gradient, previous):
         opened = y + previous(y)
         quotient = tf.math.divide_no_nan(opened, 2 * opened - (x + previous(x)))
         return [gradient * quotient]
-    if kind == "Square" or (kind == "Pow" and _is_two(operation.inputs[1])):
+    if kind == "Square" or (
+        kind == "Pow" and tf.get_static_value(operation.inputs[1]) == 2
+    ):
         return [gradient * (x + previous(x))]
     if kind == "Sqrt":
         return [tf.math.divide_no_nan(gradient, y + previous(y))]
@@ -145,10 +147,6 @@ def _partials(operation, varying, gradient, previous):
         f"no difference quotient is known for the operation {kind} "
         f'({operation.name}): use method="integrated_gradients" for this network.'
     )
-
-
-def _is_two(tensor):
-    return tf.get_static_value(tensor) == 2
 
 
 def _elementwise(x, y, previous):

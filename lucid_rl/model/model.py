@@ -120,7 +120,8 @@ class Model:
             tf.import_graph_def(self._compute_graph_def, name="")
         self._compute_index = layers.GraphIndex(self._compute_graph_def)
         self.forward_bytes = operation_bytes(self.graph.get_operations())
-        self.session = make_session(self.graph, _session_config())
+        one_by_one = tf.ConfigProto(inter_op_parallelism_threads=1)
+        self.session = make_session(self.graph, one_by_one)
         shapes = [self.layer_shape(name) for name in (INPUT, "logits", "value")]
         if [len(shape) for shape in shapes] != [3, 1, 0]:
             raise ModelError(
@@ -562,7 +563,3 @@ def _rebuild(graph: bytes, options: dict[str, Any]) -> Model:
     graph_def = tf.GraphDef()
     graph_def.ParseFromString(graph)
     return Model(graph_def, **options)
-
-
-def _session_config() -> tf.ConfigProto:
-    return tf.ConfigProto(inter_op_parallelism_threads=1)

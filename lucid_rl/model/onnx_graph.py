@@ -159,7 +159,9 @@ def _checked(content: bytes):
         )
     # Functions and branches may hold others: twice each, they are looked at for ever.
     branches = (
-        node for node in proto.graph.node if any(map(_branches, node.attribute))
+        node
+        for node in proto.graph.node
+        if any(a.HasField("g") or a.graphs for a in node.attribute)
     )
     for what in (*proto.functions, *branches):
         raise FileFormatError(
@@ -190,10 +192,6 @@ def _checked(content: bytes):
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise FileFormatError(f"it holds no valid network: {reason:.500}") from error
-
-
-def _branches(attribute) -> bool:
-    return attribute.HasField("g") or bool(attribute.graphs)
 
 
 def _check_memory(graph_def: tf.GraphDef, n_bytes: int) -> None:

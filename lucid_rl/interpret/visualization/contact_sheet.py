@@ -80,7 +80,11 @@ class ContactSheet:
         digest of all that it depends on.
         """
         old = self.results["figures"].get(name, {}).get("rows", [])
-        done = {row["key"]: row for row in old if self._has_pictures(row)}
+        done = {
+            row["key"]: row
+            for row in old
+            if all((self.folder / file).is_file() for file in row["files"])
+        }
         self._keys[name] = keys
         self.results["figures"][name] = {
             "title": preset.title,
@@ -164,9 +168,6 @@ class ContactSheet:
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         return self.results["figures"][name]["rows"]
-
-    def _has_pictures(self, row: dict[str, Any]) -> bool:
-        return all((self.folder / file).is_file() for file in row["files"])
 
     def _write_results(self) -> None:
         write_json(self.folder / RESULTS, self.results | {"table": self.table()})

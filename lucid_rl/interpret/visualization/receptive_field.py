@@ -110,8 +110,10 @@ class _Axis:
         for node in order:
             if node != start:
                 source = self._sources(node)[0]
-                _, stride, _ = self._slide(node)
-                self.sizes[node] = self._slid(node, self.sizes[source])
+                window, stride, same = self._slide(node)
+                n = self.sizes[source]
+                left = -(-n // stride) if same else (n - window) // stride + 1
+                self.sizes[node] = left
                 self.strides[node] = self.strides[source] * stride
 
     def window(self, wanted: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
@@ -159,10 +161,6 @@ class _Axis:
             if dilations:
                 size = (size - 1) * dilations[1 + self._axis] + 1
         return int(size), int(stride), attributes["padding"].s == b"SAME"
-
-    def _slid(self, node: str, n: int) -> int:
-        size, stride, same = self._slide(node)
-        return -(-n // stride) if same else (n - size) // stride + 1
 
 
 def _order(index: GraphIndex, goals: list[str], start: str) -> list[str] | None:
