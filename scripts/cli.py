@@ -1,6 +1,6 @@
 """The command `lucid-rl`: `lucid-rl <script> --flag=value` runs one of the scripts.
 
-lucid-rl make-interface --model=agent.jd
+lucid-rl make-page --model=agent.jd
 lucid-rl evaluate --help
 """
 
@@ -18,7 +18,7 @@ _NO_COMMANDS = ("__init__", "cli", "program", "shared_flags")
 
 
 def commands() -> dict[str, str]:
-    """Module names of the scripts by command, "make-interface" for instance."""
+    """Module names of the scripts by command, "find-moments" for instance."""
     modules = sorted(path.stem for path in pathlib.Path(__file__).parent.glob("*.py"))
     found = {m.replace("_", "-"): m for m in modules if m not in _NO_COMMANDS}
     return dict(sorted((found | {"make-page": "make_interface"}).items()))
@@ -31,7 +31,8 @@ def main() -> None:
     if command in ("--help", "-h", "help"):
         print("usage: lucid-rl <command> [--help] [--flag=value ...]\n")
         for name, module in known.items():
-            print(f"  {name:24}{_summary(module)}")
+            if name != "make-interface":  # the script's own name for make-page
+                print(f"  {name:24}{_summary(module)}")
         return
     if command not in known:
         sys.exit(f"error: no command {command!r}: expected one of {', '.join(known)}")
