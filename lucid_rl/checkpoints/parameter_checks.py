@@ -47,7 +47,8 @@ def check_args(args: dict[str, Any]) -> None:
     """
     for name in ("gamma", "lambda", "reward_scale"):
         value = args[name]
-        if not (isinstance(value, numbers.Real) and abs(value) <= sys.float_info.max):
+        is_number = isinstance(value, numbers.Real)
+        if not (is_number and abs(value) <= sys.float_info.max):
             raise CheckpointError(
                 f"the setting {name} is {_short(value)}, expected a number."
             )
