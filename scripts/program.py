@@ -1,5 +1,6 @@
 """Runs a script's main function; reports every error as one line on stderr."""
 
+import errno
 import io
 import math
 import os
@@ -50,6 +51,7 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
         try:
             check_outputs()
             work()
+            print(end="", flush=True)  # not as Python ends, when no one can catch
         except LucidRLError as error:
             fail(error)
         except MemoryError as error:
@@ -63,9 +65,14 @@ def run(work: Callable[[], None], stopped: str = "stopped") -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app.run(main, flags_parser=_parse)
-    except BrokenPipeError:
-        # The reader has closed, as in `--help | head`: drop what is still buffered.
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        # The disk is full, or the reader has closed, as in `--help | head`: drop what
+        # is still buffered.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.ENOSPC:
+            fail(f"cannot write the output: {error.strerror}")
         sys.exit(1)
 
 
