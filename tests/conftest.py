@@ -25,6 +25,11 @@ def golden():
 
 
 @pytest.fixture(scope="session")
+def observations(golden):
+    return golden["obs_u8"]
+
+
+@pytest.fixture(scope="session")
 def golden_folder():
     """Folder of the reference arrays and the files in the article's formats."""
     return DATA / "golden_A"

@@ -25,11 +25,6 @@ def assert_close(found, expected, tolerance=TOLERANCE):
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.fixture(scope="module")
-def observations(golden):
-    return golden["obs_u8"]
-
-
 class TestParity:
     """The article's rule gives the original code's numbers."""
 

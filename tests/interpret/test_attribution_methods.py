@@ -23,11 +23,6 @@ ARTICLE_PATHS = MultiPathSettings(method="integrated_gradients", max_paths=None)
 
 
 @pytest.fixture(scope="module")
-def observations(golden):
-    return golden["obs_u8"]
-
-
-@pytest.fixture(scope="module")
 def features(golden):
     return NMF.from_directions(golden["nmf2b_attr_channel_dirs"], layer="2b")
 

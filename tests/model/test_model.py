@@ -18,11 +18,6 @@ LAYERS = ("1a", "2a", "2b", "3a", "4a")
 
 
 @pytest.fixture(scope="module")
-def observations(golden):
-    return golden["obs_u8"]
-
-
-@pytest.fixture(scope="module")
 def impala():
     return Model(build_graph_def(random_params("impala"), "impala"))
 
