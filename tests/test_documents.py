@@ -117,3 +117,14 @@ def test_errors_of_attributions():
         errors = {(row["rule"], row["n_steps"]): row["feature"] for row in found}
         cells = [percent(errors[key]) for key in [*shown, ("right_riemann", 10)]]
         assert f"| {layer} | {' | '.join(cells)} |" in text, layer
+
+
+def test_counterfactuals_of_failures():
+    text = _text("docs/moments.md")
+    for name, failure in _result("moments")["failures"].items():
+        section = text.partition(f"**{name}. ")[2].partition("**F. ")[0]
+        assert f"level {failure['level_seed']}" in section
+        for key in ("failed", "failed_with_change"):
+            low, high = (round(100 * failure[key][end]) for end in ("low", "high"))
+            percents = f"{100 * failure[key]['share']:.0f} % ({low} to {high})"
+            assert percents in section, percents
