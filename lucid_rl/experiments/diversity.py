@@ -19,7 +19,7 @@ from lucid_rl.editing.feature_naming import (
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.experiments.finite_levels import measure_layer
+from lucid_rl.experiments.finite_levels import TITLES, measure_layer
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.files import PathLike
 from lucid_rl.games.registry import game_settings
@@ -106,10 +106,8 @@ def compare_diversity(
     """
     loaded = {name: load(spec) for name, spec in models.items()}
     for name, model in loaded.items():
-        if (
-            game_settings(model.args, model.n_actions, model.image_shape).name
-            != "coinrun"
-        ):
+        game = game_settings(model.args, model.n_actions, model.image_shape)
+        if game.name != "coinrun":
             raise InputError(f"{name}: objects are known for Procgen's coinrun only")
     with ResultsFolder(folder, NAME).locked() as results:
         measured = {
@@ -130,9 +128,9 @@ def report(measured: Mapping[str, DiversityMeasures]) -> str:
             "levels trained on": levels,
             "success rate on these": str(found.own) if found.own else "",
             "success rate on unseen levels": str(found.unseen),
-            **{name: f"{value:.3f}" for name, value in found.measures.items()},
+            **{TITLES[name]: f"{value:.3f}" for name, value in found.measures.items()},
             **{
-                f"best feature for {name}": f"{precision:.2f}"
+                f"average precision of the best feature for {name}": f"{precision:.2f}"
                 for name, precision in found.precisions.items()
             },
         }

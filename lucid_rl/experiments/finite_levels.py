@@ -47,7 +47,7 @@ MEASURES = ("consistency", "background", "sparsity", "one_hotness")
 NAME = "finite_levels"
 PICTURE_FILE = f"{NAME}.png"
 
-_TITLES = {
+TITLES = {
     "consistency": "cosine of features fitted to two halves",
     "background": "change of responses before other coarse colours",
     "sparsity": "fraction of attribution in the top 10 pairs",
@@ -212,7 +212,7 @@ def report(rows: Sequence[ModelMeasures]) -> str:
             for row in rows
         ),
     )
-    lines = [table, "", *(f"- {name}: {title}." for name, title in _TITLES.items())]
+    lines = [table, "", *(f"- {name}: {title}." for name, title in TITLES.items())]
     lines.append(
         "- missing: what the score of interpretability takes from the game's states, "
         "which the original CoinRun does not give (concentration of responses and "
@@ -258,7 +258,7 @@ def draw(rows: Sequence[ModelMeasures], path: PathLike) -> None:
                     marker="o",
                     label=f"run {run}",
                 )
-            axes.set_title(_TITLES[measure], fontsize=9)
+            axes.set_title(TITLES[measure], fontsize=9)
             axes.legend(fontsize=8)
         for axes in panels:
             axes.set(xscale="log", xlabel="training levels")

@@ -81,7 +81,9 @@ def test_the_report_has_a_column_for_each_model():
     assert table["success rate on these"][0] == ""
     assert table["success rate on these"][1].startswith("99.00%")
     assert table["success rate on unseen levels"][1].startswith("50.00%")
-    assert table["best feature for buzzsaw"] == ["0.80", "0.00"]
+    precision = "average precision of the best feature for buzzsaw"
+    assert table[precision] == ["0.80", "0.00"]
+    assert table["cosine of features fitted to two halves"] == ["0.500", "0.500"]
 
 
 def test_another_game_is_refused_before_any_work(diverse, tmp_path):
