@@ -46,7 +46,7 @@ test-slow: dev
 	$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile
 
 docs: dev
-	$(BIN)/pdoc lucid_rl -o outputs/api
+	$(BIN)/pdoc --docformat google lucid_rl -o outputs/api
 
 # What setup.py allows at the least, in an environment of its own; newest: `make test`.
 test-oldest: dev

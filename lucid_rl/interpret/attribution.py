@@ -198,16 +198,16 @@ def attribute(
 
 
 def attribute(
-    model,
-    observations,
-    layer,
-    target=None,
+    model: Any,
+    observations: Any,
+    layer: str | Sequence[str],
+    target: Target | Sequence[Target] | None = None,
     *,
-    method=None,
-    n_steps=None,
-    settings=None,
-    features=None,
-):
+    method: Method | None = None,
+    n_steps: int | None = None,
+    settings: AttributionSettings | None = None,
+    features: FeatureSet | None = None,
+) -> Attribution | dict[str, Attribution]:
     """Attributes targets, such as the value function, to a layer's activations.
 
     Args:
@@ -235,7 +235,7 @@ def attribute(
         attribution = attribute(model, observations, "2b", logit(3), n_steps=20)
         attribution.values, attribution.completeness_gap
     """
-    changes = {"method": method, "n_steps": n_steps}
+    changes: dict[str, Any] = {"method": method, "n_steps": n_steps}
     settings = dataclasses.replace(
         settings or AttributionSettings(),
         **{name: given for name, given in changes.items() if given is not None},
