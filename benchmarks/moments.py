@@ -117,7 +117,8 @@ def measure(model: lr.Model, failure: Failure, game: GameSettings) -> dict[str, 
     probabilities = softmax(logits, axis=-1)
     taken = failure.taken(failure.step)
     found = situation(game, failure.level_seed, taken)
-    policy, state = model, found.state
+    policy: Policy = model
+    state = found.state
     if failure.unseen:
         state = without_object(parse_state(state), failure.unseen).to_bytes()
     else:

@@ -248,7 +248,7 @@ def check_schema(value: Any, schema: Any, where: str) -> None:
         FileFormatError: it is not.
 
     Example:
-        check_schema(found, {"names": [str], "url?": (str, None)}, path)
+        >>> check_schema(found, {"names": [str], "url?": (str, None)}, path)
     """
     if not _fits(value, schema, where):
         found = f"{value!r:.60}" if not isinstance(value, dict | list) else ""

@@ -53,8 +53,8 @@ def define_flags(
         TypeError: a field's type has no flag: skip it.
 
     Example:
-        settings = define_flags(TrainConfig())
-        app.run(lambda argv: train(settings()))
+        >>> settings = define_flags(TrainConfig())
+        >>> app.run(lambda argv: train(settings()))
     """
     names = dict(names or {})
     readers: dict[str, Callable[[], Any]] = {}

@@ -1,11 +1,11 @@
 """Checks of settings: rules in the fields' types, one form of message for all.
 
 Example:
-    @dataclasses.dataclass(frozen=True)
-    class PathSettings(Settings):
-        n_steps: Positive = 10
-        scale: Annotated[float, at_least(0.5)] = 1.0
-        rule: Literal["midpoint", "right_riemann"] = "midpoint"
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class PathSettings(Settings):
+    ...     n_steps: Positive = 10
+    ...     scale: Annotated[float, at_least(0.5)] = 1.0
+    ...     rule: Literal["midpoint", "right_riemann"] = "midpoint"
 """
 
 import dataclasses

@@ -43,8 +43,8 @@ def object_directions(
         ModelError: the layer does not exist or no kernel reads it.
 
     Example:
-        found = lucid_rl.object_directions(model, "buzzsaw")
-        blind = model.without(found.directions, found.layer)
+        >>> found = lucid_rl.object_directions(model, "buzzsaw")
+        >>> blind = model.without(found.directions, found.layer)
     """
     if object_class not in ERASABLE_OBJECTS:
         raise InputError(

@@ -225,7 +225,7 @@ def evaluate(
         SaveError: the folder of `path` cannot be written, or another run uses it.
 
     Example:
-        print(lucid_rl.evaluate("bundled", 500).table())
+        >>> print(lucid_rl.evaluate("bundled", 500).table())
     """
     bfloat16 = settings is not None and settings.bfloat16
     if isinstance(model, Model) or not callable(model):

@@ -218,8 +218,9 @@ def what_if(
         GameError: the game cannot start given levels, or has no states.
 
     Example:
-        episode = lucid_rl.evaluate(model, 500).episodes[7]
-        lucid_rl.what_if(model, "buzzsaw", episode.level_seed, episode.actions[:-24])
+        >>> episode = lucid_rl.evaluate(model, 500).episodes[7]
+        >>> before = episode.actions[:-24]
+        >>> lucid_rl.what_if(model, "buzzsaw", episode.level_seed, before)
     """
     model = load(model)
     game = game or game_settings(model.args, model.n_actions, model.image_shape)

@@ -48,7 +48,8 @@ def make_page(
         LucidRLError: what is wrong with the model, the settings or the disk.
 
     Example:
-        lucid_rl.make_page(model, "page", nmf=nmf, settings=InterfaceSettings().quick())
+        >>> quick = lucid_rl.InterfaceSettings().quick()
+        >>> lucid_rl.make_page(model, "page", nmf=nmf, settings=quick)
     """
     model = load(model, samples=observations is None or trajectories is None)
     compare_to = None if compare_to is None else load(compare_to)

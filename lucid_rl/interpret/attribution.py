@@ -232,8 +232,8 @@ def attribute(
         SettingsError: a setting is out of range.
 
     Example:
-        attribution = attribute(model, observations, "2b", logit(3), n_steps=20)
-        attribution.values, attribution.completeness_gap
+        >>> attribution = attribute(model, observations, "2b", logit(3), n_steps=20)
+        >>> attribution.values, attribution.completeness_gap
     """
     changes: dict[str, Any] = {"method": method, "n_steps": n_steps}
     settings = dataclasses.replace(

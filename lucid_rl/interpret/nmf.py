@@ -103,9 +103,9 @@ class NMF:
         fit_info: settings, rows and iterations of the fit; plain values.
 
     Example:
-        nmf = NMF(n_features=8).fit(attribute(model, observations, "2b"))
-        weights = nmf.transform(model.activations(observations, "2b"))
-        features, residual = nmf.reduce(attribute(model, frames, "2b"))
+        >>> nmf = NMF(n_features=8).fit(attribute(model, observations, "2b"))
+        >>> weights = nmf.transform(model.activations(observations, "2b"))
+        >>> features, residual = nmf.reduce(attribute(model, frames, "2b"))
     """
 
     def __init__(

@@ -76,8 +76,9 @@ def load(
         DownloadError: a released file cannot be fetched.
 
     Example:
-        model = lucid_rl.load("released:procgen/coinrun")
-        model = lucid_rl.load("agent.pt", game="maze", args={"paint_vel_info": False})
+        >>> model = lucid_rl.load("released:procgen/coinrun")
+        >>> args = {"paint_vel_info": False}
+        >>> model = lucid_rl.load("agent.pt", game="maze", args=args)
     """
     if isinstance(spec, Model):
         return spec

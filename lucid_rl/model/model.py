@@ -40,10 +40,10 @@ class Model:
     """A frozen policy and value network.
 
     Example:
-        logits, values = model(observations)  # f32 [N, A], f32 [N]
-        activations = model.activations(observations, "2b")  # f32 [N, H, W, C]
-        edited = model.without(directions, layer="2b")
-        edited.save("edited.jd")
+        >>> logits, values = model(observations)  # f32 [N, A], f32 [N]
+        >>> activations = model.activations(observations, "2b")  # f32 [N, H, W, C]
+        >>> edited = model.without(directions, layer="2b")
+        >>> edited.save("edited.jd")
 
     Attributes:
         name: for display.

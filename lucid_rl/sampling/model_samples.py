@@ -65,7 +65,7 @@ def sample_observations(
         GameError: the game is not installed.
 
     Example:
-        observations = lucid_rl.sample_observations(model, 2048).observations
+        >>> observations = lucid_rl.sample_observations(model, 2048).observations
     """
     model = load(model)
     if not isinstance(n, int | np.integer) or n < 1:
@@ -117,7 +117,7 @@ def sample_trajectories(
         SettingsError, InputError, GameError: as `sample_observations`.
 
     Example:
-        trajectories = lucid_rl.sample_trajectories(model, 8, n_steps=512)
+        >>> trajectories = lucid_rl.sample_trajectories(model, 8, n_steps=512)
     """
     model = load(model)
     settings = TrajectorySettings(

@@ -51,9 +51,9 @@ def load_samples(path: PathLike) -> RecordedSamples:
         FileFormatError: the file cannot be read, or its arrays do not fit together.
 
     Example:
-        np.savez("my.npz", observations=frames, actions=actions, ends=dones)
-        samples = lucid_rl.load_samples("my.npz")
-        attribution = lucid_rl.attribute(model, samples.observations.observations, "2b")
+        >>> np.savez("my.npz", observations=frames, actions=actions, ends=dones)
+        >>> samples = lucid_rl.load_samples("my.npz")
+        >>> attribution = lucid_rl.attribute(model, samples.observations, "2b")
     """
     arrays = read_arrays(path, {"observations": "u1"}, _OPTIONAL)
     names = arrays.pop("action_names", None)

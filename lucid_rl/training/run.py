@@ -40,7 +40,7 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
         KeyboardInterrupt: after saving, if the user or SIGTERM stopped the run.
 
     Example:
-        train(TrainConfig(teacher="released:procgen/coinrun", bfloat16=True))
+        >>> train(TrainConfig(teacher="released:procgen/coinrun", bfloat16=True))
     """
     start = time.monotonic()
     if max_seconds is not None and not max_seconds >= 0:

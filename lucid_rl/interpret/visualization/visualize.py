@@ -149,7 +149,7 @@ def visualize(
         SettingsError: settings that do not fit the model.
 
     Example:
-        image = np.asarray(visualize(model, "2b:7"))[0]
+        >>> image = np.asarray(visualize(model, "2b:7"))[0]
     """
     model = opened(model)
     compare_to = None if compare_to is None else opened(compare_to)
