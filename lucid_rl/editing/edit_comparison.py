@@ -65,7 +65,8 @@ class FoundEdit:
         return (
             f"{len(self.changed)} of the parameters changed; {self.kernel}, which "
             f"reads layer {self.layer}, by {self.relative_change:.1%} of its size, in "
-            f"{self.rank} direction(s). The direction is closest to channel "
+            f"{self.rank} direction{'s' if self.rank > 1 else ''}. The "
+            f"{'largest' if self.rank > 1 else 'direction'} is closest to channel "
             f"{self.channel} (cosine {cosine:.3f}); {self.strength:.1%} of its part "
             "was removed, and projecting it out explains all but "
             f"{self.projection_error:.2g} of the difference"
