@@ -24,12 +24,12 @@ from lucid_rl.evaluation.evaluation import evaluate, read_evaluation
 from lucid_rl.evaluation.many import EPISODES_FILE
 from lucid_rl.evaluation.moment_report import (
     ReportSettings,
-    check_layer,
+    load_for_report,
     report_moments,
 )
 from lucid_rl.evaluation.replay import check_replayable
 from lucid_rl.evaluation.settings import EvaluationSettings
-from lucid_rl.evaluation.what_if import WhatIfSettings
+from lucid_rl.evaluation.what_if import WhatIfSettings, changed_agent
 from lucid_rl.evaluation.what_if_page import (
     moment_of_address,
     show_what_ifs,
@@ -72,13 +72,17 @@ def main() -> None:
     """Finds the moments that the flags describe."""
     _use_engine()
     settings, folder = _settings(), _output_dir()
+    what_if = _what_if(seed=settings.interface.seed)
     if _MOMENT.value:
         if not _COUNTERFACTUAL.value:
             raise InputError("--moment is played on from: give --counterfactual, too")
         page, trajectory, frame = moment_of_address(_MOMENT.value)
-        _play_on(page, settings.interface.seed, [(trajectory, frame)])
+        _play_on(page, what_if, [(trajectory, frame)])
         return
-    model = check_layer(_MODEL.value, settings)  # before anything is played
+    # What is wrong shows before anything is played.
+    model, _ = load_for_report(_MODEL.value, settings)
+    if _COUNTERFACTUAL.value not in (None, *ERASABLE_OBJECTS):
+        changed_agent(model, _COUNTERFACTUAL.value)
     if _EPISODES.value:
         evaluation = read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
     else:
@@ -89,17 +93,19 @@ def main() -> None:
     report = report_moments(_MODEL.value, evaluation, folder, settings)
     print(report.table)
     if _COUNTERFACTUAL.value:
-        table = _play_on(report.page.parent, settings.interface.seed)
+        table = _play_on(report.page.parent, what_if)
         write_text(folder / "what_if.md", table)
     print(report.page.resolve())
 
 
 def _play_on(
-    page: pathlib.Path, seed: int, places: list[tuple[int, int]] | None = None
+    page: pathlib.Path,
+    settings: WhatIfSettings,
+    places: list[tuple[int, int]] | None = None,
 ) -> str:
     """Adds films to the page, and prints and returns the table of failures."""
     change = str(_COUNTERFACTUAL.value)
-    shown = show_what_ifs(page, _MODEL.value, change, _what_if(seed=seed), places)
+    shown = show_what_ifs(page, _MODEL.value, change, settings, places)
     print(what_if_table(shown))
     return what_if_table(shown)
 

@@ -19,6 +19,7 @@ from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.interface.names import Names, read_names
+from lucid_rl.interface.settings import INPUT_LAYER
 from lucid_rl.interpret.features import fit_features
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
@@ -96,10 +97,8 @@ def report_moments(
     """
     settings = settings or ReportSettings()
     folder = pathlib.Path(folder)
-    source = check_layer(model, settings)
+    source, names = load_for_report(model, settings)
     _check_player(source, evaluation)
-    interface = settings.interface
-    names: Names = read_names(interface.names) if interface.names else {}
     with folder_lock(folder, "the search for moments"):
         return _report(model, source, evaluation, folder, settings, names)
 
@@ -199,18 +198,25 @@ def _search(
     return moments, np.concatenate(sampled)
 
 
-def check_layer(model: str, settings: ReportSettings) -> Model:
-    """Loads a model; raises `ModelError` if it lacks the layer to be explained.
+def load_for_report(model: str, settings: ReportSettings) -> tuple[Model, Names]:
+    """Loads a model and the names of its features.
 
     A script can call it before it plays.
+
+    Raises:
+        ModelError: the model lacks a layer that the settings name.
+        FileFormatError: the file of names is missing or damaged.
     """
     source = load(model, samples=True)
-    if settings.layer not in source.layers:
-        raise ModelError(
-            f"{source.name} has no layer {settings.layer!r} with features; its layers "
-            f"are {', '.join(source.layers)}"
-        )
-    return source
+    others = [name for name in settings.interface.layers[1:] if name != INPUT_LAYER]
+    for layer in (settings.layer, *others):
+        if layer not in source.layers:
+            raise ModelError(
+                f"{source.name} has no layer {layer!r} with features; its layers are "
+                f"{', '.join(source.layers)}"
+            )
+    names = settings.interface.names
+    return source, read_names(names) if names else {}
 
 
 def _check_player(source: Model, evaluation: Evaluation) -> None:

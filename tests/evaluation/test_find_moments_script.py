@@ -85,10 +85,13 @@ def test_bad_input_is_one_clear_line(played, tmp_path):
             f"--episodes={folder}",
         ],
         "has no layer '9z'": ["--layers=9z"],
+        "has no layer '9y'": ["--layers=2b,9y"],
+        "nobody.jd": ["--counterfactual=nobody.jd"],
+        "n_samples=0": ["--counterfactual=buzzsaw", "--n_samples=0"],
         "spike_height=0.0": ["--spike_height=0"],
         "nowhere.jd": ["--model=nowhere.jd"],
         "episodes.npz": [f"--episodes={tmp_path / 'nowhere'}"],
-        "names.json": [f"--episodes={folder}", f"--names={names}"],
+        "names.json": [f"--names={names}"],
         "--n_episodes=-1: expected": ["--n_episodes=-1"],
     }
     flags = [[f"--output_dir={tmp_path}", *case] for case in cases.values()]
