@@ -37,7 +37,9 @@ from .model.loading import load as load
 from .model.model import Model as Model
 from .sampling.model_samples import sample_observations as sample_observations
 from .sampling.model_samples import sample_trajectories as sample_trajectories
+from .sampling.observations import Observations as Observations
 from .sampling.recorded import load_samples as load_samples
+from .sampling.trajectories import Trajectories as Trajectories
 from .training.config import TrainConfig as TrainConfig
 from .training.run import train as train
 from .version import __version__ as __version__
