@@ -356,6 +356,7 @@ def _sampled_trajectories(
         }
         return _to_part(found, combos, outputs)
 
+    # A stage that was kept before outputs were is made again.
     part = cache.get("trajectories", inputs | {"outputs": True}, make)
     if not size:
         return part, None
