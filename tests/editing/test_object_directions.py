@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lucid_rl.editing.feature_naming import sample_labelled_observations
+from lucid_rl.editing.for_model import object_directions
 from lucid_rl.editing.object_directions import (
     DirectionSettings,
     find_object_directions,
@@ -107,6 +108,8 @@ def test_the_fewest_directions_are_taken(model, pairs):
 def test_wrong_input(model, pairs):
     with pytest.raises(InputError, match="no pairs of 'dragon'"):
         find_object_directions(model, pairs, "dragon")
+    with pytest.raises(InputError, match="'dragon': expected one of buzzsaw, "):
+        object_directions("no model is loaded before", "dragon")
     unseen = {"lava": np.zeros(24, bool)}
     empty = ObservationPairs(pairs.observations, unseen, {"lava": pairs.shown("coin")})
     with pytest.raises(InputError, match="no lava is visible"):
