@@ -148,7 +148,8 @@ def get_samples(
         part, frames = _sampled_trajectories(source, settings, game, cache)
         trajectories, combos = _from_part(part), part.meta["action_combos"]
         outputs = part.array("logits"), part.array("values")
-    environment = {"name": settings.game or source.args.get("env_name", "unknown")}
+    name = settings.game or source.args.get("env_name")
+    environment = {"name": "unknown" if name is None else str(name)}
     if combos is not None and game is not None:
         environment = own_options(game)
     if "action_combos" in source.metadata:
