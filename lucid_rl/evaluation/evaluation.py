@@ -104,7 +104,7 @@ class Evaluation:
 
         Empty for games without readable states.
         """
-        game = self.settings.game
+        game = self.settings.played
         if game.name != "coinrun" or not saves_states(game):
             return {}
         seeds = [episode.level_seed for episode in self.episodes]
@@ -128,7 +128,7 @@ class Evaluation:
         mean return only.
         """
         rows: dict[str, Any] = {}
-        if has_completion(self.settings.game):
+        if has_completion(self.settings.played):
             rows["completed"] = self.completed
             for kind, share in self.completed_by_kind.items():
                 rows[f"  {kind} ({share.n})"] = share
@@ -166,7 +166,7 @@ class Evaluation:
                 f"there is no episode {episode!r}: expected one of the "
                 f"{len(self.episodes)} played, numbered from 0"
             )
-        return replay_frames(found, self.settings.game, full_resolution)
+        return replay_frames(found, self.settings.played, full_resolution)
 
     def examples_of(self, outcome: str, n: int = 5) -> list[int]:
         """Indices of the first `n` episodes that ended in an outcome."""
@@ -178,7 +178,7 @@ class Evaluation:
         rewards = np.array([episode.reward for episode in self.episodes])
         lengths = np.array([len(episode.actions) for episode in self.episodes])
         outcomes: dict[str, Any] = {}
-        if has_completion(self.settings.game):
+        if has_completion(self.settings.played):
             outcomes["completed"] = self.completed.as_dict()
             outcomes["failed"] = {
                 cause: {**share.as_dict(), "examples": self.examples_of(cause)}
@@ -209,7 +209,7 @@ def evaluate(
             that returns logits [N, A] and values [N].
         n_episodes: levels to play.
         game: what is played; by default the model's own game, unlimited levels.
-        settings: everything else; replaces `n_episodes` and `game`.
+        settings: everything else; replaces `n_episodes`, and `game` if it names one.
         path: file to keep the episodes in (`.npz`). Episodes found there, of the
             same model and settings, are not played again. Its folder is locked.
         n_workers: processes to play in; None for one a core where there is enough
@@ -231,11 +231,11 @@ def evaluate(
     if isinstance(model, Model) or not callable(model):
         model = load(model, bfloat16=bfloat16)
         bfloat16 = model.bfloat16
-    if settings is None:
-        if game is None and isinstance(model, Model):
-            game = game_settings(model.args, model.n_actions, model.image_shape)
-        settings = EvaluationSettings(n_episodes, game or GameSettings())
-    settings = dataclasses.replace(settings, bfloat16=bfloat16)
+    settings = settings or EvaluationSettings(n_episodes)
+    game = settings.game or game
+    if game is None and isinstance(model, Model):
+        game = game_settings(model.args, model.n_actions, model.image_shape)
+    settings = dataclasses.replace(settings, game=game, bfloat16=bfloat16)
     header = {
         "lucid_rl": __version__,
         "model": _describe(model),

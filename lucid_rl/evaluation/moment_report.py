@@ -113,7 +113,7 @@ def _report(
 ) -> Report:
     interface = settings.interface
     episodes = evaluation.episodes[: settings.n_episodes or None]
-    game = evaluation.settings.game
+    game = evaluation.settings.played
     replays = functools.partial(_replays, episodes, game)
     moments, observations = _search(source, episodes, replays, settings)
     # The same call as the page's own, so that its features are these.

@@ -97,7 +97,7 @@ def _play_part(
     model: Player, settings: EvaluationSettings, indices: Sequence[int]
 ) -> Iterator[list[Episode]]:
     """Plays episodes in this process; see `play_episodes`."""
-    game_settings = settings.game.replace(seed=0)
+    game_settings = settings.played.replace(seed=0)
     with contextlib.ExitStack() as stack:
         game = stack.enter_context(make_game(game_settings))
         finish = cause_finder(settings, stack)
@@ -132,7 +132,7 @@ def cause_finder(
     """
     if not settings.finds_causes:
         return iter
-    classifier = stack.enter_context(FailureClassifier(settings.game))
+    classifier = stack.enter_context(FailureClassifier(settings.played))
 
     def finish(episodes: Iterable[Episode]) -> Iterator[Episode]:
         for episode in episodes:
@@ -151,4 +151,4 @@ def _rounds(indices: Iterable[int], size: int) -> Iterator[tuple[int, set[int]]]
 
 
 def _round_size(settings: EvaluationSettings) -> int:
-    return _PER_ENV * settings.game.n_envs
+    return _PER_ENV * settings.played.n_envs

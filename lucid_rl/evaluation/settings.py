@@ -26,7 +26,8 @@ class EvaluationSettings(Settings):
         n_episodes: levels to play.
         game: the game; its `n_levels` and `start_level` say which levels ("train"
             levels, or unseen ones when unlimited), its `n_envs` how many are played
-            together in each process. Its `seed` is not used.
+            together in each process. Its `seed` is not used. None: the model's own
+            game, unlimited levels.
         seed: chooses the levels and the actions drawn. Two models evaluated with
             the same seed play the same levels.
         greedy: take the most probable actions rather than sampled ones.
@@ -35,7 +36,7 @@ class EvaluationSettings(Settings):
     """
 
     n_episodes: Positive = 1000
-    game: GameSettings = GameSettings()
+    game: GameSettings | None = None
     seed: Natural = 0
     greedy: bool = False
     bfloat16: bool = False
@@ -43,15 +44,20 @@ class EvaluationSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_game(self.game)
+        check_game(self.played)
+
+    @property
+    def played(self) -> GameSettings:
+        """The game; CoinRun where none is given, as for a policy without a game."""
+        return self.game or GameSettings()
 
     @property
     def finds_causes(self) -> bool:
         """Whether causes of failure are requested and known for the game."""
         return (
             self.causes
-            and self.game.name == "coinrun"
-            and not self.game.use_generated_assets
+            and self.played.name == "coinrun"
+            and not self.played.use_generated_assets
         )
 
     def level_seeds(self) -> np.ndarray:
@@ -63,21 +69,21 @@ class EvaluationSettings(Settings):
         """
         # Episodes use [seed, index] for their actions; this is none of these.
         rng = np.random.default_rng([self.seed, 0, 1])
-        n, n_levels = self.n_episodes, self.game.n_levels
+        n, n_levels = self.n_episodes, self.played.n_levels
         if n_levels == 0 or n_levels > _LARGEST_SHUFFLED:
             drawn = rng.integers(n_levels or N_LEVEL_SEEDS, size=n)
         else:
             rounds = -(-n // n_levels)
             drawn = np.concatenate([rng.permutation(n_levels) for _ in range(rounds)])
-        return self.game.start_level + drawn[:n]
+        return self.played.start_level + drawn[:n]
 
     def engine(self) -> str:
         """The engine that plays and its version."""
-        return engine_version(self.game)
+        return engine_version(self.played)
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold, for a results file."""
-        return {**dataclasses.asdict(self), "game": self.game.as_dict()}
+        return {**dataclasses.asdict(self), "game": self.played.as_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EvaluationSettings":

@@ -312,7 +312,7 @@ def _frames(
     per_game = -(-settings.n_fit // len(original.episodes))
     shown: list[np.ndarray] = []
     fitted: list[np.ndarray] = []
-    replays = replay_episodes(original.episodes, original.settings.game)
+    replays = replay_episodes(original.episodes, original.settings.played)
     for replay in progress(replays, "frames", total=len(original.episodes)):
         last = len(replay.observations) - 1
         for kept, n in ((shown, settings.n_frames), (fitted, per_game)):

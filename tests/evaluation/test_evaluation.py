@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 
@@ -257,6 +258,20 @@ def test_a_model_in_memory_plays_its_own_game_and_is_named(checkpoint_a, tmp_pat
     assert frames[0].shape == (64, 64, 3)
     with pytest.raises(InputError, match="no episode 3"):
         found.replay(3)
+
+
+def test_settings_without_a_game_play_the_models_own(checkpoint_a):
+    other = dataclasses.replace(
+        checkpoint_a, args={**checkpoint_a.args, "paint_vel_info": None}
+    )
+    for checkpoint, painted in ((checkpoint_a, True), (other, False)):
+        found = evaluate(load(checkpoint), settings=EvaluationSettings(1, greedy=True))
+        assert found.settings.greedy
+        assert found.settings.played.paint_vel_info is painted
+    maze = GameSettings(name="maze", n_envs=1)
+    assert evaluate(other, 1, game=maze).settings.game.name == "maze"
+    with_game = EvaluationSettings(1, maze)
+    assert evaluate(other, settings=with_game).settings.game.name == "maze"
 
 
 def test_a_folder_in_use_is_refused(tmp_path):
