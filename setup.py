@@ -18,7 +18,7 @@ _INSTALL_REQUIRES = [
     "docstring-parser>=0.16,<1",
     # Earlier releases let object arrays past an allow-list of classes.
     "joblib>=1.6,<2",
-    # 3.10 brought Muon.
+    # Muon needs 3.13, which needs Python 3.11.
     "keras>=3.10,<4",
     "lazy-loader>=0.4,<1",
     "lucid>=0.3.8,<0.4",

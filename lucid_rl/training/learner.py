@@ -1,6 +1,7 @@
 """Forward passes and gradient steps, on TensorFlow or JAX through Keras."""
 
 import contextlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -66,6 +67,11 @@ class Learner:
         }
         if config.optimizer == "adam":
             return optimizers.Adam(**options)
+        # Earlier ones leave convolutions' kernels to Adam.
+        if "adam_weight_decay" not in inspect.signature(optimizers.Muon).parameters:
+            raise SettingsError(
+                "optimizer=muon: needs Keras 3.13 or newer, on Python 3.11 or newer"
+            )
         return optimizers.Muon(
             **options,
             exclude_layers=[name.replace("/", r"\.") for name in _HEADS],
@@ -276,7 +282,7 @@ def _compile_with_jax(function, variables):
         flags = tuple(a for a in arguments if isinstance(a, bool))
         tensors = tuple(a for a in arguments if not isinstance(a, bool))
         # Products of float32 stay whole on devices that would round their factors.
-        with jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision("float32"):
             results, values = compiled([v.value for v in variables], tensors, flags)
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)

@@ -414,7 +414,7 @@ def test_options_it_does_not_have(changes):
 
 def test_its_options_are_not_procgens():
     for changes in ({"n_actions": 7}, {"n_levels": 3, "level_set_seed": 1}):
-        with pytest.raises(SettingsError, match="Procgen has no option"):
+        with pytest.raises(SettingsError, match="coinrun has no option"):
             make_game(GameSettings(**changes))
 
 

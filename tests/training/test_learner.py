@@ -88,6 +88,8 @@ with open(sys.argv[3], "wb") as file:
 )
 def test_backends_agree(architecture, optimizer, tmp_path):
     pytest.importorskip("jax", reason="an optional extra")
+    if optimizer == "muon":
+        pytest.importorskip("keras", minversion="3.13")
     path = str(tmp_path / "results")
     # Keras has one backend in a process.
     command = [sys.executable, "-c", ON_JAX, architecture, optimizer, path]
@@ -222,6 +224,7 @@ def test_gradients_are_clipped_to_the_largest_norm(fresh):
 
 
 def test_muon_changes_kernels_by_orthogonal_matrices():
+    pytest.importorskip("keras", minversion="3.13")
     made = learner(optimizer="muon")
     start = made.get_parameters()["ppo2_model/pi/dense/kernel:0"]
     made.update(batch(), 1e-3)
