@@ -13,8 +13,6 @@ import pathlib
 import shutil
 from typing import Annotated, Literal
 
-from playwright.sync_api import sync_playwright
-
 from lucid_rl.errors import InputError
 from lucid_rl.files import atomic_open
 from lucid_rl.flags import define_flags
@@ -29,7 +27,7 @@ class Picture(Settings):
     """What is shown, and how large."""
 
     page: str = "outputs/interface/index.html"
-    """The interface's index.html."""
+    """The interface's folder or its index.html."""
     output: str = "docs/images/interface.png"
     """Where the picture goes."""
     address: str | None = None
@@ -63,7 +61,15 @@ def _first_bookmark(page: pathlib.Path) -> str:
 def main() -> None:
     """Takes the picture that the flags describe."""
     wanted = _settings()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "a picture needs playwright, which is not installed: pip install playwright"
+        ) from error
     page = pathlib.Path(wanted.page)
+    if page.is_dir():
+        page /= "index.html"
     if not os.path.isfile(page):
         raise InputError(f"there is no page {page}; scripts.make_interface makes one")
     address = wanted.address or _first_bookmark(page)
