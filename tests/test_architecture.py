@@ -98,3 +98,21 @@ def test_nothing_imports_scripts_or_tests():
         assert not [
             f for f in imported(path) if f.split(".")[0] in ("scripts", "tests")
         ]
+
+
+def test_optional_packages_are_imported_where_they_are_needed():
+    """So that every program starts, and says what is missing, as users install it."""
+    optional = {
+        *("ale_py", "cv2", "gymnasium", "imageio_ffmpeg", "jax", "nbclient"),
+        *("nbformat", "onnx", "playwright", "pytest", "ray"),
+    }
+    root = pathlib.Path(__file__).parents[1]
+    for path in [*root.glob("scripts/*.py"), *root.glob("lucid_rl/**/*.py")]:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [str(node.module)]
+            else:
+                continue
+            assert not {name.partition(".")[0] for name in names} & optional, path
