@@ -23,12 +23,13 @@ from lucid_rl.training.logs import read_log
 from lucid_rl.training.run import first_parameters, train
 from lucid_rl.training.saves import MODEL_NAME, read_save
 from tests.programs import run_python
+from tests.training import OPTIMIZER
 
 TINY = TrainConfig(
     game=GameSettings(n_envs=8, seed=3),
     teacher="bundled",
     n_total_steps=0,
-    optimizer="muon",
+    optimizer=OPTIMIZER,
     initialization="he",
     n_threads=1,
     distillation=DistillationConfig(

@@ -21,6 +21,7 @@ from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.ppo import Trainer
 from lucid_rl.training.run import first_parameters, train
 from tests.programs import run_python
+from tests.training import OPTIMIZER
 
 TINY = TrainConfig(
     game=GameSettings(n_envs=4, seed=3),
@@ -36,7 +37,7 @@ TINY = TrainConfig(
 KICKSTARTED = {
     "teacher": "bundled",
     "distillation": DistillationConfig(n_updates=0, kickstart_steps=64),
-    "optimizer": "muon",
+    "optimizer": OPTIMIZER,
     "averaged_updates": 5,
     "learning_rate_schedule": "linear",
 }
