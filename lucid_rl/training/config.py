@@ -65,7 +65,7 @@ class TrainConfig(Settings):
         learning_rate_schedule: "constant" as in the article, or "linear" to 0 at the
             end.
         optimizer: "adam" as in the article, or "muon" (Jordan et al., 2024) for
-            hidden kernels and Adam for all else.
+            hidden kernels and Adam for all else; it needs Keras 3.13.
         max_gradient_norm: gradients are scaled down to this global norm.
         clip_range: PPO's largest change of a probability ratio that pays.
         clip_value: clip the change of the value function likewise.
