@@ -18,8 +18,9 @@ from scipy.special import softmax
 import lucid_rl as lr
 from benchmarks.measuring import ROOT, write_result
 from lucid_rl.editing.paired_observations import without_object
+from lucid_rl.evaluation.episodes import FAILED, Episode
 from lucid_rl.evaluation.play import OwnLevels, play
-from lucid_rl.evaluation.replay import one_environment, play_actions
+from lucid_rl.evaluation.replay import replay_frames
 from lucid_rl.evaluation.what_if import situation
 from lucid_rl.games.procgen_state import parse_state
 from lucid_rl.games.registry import game_settings, make_game
@@ -80,14 +81,9 @@ def frames(
     failure: Failure, game: GameSettings, full_resolution: bool = False
 ) -> list[np.ndarray]:
     """The episode's frames, u8 [H, W, 3], one before each action."""
-    with one_environment(game, full_resolution) as played:
-        steps = play_actions(played, failure.level_seed, failure.taken()[:-1])
-        return [
-            (played.full_resolution() if full_resolution else step.observations)[
-                0
-            ].copy()
-            for step in steps
-        ]
+    actions = np.array(failure.taken(), np.uint8)
+    episode = Episode(0, failure.level_seed, actions, 0.0, FAILED)
+    return list(replay_frames(episode, game, full_resolution))
 
 
 def never_down(model: lr.Model) -> Policy:

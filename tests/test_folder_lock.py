@@ -56,18 +56,22 @@ def test_the_lock_ends_with_the_block(tmp_path):
             pass
 
 
+def _check_only_one_holds(folder):
+    with (
+        folder_lock(folder, "a run"),
+        pytest.raises(SaveError, match="in use"),
+        folder_lock(folder, "another"),
+    ):
+        raise AssertionError("two runs in one folder")
+
+
 def _full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_full_disk_still_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", _full)
-    with (
-        folder_lock(tmp_path, "a run"),
-        pytest.raises(SaveError, match="in use"),
-        folder_lock(tmp_path, "another"),
-    ):
-        raise AssertionError("two runs in one folder")
+    _check_only_one_holds(tmp_path)
 
 
 @pytest.mark.parametrize("place", ["add_event", "flush", "close"])
@@ -103,12 +107,7 @@ def test_a_lock_that_its_holder_removes_is_made_anew(tmp_path, monkeypatch):
         flock(handle, operation)
 
     monkeypatch.setattr(fcntl, "flock", removed_before)
-    with (
-        folder_lock(tmp_path, "a run"),
-        pytest.raises(SaveError, match="in use"),
-        folder_lock(tmp_path, "another"),
-    ):
-        raise AssertionError("two runs in one folder")
+    _check_only_one_holds(tmp_path)
 
 
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
