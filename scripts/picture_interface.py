@@ -68,7 +68,7 @@ def main() -> None:
             "a picture needs playwright, which is not installed: pip install playwright"
         ) from error
     page = pathlib.Path(wanted.page)
-    if page.is_dir():
+    if os.path.isdir(page):
         page /= "index.html"
     if not os.path.isfile(page):
         raise InputError(f"there is no page {page}; scripts.make_interface makes one")
