@@ -10,7 +10,7 @@ shown beside it.
 
 from absl import flags
 
-from lucid_rl.checkpoints.released import fetch_with_observations, resolve_model
+from lucid_rl.checkpoints.released import resolve_model
 from lucid_rl.experiments.companions import CompanionSettings, compare_companions
 from lucid_rl.flags import define_flags
 
@@ -32,7 +32,7 @@ def main() -> None:
     _use_engine()
     companions = program.pairs("companions", _COMPANIONS.value)
     results = compare_companions(
-        fetch_with_observations(_MODEL.value),
+        resolve_model(_MODEL.value, samples=("observations",)),
         {name: resolve_model(spec) for name, spec in companions.items()},
         _settings(),
         _output_dir(),

@@ -127,8 +127,10 @@ def files_beside(checkpoint_path: str | os.PathLike) -> ReleasedModel:
     return ReleasedModel(str(path), **existing)
 
 
-def resolve_model(spec: str | os.PathLike) -> str:
+def resolve_model(spec: str | os.PathLike, samples: Sequence[str] = ()) -> str:
     """Path of a model of `BUNDLED`, of "released:<name>" (fetched), or of a file.
+
+    `samples` of a released model are fetched as by `fetch_with_samples`.
 
     Raises:
         DownloadError: a released model cannot be fetched.
@@ -137,30 +139,38 @@ def resolve_model(spec: str | os.PathLike) -> str:
     text = os.fspath(spec)
     if text.startswith(RELEASED_PREFIX):
         name = text.removeprefix(RELEASED_PREFIX)
-        return str(fetch_released(name, ("checkpoint",)).checkpoint)
+        return str(fetch_with_samples(name, samples).checkpoint)
     path = bundled_checkpoint_path(text) if text in BUNDLED else pathlib.Path(text)
     if not os.path.isfile(path):
         raise FileFormatError(
-            f"there is no checkpoint {path}. Give the path of a .jd file, "
-            f"{', '.join(map(repr, BUNDLED))} or '{RELEASED_PREFIX}<name>' "
-            "(`lucid-rl released-models` lists them)."
+            f"there is no file {path}. Give the path of a .jd, .model.pb, .onnx, .pt, "
+            f".pth or .zip file, {', '.join(map(repr, BUNDLED))} or "
+            f"'{RELEASED_PREFIX}<name>' (`lucid-rl released-models` lists them)."
         )
     return str(path)
 
 
-def fetch_with_observations(spec: str | os.PathLike) -> str:
-    """Fetches as `resolve_model`, with a released model's observations.
+def fetch_with_samples(name: str, samples: Sequence[str]) -> ReleasedModel:
+    """Fetches a checkpoint, and those of its samples that can be fetched.
 
-    Where they cannot be fetched there is a warning: they can be sampled if the model's
-    game is installed.
+    There is a warning for each of the others: they can be sampled if the model's game
+    is installed.
+
+    Raises:
+        DownloadError: the checkpoint cannot be fetched, or a file that is there is not
+            what it should be.
     """
-    path, text = resolve_model(spec), os.fspath(spec)
-    if text.startswith(RELEASED_PREFIX):
+    found = fetch_released(name, ("checkpoint",))
+    for kind in samples:
         try:
-            fetch_released(text.removeprefix(RELEASED_PREFIX), ("observations",))
+            fetched = fetch_released(name, (kind,))
         except DownloadError as error:
-            warnings.warn(str(error), stacklevel=2)
-    return path
+            if os.path.lexists(cache_folder() / _relative_path(name, kind)):
+                raise
+            warnings.warn(f"{error} Until then {kind} are sampled.", stacklevel=3)
+        else:
+            found = dataclasses.replace(found, **{kind: getattr(fetched, kind)})
+    return found
 
 
 def _relative_path(name: str, kind: str) -> str:

@@ -14,6 +14,7 @@ from lucid_rl.checkpoints.released import (
     RELEASED_PREFIX,
     ReleasedModel,
     fetch_released,
+    fetch_with_samples,
     files_beside,
     resolve_model,
 )
@@ -60,7 +61,8 @@ def load(
         args: more that the file does not say, in the words of a checkpoint's args:
             `wrappers`, `distribution_mode`, `paint_vel_info`, `gamma`, `lambda`,
             `reward_scale`, ….
-        samples: fetch a released model's own observations and trajectories, too.
+        samples: fetch a released model's own observations and trajectories, too;
+            there is a warning where they cannot be fetched.
         **options: `bfloat16=True` convolves in bfloat16; `logits_name` and
             `value_name` name the outputs of a graph; `input_range=(0, 255)` says which
             pixels a graph (ONNX, `.model.pb`) takes, where the file does not show it.
@@ -106,10 +108,8 @@ def _load_files(
     """Loads a checkpoint or a graph with the files beside it."""
     if text.startswith(RELEASED_PREFIX):
         # A checkpoint says all that the metadata file does.
-        files = fetch_released(
-            text.removeprefix(RELEASED_PREFIX),
-            ("checkpoint", *(_SAMPLES if samples else ())),
-        )
+        name = text.removeprefix(RELEASED_PREFIX)
+        files = fetch_with_samples(name, _SAMPLES if samples else ())
     elif text.endswith(".pb"):
         files = _files_beside_graph(pathlib.Path(text))
     else:

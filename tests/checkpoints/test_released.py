@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import pathlib
 import re
@@ -13,7 +14,7 @@ from lucid_rl.checkpoints.jd_format import read_jd
 from lucid_rl.checkpoints.released import (
     FILES,
     fetch_released,
-    fetch_with_observations,
+    fetch_with_samples,
     files_beside,
     resolve_model,
 )
@@ -346,16 +347,26 @@ def test_models_are_named_as_bundled_released_or_paths(server, tmp_path):
         assert resolve_model("bundled") == str(bundled_checkpoint_path())
 
 
-def test_a_model_without_observations_is_fetched_with_a_warning(
-    server, released_contents
-):
-    found = files_beside(fetch_with_observations("released:procgen/maze"))
-    assert found.observations and found.observations.is_file()
+def test_samples_that_cannot_be_fetched_bring_a_warning(server, released_contents):
+    name, kinds = "procgen/maze", ("observations", "trajectories")
+    found = fetch_with_samples(name, kinds)
+    assert found.observations.is_file() and found.trajectories.is_file()
+    assert fetch_with_samples(name, ()) == dataclasses.replace(
+        found, observations=None, trajectories=None
+    )
     del server.contents["procgen/rl-clarity/maze.observations.jd"]
     found.observations.unlink()
-    with pytest.warns(UserWarning, match="maze.observations.jd is not on"):
-        path = fetch_with_observations("released:procgen/maze")
-    assert pathlib.Path(path).is_file()
+    with pytest.warns(UserWarning, match=r"maze.observations.jd is not on.* sampled"):
+        without = fetch_with_samples(name, kinds)
+    assert without == dataclasses.replace(found, observations=None)
+
+
+def test_samples_that_are_not_what_was_fetched_are_refused(server, monkeypatch):
+    found = fetch_with_samples("procgen/maze", ("observations",))
+    found.observations.write_bytes(b"something else")
+    monkeypatch.setenv("LUCID_RL_RELEASED_URL", "http://127.0.0.1:9")
+    with pytest.raises(DownloadError, match="is not what was fetched first"):
+        fetch_with_samples("procgen/maze", ("observations",))
 
 
 def test_files_beside_a_checkpoint_of_ones_own_are_found(server):
