@@ -3,7 +3,8 @@ r"""Trains models on few to unlimited levels and tests the diversity hypothesis.
     python -m scripts.sweep_levels --n_total_steps=100_000_000 --bfloat16
     python -m scripts.sweep_levels --n_levels=100,1000,10000,0 --seeds=0,1 \
         --distribution_mode=easy --n_total_steps=5_000_000 --output_dir=outputs/sweep
-    python -m scripts.sweep_levels --teacher=released:procgen/coinrun --n_total_steps=0
+    python -m scripts.sweep_levels --teacher=released:procgen/coinrun \
+        --nopaint_vel_info --n_total_steps=0
 
 All models are trained alike, by PPO or policy distillation; every flag of
 `scripts.train` holds for each. Writes table, figure (beside the article's data) and

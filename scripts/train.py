@@ -1,10 +1,11 @@
-"""Trains a model by PPO, resuming the run in --output_dir if there is one.
+r"""Trains a model by PPO, resuming the run in --output_dir if there is one.
 
 Examples:
   # The article's settings on hard CoinRun, convolving in bfloat16:
   python -m scripts.train --output_dir=outputs/coinrun --bfloat16
   # Distils a released model into a new one, then stops:
-  python -m scripts.train --teacher=released:procgen/coinrun --n_total_steps=0
+  python -m scripts.train --teacher=released:procgen/coinrun --nopaint_vel_info \
+      --n_total_steps=0
   # The article's narrow training, for its comparison with diverse training:
   python -m scripts.train --output_dir=outputs/narrow --n_levels=100
 """

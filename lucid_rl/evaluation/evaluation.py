@@ -208,8 +208,9 @@ def evaluate(
         model: a `Model`, what `load` takes, or a policy: a function of observations
             that returns logits [N, A] and values [N].
         n_episodes: levels to play.
-        game: what is played; by default the model's own game, unlimited levels.
-        settings: everything else; replaces `n_episodes`, and `game` if it names one.
+        game: what is played; by default the model's own game, unlimited levels. A
+            policy has none: give one.
+        settings: everything else; replaces `n_episodes`.
         path: file to keep the episodes in (`.npz`). Episodes found there, of the
             same model and settings, are not played again. Its folder is locked.
         n_workers: processes to play in; None for one a core where there is enough
@@ -219,7 +220,8 @@ def evaluate(
         The first `n_episodes` episodes and their summary.
 
     Raises:
-        SettingsError: `path` holds episodes of another model or other settings.
+        SettingsError: `path` holds episodes of another model or other settings; no
+            game is known, or `game` and `settings` name two.
         InputError: the model has not as many actions as the game.
         GameError: the game cannot be made.
         SaveError: the folder of `path` cannot be written, or another run uses it.
@@ -232,6 +234,8 @@ def evaluate(
         model = load(model, bfloat16=bfloat16)
         bfloat16 = model.bfloat16
     settings = settings or EvaluationSettings(n_episodes)
+    if None not in (game, settings.game) and game != settings.game:
+        raise SettingsError("game and settings.game differ: give one of them")
     game = settings.game or game
     if game is None and isinstance(model, Model):
         game = game_settings(model.args, model.n_actions, model.image_shape)

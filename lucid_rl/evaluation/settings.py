@@ -44,12 +44,22 @@ class EvaluationSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_game(self.played)
+        if self.game is not None:
+            check_game(self.game)
 
     @property
     def played(self) -> GameSettings:
-        """The game; CoinRun where none is given, as for a policy without a game."""
-        return self.game or GameSettings()
+        """The game; `evaluate` fills in a model's own.
+
+        Raises:
+            SettingsError: none is given.
+        """
+        if self.game is None:
+            raise SettingsError(
+                "game=None: only a model says which game it plays; give one, such as "
+                'GameSettings(name="coinrun")'
+            )
+        return self.game
 
     @property
     def finds_causes(self) -> bool:
@@ -83,12 +93,13 @@ class EvaluationSettings(Settings):
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold, for a results file."""
-        return {**dataclasses.asdict(self), "game": self.played.as_dict()}
+        return {**dataclasses.asdict(self), "game": self.game and self.game.as_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EvaluationSettings":
         """The settings that `as_dict` described."""
         try:
-            return cls(**{**values, "game": GameSettings(**values["game"])})
+            game = values["game"] and GameSettings(**values["game"])
+            return cls(**{**values, "game": game})
         except (TypeError, KeyError) as error:
             raise SettingsError(f"no settings of an evaluation: {error}") from error

@@ -75,9 +75,10 @@ def repeat_experiments(
         SaveError: `folder` cannot be written, or another run uses it.
     """
     network = load(model)
+    settings = settings.for_model(network)
     player = load(model, bfloat16=settings.bfloat16)
     # Errors come before a folder is made.
-    engine_version(settings.game)
+    engine_version(settings.played)
     for layer in settings.layers:
         network.layer_shape(layer)
     with ResultsFolder(folder, NAME).locked() as results:
@@ -89,8 +90,8 @@ def repeat_experiments(
         }
         seeds = [episode.level_seed for episode in evaluations["original"].episodes]
         hazards = None
-        if saves_states(settings.game):
-            hazards = levels_with(settings.game, seeds)
+        if saves_states(settings.played):
+            hazards = levels_with(settings.played, seeds)
         verdicts = verdicts_of(evaluations, hazards)
         found = ComparisonResults(settings, evaluations, verdicts, search)
         results.write(found.as_dict(), report(found.as_dict()))
@@ -107,8 +108,9 @@ def draw_features(
     Returns:
         Paths of `features_<layer>.html`.
     """
+    network = load(model)
     with ResultsFolder(folder, NAME).locked() as results:
-        search_features(load(model), settings, results)
+        search_features(network, settings.for_model(network), results)
     return sorted(pathlib.Path(folder).glob("features_*.html"))
 
 
@@ -119,7 +121,7 @@ def _play(
     settings: ComparisonSettings,
     folder: ResultsFolder,
 ) -> Evaluation:
-    game = settings.game
+    game = settings.played
     if game.name == ORIGINAL_COINRUN:
         # Only so can it start given levels, the same for every row.
         game = game.replace(n_envs=1)

@@ -8,9 +8,10 @@ from lucid_rl.editing.object_directions import DirectionSettings
 from lucid_rl.errors import SettingsError
 from lucid_rl.experiments.verdicts import ROWS
 from lucid_rl.games.coinrun_original_files import NAME as ORIGINAL_COINRUN
-from lucid_rl.games.registry import saves_states
+from lucid_rl.games.registry import game_settings, saves_states
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
+from lucid_rl.model.model import Model
 from lucid_rl.validation import Natural, Positive, check_fields, one_of
 
 ALL_ROWS = ("original", *ROWS)
@@ -65,8 +66,8 @@ class ComparisonSettings:
     """How features are found."""
     n_observations: Positive = 2048
     """Observations from which features are found and named."""
-    game: GameSettings = dataclasses.field(default_factory=GameSettings)
-    """The game that is played."""
+    game: GameSettings | None = None
+    """The game that is played; None: the model's own."""
     seed: Natural = 0
     """Of sampling, levels and actions; every row plays the same levels."""
     bfloat16: bool = False
@@ -81,19 +82,41 @@ class ComparisonSettings:
         check_fields(self, choose=one_of(("directions", "features")))
         if not self.layers:
             raise SettingsError("no layers given: name one or more, such as 2b")
-        if self.game.name not in ("coinrun", ORIGINAL_COINRUN):
-            raise SettingsError(
-                "the article's experiments are on coinrun or coinrun_original; got the "
-                f"game {self.game.name!r}"
-            )
         for row, given in self.remove.items():
             self._check_given(row, given)
+        if self.game is not None:
+            self._check_game(self.game)
+
+    @property
+    def played(self) -> GameSettings:
+        """The game; `for_model` fills in a model's own.
+
+        Raises:
+            SettingsError: none is given.
+        """
+        if self.game is None:
+            raise SettingsError("game=None: name a game, or call for_model(model)")
+        return self.game
+
+    def for_model(self, model: Model) -> "ComparisonSettings":
+        """These settings, with the model's own game where none is given."""
+        if self.game is not None:
+            return self
+        own = game_settings(model.args, model.n_actions, model.image_shape)
+        return dataclasses.replace(self, game=own)
+
+    def _check_game(self, game: GameSettings) -> None:
+        if game.name not in ("coinrun", ORIGINAL_COINRUN):
+            raise SettingsError(
+                "the article's experiments are on coinrun or coinrun_original; got the "
+                f"game {game.name!r}"
+            )
         unnamed = [
             row for row in EDIT_ROWS if row in self.rows and row not in self.remove
         ]
-        if unnamed and not saves_states(self.game):
+        if unnamed and not saves_states(game):
             raise SettingsError(
-                f"{self.game.name} has no readable states, so that the "
+                f"{game.name} has no readable states, so that the "
                 f"features to remove for {' and '.join(unnamed)} must be named: fit "
                 "and draw them with --features_only, look at features_<layer>.html in "
                 f"the output folder, and give --remove={unnamed[0]}=<layer>/<feature>, "

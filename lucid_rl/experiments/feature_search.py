@@ -175,7 +175,7 @@ def _search(
     reduced, _ = first.reduce(attributions.values)
     objects = _objects(settings)
     removed: dict[str, Removed] = {}
-    if saves_states(settings.game):
+    if saves_states(settings.played):
         measured = [_measure(model, found, sampled, folder) for found in features]
         if settings.choose == "features":
             removed = {
@@ -198,7 +198,7 @@ def _directions(
     sampled: Observations,
     objects: Mapping[str, str],
 ) -> dict[str, Removed]:
-    pairs = draw_pairs(sampled, settings.game)
+    pairs = draw_pairs(sampled, settings.played)
     layer, found = settings.layers[0], {}
     for row, name in objects.items():
         own = find_object_directions(model, pairs, name, layer, settings.directions)
@@ -208,7 +208,7 @@ def _directions(
 
 def _sampled(model: Model, settings: ComparisonSettings) -> Observations:
     """Observations of the model at play, with states where the game has them."""
-    n, game = settings.n_observations, settings.game
+    n, game = settings.n_observations, settings.played
     labelled = saves_states(game)
     sample = sample_labelled_observations if labelled else sample_observations
     return sample(model, n, game=game, seed=settings.seed, n_envs=min(_N_ENVS, n))
@@ -279,5 +279,5 @@ def _identity(model: Model, settings: ComparisonSettings) -> dict[str, Any]:
         "model": model.digest,
         "settings": chosen,
         "objects": _objects(settings),
-        "engine": engine_version(settings.game),
+        "engine": engine_version(settings.played),
     }

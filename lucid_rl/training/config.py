@@ -77,7 +77,8 @@ class TrainConfig(Settings):
             averaged exponentially (Polyak averaging); at first a tenth of the steps
             so far. 0: the parameters of the last step, as in the article.
         teacher: model that is distilled before PPO: a .jd, "bundled",
-            "released:<name>". Only its outputs are used. None for PPO alone.
+            "released:<name>". Only its outputs are used. It must have been trained on
+            the same game, with velocity painted or not alike. None for PPO alone.
         distillation: how it is distilled.
         noise: added to observations (the article's experiments on low-level visual
             diversity).

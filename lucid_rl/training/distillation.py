@@ -14,8 +14,8 @@ from scipy.special import log_softmax
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.errors import CheckpointError
-from lucid_rl.games.registry import make_game
+from lucid_rl.errors import CheckpointError, SettingsError
+from lucid_rl.games.registry import game_settings, make_game
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.learner import Learner, Parameters
 from lucid_rl.training.logs import Stopwatch, TrainingLog
@@ -52,6 +52,7 @@ class Teacher:
 
         Raises:
             CheckpointError: the model has another number of actions than the game.
+            SettingsError: the model was trained on another game, or sees it otherwise.
         """
         assert config.teacher is not None
         model = load_checkpoint(resolve_model(config.teacher))
@@ -61,6 +62,7 @@ class Teacher:
                     f"the teacher {config.teacher} has {model.n_actions} actions, but "
                     f"{config.game.name} has {game.n_actions}."
                 )
+        _check_same_view(config, model)
         architecture: Any = model.architecture
         own = dataclasses.replace(config, architecture=architecture)
         self._learner = Learner(own, model.params)
@@ -71,6 +73,25 @@ class Teacher:
         """Returns logits f32 [N, A], and values f32 [N] in the student's scale."""
         logits, values = self._learner.act(observations)
         return logits, values * np.float32(self._value_scale)
+
+
+def _check_same_view(config: TrainConfig, model: Checkpoint) -> None:
+    """Raises if the teacher would label observations that it was not trained on."""
+    if model.args.get("env_name") is None:
+        return
+    game, own = config.game, game_settings(model.args, model.n_actions)
+    for name, here, there, advice in (
+        ("name", game.name, own.name, f"--game={own.name}"),
+        (
+            *("paint_vel_info", game.paints_velocity, own.paints_velocity),
+            f"--{'' if own.paints_velocity else 'no'}paint_vel_info",
+        ),
+    ):
+        if here != there:
+            raise SettingsError(
+                f"the teacher {config.teacher} was trained with the game's {name} = "
+                f"{there}, but this run has {here}: give {name}={there!r} ({advice})"
+            )
 
 
 class ReplayBuffer:

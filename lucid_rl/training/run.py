@@ -40,7 +40,8 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
         KeyboardInterrupt: after saving, if the user or SIGTERM stopped the run.
 
     Example:
-        >>> train(TrainConfig(teacher="released:procgen/coinrun", bfloat16=True))
+        >>> game = GameSettings(paint_vel_info=False)  # as the teacher's
+        >>> train(TrainConfig(game, teacher="released:procgen/coinrun"))
     """
     start = time.monotonic()
     if max_seconds is not None and not max_seconds >= 0:

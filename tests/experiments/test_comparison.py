@@ -12,6 +12,7 @@ from lucid_rl.evaluation.evaluation import Evaluation
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.experiments import comparison, verdicts
 from lucid_rl.experiments.article import article_numbers, published_failures
+from lucid_rl.games.vector_game import GameSettings
 
 
 def _evaluation(n=10_000, **counts):
@@ -21,7 +22,7 @@ def _evaluation(n=10_000, **counts):
     episodes = [Episode(i, i, no_actions, 0.0, o) for i, o in enumerate(outcomes)]
     header = {
         "model": {"name": "small", "sha256": "00"},
-        "settings": EvaluationSettings().as_dict(),
+        "settings": EvaluationSettings(game=GameSettings()).as_dict(),
         "engine": "procgen 0",
     }
     return Evaluation(header, episodes)
@@ -215,7 +216,8 @@ def test_committed_reports_are_those_of_the_committed_results():
     assert reports
     for path in reports:
         results = json.loads(path.with_suffix(".json").read_text())
-        assert comparison.report(results) == path.read_text(), path
+        report = f"`{results['command']}`\n\n{comparison.report(results)}"
+        assert report == path.read_text(), path
 
 
 def test_an_evaluation_without_causes_is_refused():

@@ -162,6 +162,15 @@ def test_what_does_not_fit_is_refused(tmp_path):
     save_checkpoint(Checkpoint(parameters, {"cnn": "clear"}), seven)
     with pytest.raises(CheckpointError, match="7 actions, but coinrun has 15"):
         train(tiny(tmp_path / "run", teacher=str(seven)))
+    maze = dataclasses.replace(TINY.game, name="maze")
+    with pytest.raises(
+        SettingsError, match=r"name = coinrun, .* has maze.*--game=coin"
+    ):
+        Teacher(tiny(tmp_path / "run", game=maze))
+    with pytest.raises(SettingsError, match=r"paint_vel_info = False.*--nopaint_vel"):
+        Teacher(tiny(tmp_path / "run", teacher="bundled:distilled"))
+    unpainted = dataclasses.replace(TINY.game, paint_vel_info=False)
+    Teacher(tiny(tmp_path / "run", teacher="bundled:distilled", game=unpainted))
     with pytest.raises(SettingsError, match=r"student_fraction=1\.5"):
         DistillationConfig(student_fraction=1.5)
     with pytest.raises(SettingsError, match="n_total_steps=0"):
