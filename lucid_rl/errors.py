@@ -55,6 +55,10 @@ class ProcessError(LucidRLError):
     """A process that does part of the work failed or ended unexpectedly."""
 
 
+class TrainingError(LucidRLError):
+    """Training has diverged: parameters are no longer finite."""
+
+
 class BundleError(FileFormatError):
     """An interface's data bundle is missing, damaged or of another version."""
 

@@ -11,7 +11,6 @@ Example:
 import dataclasses
 import functools
 import itertools
-import math
 import numbers
 import operator
 import types
@@ -22,6 +21,10 @@ from typing import Annotated, Any, Literal, Union
 import numpy as np
 
 from lucid_rl.errors import SettingsError
+
+# Networks compute in float32, where larger numbers are infinite.
+_LARGEST = float(np.finfo(np.float32).max)
+_RANGE = f"at most {_LARGEST:.1e}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +53,16 @@ def at_least(lowest: float, highest: int = 2**31 - 1) -> Rule:
             f"a whole number of at least {lowest}, at most {highest}",
         )
     return Rule(
-        lambda value: _is_finite(value) and value >= lowest, f"at least {lowest:g}"
+        lambda value: _is_finite(value) and value >= lowest,
+        f"at least {lowest:g}, {_RANGE}",
     )
 
 
 def above(bound: float) -> Rule:
     """A finite number larger than `bound`."""
-    return Rule(lambda value: _is_finite(value) and value > bound, f"above {bound:g}")
+    return Rule(
+        lambda value: _is_finite(value) and value > bound, f"above {bound:g}, {_RANGE}"
+    )
 
 
 def between(lowest: float, highest: float) -> Rule:
@@ -167,5 +173,5 @@ def _is_finite(value: Any) -> bool:
     return (
         isinstance(value, numbers.Real)
         and not isinstance(value, bool)
-        and math.isfinite(value)
+        and abs(value) <= _LARGEST  # not for NaN
     )

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import datetime
 import json
+import math
 import os
 import pathlib
 import sys
@@ -56,9 +57,15 @@ class TrainingLog:
     def write(self, record: Mapping[str, Any]) -> None:
         """Adds a record, which has the counter and numbers by name.
 
+        JSON has none that are not finite: they become null.
+
         Raises:
             SaveError: the disk is full or the folder is gone.
         """
+        record = {
+            name: value if value is not None and math.isfinite(value) else None
+            for name, value in record.items()
+        }
         with (
             _writing(self._path),
             open(self._path, "a", encoding="utf-8") as file,

@@ -24,6 +24,7 @@ from lucid_rl.training.rollout import (
 )
 from lucid_rl.training.saves import (
     MODEL_NAME,
+    check_finite,
     check_same_run,
     check_state,
     generator_state,
@@ -85,6 +86,8 @@ class Trainer:
 
         Raises:
             SaveError: a save or log cannot be written; the previous save stands.
+            TrainingError: the parameters are no longer finite; the state of the last
+                update at which they were is saved.
             KeyboardInterrupt: after saving, if the user or SIGTERM stopped the run.
         """
         config = self.config
@@ -129,7 +132,9 @@ class Trainer:
     def _complete_update(self) -> None:
         """Counts the update, and keeps the state after it for saves."""
         self.n_steps_done += self.config.batch_size
-        self._boundary = self._get_state()
+        state = self._get_state()
+        check_finite(state["learner"], f"{self.n_steps_done:,} steps")
+        self._boundary = state
 
     def _record(self, statistics, batch, episodes, watch, learning_rate):
         means = {

@@ -1,6 +1,7 @@
 """A whole training run: policy distillation where there is a teacher, then PPO."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -37,6 +38,8 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
         SettingsError: the config contradicts the game, or the saved run.
         CheckpointError: the initial model or the teacher does not fit.
         SaveError: the folder cannot be written, or another run uses it.
+        TrainingError: the parameters are no longer finite; the last save at which they
+            were stands.
         KeyboardInterrupt: after saving, if the user or SIGTERM stopped the run.
 
     Example:
@@ -48,10 +51,10 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
         raise SettingsError(f"max_seconds={max_seconds}: expected at least 0.")
     check_output_folder(config.folder)
     parameters = first_parameters(config)
-    if config.teacher and not (config.folder / SAVE_NAME).exists():
+    if config.teacher and not os.path.exists(config.folder / SAVE_NAME):
         resolve_model(config.teacher)  # what is missing shows before a folder is made
     with folder_lock(config.folder, "training"), stop_on_signal():
-        if config.teacher and not (config.folder / SAVE_NAME).exists():
+        if config.teacher and not os.path.exists(config.folder / SAVE_NAME):
             distillation = Distillation(config, parameters)
             try:
                 student = distillation.run(max_seconds)

@@ -1,6 +1,7 @@
 """A run's saves: everything that the rest of it depends on, written atomically."""
 
 import numbers
+import os
 import pathlib
 import zlib
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from lucid_rl.bounded import decompress
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
-from lucid_rl.errors import FileFormatError, SettingsError, some_of
+from lucid_rl.errors import FileFormatError, SettingsError, TrainingError, some_of
 from lucid_rl.training.config import TrainConfig
 
 SAVE_NAME = "save.jd"
@@ -35,6 +36,26 @@ def write_save(
     write_jd(save, folder / name)
 
 
+def check_finite(learner: dict[str, Any], done: str) -> None:
+    """Checks a learner's state before it is saved or played with.
+
+    Args:
+        learner: its state, dictionaries of arrays.
+        done: how far the run has come, for the message.
+
+    Raises:
+        TrainingError: a parameter is infinite or not a number.
+    """
+    for part, arrays in learner.items():
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise TrainingError(
+                    f"training has diverged: after {done}, {part} {name} are not "
+                    "finite. The last save is unchanged: run again from there with a "
+                    "smaller learning_rate, reward_scale or loss coefficient"
+                )
+
+
 def read_save(folder: pathlib.Path, name: str = SAVE_NAME) -> dict[str, Any] | None:
     """Reads the folder's save.
 
@@ -45,7 +66,7 @@ def read_save(folder: pathlib.Path, name: str = SAVE_NAME) -> dict[str, Any] | N
         FileFormatError: it is damaged, or of another version.
     """
     path = folder / name
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     save = read_jd(path)
     if not isinstance(save, dict) or save.get("version") != _VERSION:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from lucid_rl.errors import CheckpointError, SaveError, SettingsError
+from lucid_rl.errors import CheckpointError, SaveError, SettingsError, TrainingError
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training import saves
 from lucid_rl.training.config import DistillationConfig, TrainConfig
 from lucid_rl.training.initialization import initial_parameters
-from lucid_rl.training.logs import BOARD_FOLDER, LOG_NAME, read_log
+from lucid_rl.training.logs import BOARD_FOLDER, LOG_NAME, TrainingLog, read_log
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.ppo import Trainer
 from lucid_rl.training.run import first_parameters, train
@@ -93,6 +93,27 @@ def test_so_does_one_with_a_teacher(tmp_path):
     assert_same_run(whole, parts)
     log = read_log(whole / LOG_NAME)
     assert [("teacher_kl" in record) for record in log] == [True, True, False]
+
+
+@pytest.mark.parametrize("change", ["learning_rate", "value_coefficient"])
+def test_a_run_that_diverges_stops_and_can_be_resumed(tmp_path, change):
+    train(tiny(tmp_path, n_total_steps=32))
+    words = r"diverged: after 64 steps, .*smaller learning_rate"
+    with pytest.raises(TrainingError, match=words):
+        train(tiny(tmp_path, **{change: 1e38}))
+    assert saves.read_save(tmp_path)["n_steps_done"] == 32
+    train(tiny(tmp_path, n_total_steps=64))
+    assert [record["steps"] for record in read_log(tmp_path / LOG_NAME)] == [32, 64]
+
+
+def test_a_log_holds_no_numbers_that_json_lacks(tmp_path):
+    log = TrainingLog(tmp_path / LOG_NAME, "steps", 9, 0)
+    speeds = {"steps_per_second": 1.0, "learner_frames_per_second": 1.0}
+    record = {"steps": 1, "success_rate": None, "approximate_kl": np.inf, **speeds}
+    log.write({**record, "student_kl": float("nan")})
+    log.close()
+    (kept,) = read_log(tmp_path / LOG_NAME)
+    assert kept["approximate_kl"] is None and kept["student_kl"] is None
 
 
 KILLED = """
