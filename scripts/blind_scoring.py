@@ -39,15 +39,13 @@ _settings = define_flags(
 def main() -> None:
     """Makes a page, or opens the blind."""
     folder = _output_dir()
-    results = ResultsFolder(folder, "blind_scoring")
     if not _GRADES.value:
         models = {spec: load(spec) for spec in program.some_models(_MODELS.value)}
-        with results.locked():
-            print(make_blind_page(models, folder, _settings()).resolve())
+        print(make_blind_page(models, folder, _settings()).absolute())
         return
     key = read_key(folder)
     opened = open_blind(key, [read_grades(path, key) for path in _GRADES.value])
-    with results.locked():
+    with ResultsFolder(folder, "blind_scoring").locked() as results:
         results.write(opened, report(opened))
     print(report(opened))
 

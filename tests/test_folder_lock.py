@@ -8,6 +8,7 @@ import os
 import pytest
 
 from lucid_rl.errors import SaveError
+from lucid_rl.experiments.blind_scoring import make_blind_page
 from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.folder_lock import LOCK_NAME, folder_lock
 from lucid_rl.interface import InterfaceSettings, make_interface
@@ -26,6 +27,15 @@ def _page(folder):
     make_interface(dataclasses.replace(settings, cache_dir=folder))
 
 
+def _page_with_another_cache(folder):
+    settings = InterfaceSettings(model="bundled", output_dir=folder)
+    make_interface(dataclasses.replace(settings, cache_dir=folder.with_name("cache")))
+
+
+def _blind_page(folder):
+    make_blind_page({"bundled": "bundled"}, folder)
+
+
 def _figures(folder):
     from lucid_rl.interpret.visualization.presets import choose_presets
     from lucid_rl.interpret.visualization.run import FigureSettings, make_figures
@@ -40,7 +50,10 @@ def _experiment(folder):
         raise AssertionError("two runs in one folder")
 
 
-@pytest.mark.parametrize("run", [_train, _page, _figures, _experiment])
+@pytest.mark.parametrize(
+    "run",
+    [_train, _page, _page_with_another_cache, _blind_page, _figures, _experiment],
+)
 def test_the_second_run_is_refused(run, tmp_path):
     message = rf"in use by the first run \(process {os.getpid()}\)"
     with folder_lock(tmp_path, "the first run"):

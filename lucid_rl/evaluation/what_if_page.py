@@ -7,6 +7,7 @@ the part's name; pages without films have no such key.
 
 import dataclasses
 import itertools
+import os
 import pathlib
 import re
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from lucid_rl.evaluation.what_if import (
     situation,
 )
 from lucid_rl.files import PathLike
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interface.bundle import Bundle, read_bundle, write_part
 from lucid_rl.interface.parts import Layout, Part
@@ -127,9 +129,10 @@ def add_to_page(folder: PathLike, shown: Sequence[ShownWhatIf]) -> None:
     Raises:
         BundleError: there is no page, or it is a single file.
         InputError: a moment is not in the page.
+        SaveError: the page cannot be written, or another process does so.
     """
     bundle = read_bundle(folder)
-    if not (bundle.path / "data").is_dir():
+    if not os.path.isdir(bundle.path / "data"):
         raise BundleError(
             f"{folder} is a page of a single file: make it without --single_file to "
             "add films to it"
@@ -138,6 +141,11 @@ def add_to_page(folder: PathLike, shown: Sequence[ShownWhatIf]) -> None:
         length = bundle.frames(one.trajectory)
         if not 0 <= one.frame < length.stop - length.start:
             raise InputError(f"trajectory {one.trajectory} has no frame {one.frame}")
+    with folder_lock(bundle.path, "adding films to a page"):
+        _add(read_bundle(folder), shown)
+
+
+def _add(bundle: Bundle, shown: Sequence[ShownWhatIf]) -> None:
     moments = [_moment(one) for one in shown]
     films = [_films(one.result) for one in shown]
     places = {(m["trajectory"], m["frame"], m["change"]) for m in moments}

@@ -24,7 +24,8 @@ from lucid_rl.experiments.interpretability import (
     InterpretabilitySettings,
     score_with_features,
 )
-from lucid_rl.files import PathLike, write_json, write_text
+from lucid_rl.files import PathLike, check_output_folder, write_json, write_text
+from lucid_rl.folder_lock import folder_lock
 from lucid_rl.interpret.attribution import attribute
 from lucid_rl.interpret.attribution_sheet import attribution_sheet
 from lucid_rl.interpret.feature_sheet import feature_sheet
@@ -95,10 +96,17 @@ def make_blind_page(
 
     Raises:
         InputError: a model plays another game.
-        SaveError: the folder cannot be written.
+        SaveError: the folder cannot be written, or another run uses it.
     """
     settings = settings or BlindSettings()
-    folder = pathlib.Path(folder)
+    check_output_folder(folder)
+    with folder_lock(folder, "blind scoring"):
+        return _make_page(models, pathlib.Path(folder), settings)
+
+
+def _make_page(
+    models: Mapping[str, Any], folder: pathlib.Path, settings: BlindSettings
+) -> pathlib.Path:
     rng = np.random.default_rng(settings.seed)
     shown: list[tuple[str, dict[str, Any]]] = []
     for name, spec in models.items():

@@ -1,5 +1,6 @@
 """The main job: from a model to a page that shows what it sees."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -84,9 +85,12 @@ def make_interface(
         _layers(source, settings)
     own_folder = cache is None and settings.cache_dir is None
     cache = cache or StageCache(settings.cache_path)
-    for folder in (cache.directory, pathlib.Path(settings.output_dir).parent):
+    output = pathlib.Path(settings.output_dir)
+    for folder in (cache.directory, output.parent):
         check_output_folder(folder)
-    with folder_lock(cache.directory, "the making of a page"):
+    with contextlib.ExitStack() as stack:
+        for path in sorted({os.path.realpath(f) for f in (cache.directory, output)}):
+            stack.enter_context(folder_lock(path, "the making of a page"))
         samples = samples or get_samples(first, settings, cache)
         job = _Job(settings, cache, samples, _given_features(nmf, first))
         page = _make(job, first, second, names)
