@@ -23,6 +23,7 @@ from lucid_rl.training.loop import run_updates
 from lucid_rl.training.rollout import Environments
 from lucid_rl.training.saves import (
     MODEL_NAME,
+    check_finite,
     check_same_run,
     check_state,
     generator_state,
@@ -209,6 +210,7 @@ class Distillation:
                     statistics.append(self.student.update(batch, rate))
                     self.n_updates_done += 1
                     self._n_due -= 1
+        self._finite_state()
         return self._record(watch, statistics, kls, self._n_frames - n_frames)
 
     def _learning_rate(self):
@@ -290,9 +292,9 @@ class Distillation:
         }
 
     def save(self) -> None:
-        """Writes the state and the model."""
+        """Writes the state and the model; raises `TrainingError` if it diverged."""
         folder = self.config.folder
-        write_save(self._get_state(), folder, SAVE_NAME)
+        write_save(self._finite_state(), folder, SAVE_NAME)
         save_checkpoint(self.checkpoint(), folder / MODEL_NAME)
 
     def checkpoint(self) -> Checkpoint:
@@ -314,6 +316,11 @@ class Distillation:
             "student": self.student.get_state(),
             "environments": self.environments.get_state(),
         }
+
+    def _finite_state(self):
+        state = self._get_state()
+        check_finite(state["student"], f"{self.n_updates_done:,} updates")
+        return state
 
     def _set_state(self, state):
         self.n_updates_done = state["n_updates_done"]
