@@ -1,15 +1,15 @@
-"""Attribution against Lucid 0.3.10's rl_util: time, memory, share of the peak.
+"""Attribution against Lucid 0.3.10's rl_util: time, memory, fraction of the peak.
 
-    python -m benchmarks.attribution --observations=256
+    python -m benchmarks.attribution --observations=64
 
 Both work on the bundled model, on observations that it plays, on the same TensorFlow,
 each in a process of its own. They take turns, and the least of several times counts,
 because what else the machine does would otherwise decide. Lucid's is the article's
-right Riemann sum of 10 nodes; ours are
+right Riemann sum of 10 steps; ours are
 
-* equal steps: the same rule;
+* equal steps: the same rule, by this package;
 * equal accuracy: the fewest steps of the default rule whose attributions are at least
-  as close to the integral as Lucid's (a reference of many nodes, from the layer's own
+  as close to the integral as Lucid's (the reference has many steps, of the layer's own
   gradients), in float32 and with convolutions in bfloat16.
 
 Prints tables and writes benchmarks/results/attribution.json.
@@ -50,7 +50,7 @@ from lucid_rl.model.model import Model
 ARTICLE = AttributionSettings(method="integrated_gradients", n_steps=10)
 _CHUNK = 64  # observations whose attributions are in memory at once
 _MANY = 4096
-_FEWER = (256, 1024)
+_FEWER = (128, 512)
 UNITS = ("seconds", "cpu_seconds")
 VARIANTS = ("equal steps", "equal accuracy", "with bfloat16")
 
@@ -58,7 +58,7 @@ VARIANTS = ("equal steps", "equal accuracy", "with bfloat16")
 def errors(
     observations: np.ndarray, layers: list[str], n_steps: int
 ) -> dict[str, dict[str, Any]]:
-    """Error of the article's rule and the cells of ours that are no worse."""
+    """Error of the article's rule and the steps of ours that are no worse."""
     model, rounded = (
         load(bundled_checkpoint_path(), bfloat16=bfloat16) for bfloat16 in (False, True)
     )
@@ -198,8 +198,8 @@ class Contest:
 
 def variants(found_errors: dict, layers: list[str], n: int) -> dict[str, Any]:
     """Our tasks beside the original's."""
-    article = {"rule": ARTICLE.method, "n_steps": ARTICLE.n_steps}
-    cells = {
+    article = {"method": ARTICLE.method, "n_steps": ARTICLE.n_steps}
+    steps = {
         precision: {
             k: {"n_steps": found_errors[k][precision]["n_steps"]} for k in layers
         }
@@ -208,8 +208,8 @@ def variants(found_errors: dict, layers: list[str], n: int) -> dict[str, Any]:
     task = {"layers": layers, "n": n}
     return {
         "equal steps": {**task, "settings": dict.fromkeys(layers, article)},
-        "equal accuracy": {**task, "settings": cells["float32"]},
-        "with bfloat16": {**task, "settings": cells["bfloat16"], "bfloat16": True},
+        "equal accuracy": {**task, "settings": steps["float32"]},
+        "with bfloat16": {**task, "settings": steps["bfloat16"], "bfloat16": True},
     }
 
 
@@ -336,7 +336,7 @@ def print_results(result: dict[str, Any]) -> None:
     )
     print()
     print_table(
-        ["error", "Lucid", "cells", "ours", "cells bf16", "ours bf16", "bf16 alone"],
+        ["error", "Lucid", "steps", "ours", "steps bf16", "ours bf16", "bf16 alone"],
         [
             [
                 layer,
@@ -381,12 +381,12 @@ def print_results(result: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--observations", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--observations", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--layers", default="1a,2a,2b,3a,4a")
     parser.add_argument("--memory_layers", default="1a,2b")
-    parser.add_argument("--reference_observations", type=int, default=16)
-    parser.add_argument("--reference_nodes", type=int, default=512)
+    parser.add_argument("--reference_observations", type=int, default=8)
+    parser.add_argument("--reference_steps", type=int, default=512)
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.worker:
@@ -397,7 +397,7 @@ def main() -> None:
     found_errors = errors(
         observations[:: -(-len(observations) // chosen.reference_observations)],
         chosen.layers.split(","),
-        chosen.reference_nodes,
+        chosen.reference_steps,
     )
     with tempfile.TemporaryDirectory() as folder:
         files = [str(pathlib.Path(folder, name)) for name in ("model.pb", "seen.npy")]

@@ -1,25 +1,23 @@
 """How long the model takes in the page: "What if", in headless Chromium.
 
-    python -m benchmarks.live_model --output=benchmarks/results/live_model.json
+    python -m benchmarks.live_model --model=released:procgen/coinrun
 
 Makes a small page of a model with attributions of 10 steps, opens "What if" from disk,
 goes through frames and takes the times that the page's own thread measures: of value
 and policy, and of these with the attribution. On a busy machine the least time is
-nearest to what a free one takes.
+nearest to what a free one takes. Writes benchmarks/results/live_model.json.
 """
 
 import argparse
 import dataclasses
 import json
-import os
 import pathlib
 import statistics
-import sys
 import tempfile
 
 from playwright.sync_api import sync_playwright
 
-from lucid_rl.files import atomic_open
+from benchmarks.measuring import write_result
 from lucid_rl.interface import InterfaceSettings, make_interface
 from lucid_rl.interpret.attribution import AttributionSettings
 
@@ -37,7 +35,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="of attributions")
     parser.add_argument("--frames", type=int, default=30, help="for each layer")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="executable")
-    parser.add_argument("--output", help="JSON file to write")
     arguments = parser.parse_args()
     layers = arguments.layers.split(",")
     with tempfile.TemporaryDirectory() as folder:
@@ -56,16 +53,11 @@ def main() -> None:
         data = page.parent / "data"
         parts = ("engine.js", "model_network.js")
         result = {
-            "command": " ".join(["python -m benchmarks.live_model", *sys.argv[1:]]),
-            "machine": {"processors": os.cpu_count(), "load": os.getloadavg()[0]},
             "megabytes": {part: (data / part).stat().st_size / 1e6 for part in parts},
             "ms": _measure(page, layers, arguments),
         }
     print(json.dumps(result, indent=1))
-    if arguments.output:
-        with atomic_open(arguments.output, "w") as stream:
-            json.dump(result, stream, indent=1)
-            stream.write("\n")
+    write_result("live_model", result)
 
 
 def _measure(page: pathlib.Path, layers: list[str], arguments) -> dict:

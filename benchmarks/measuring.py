@@ -114,18 +114,26 @@ def write_result(
 ) -> pathlib.Path:
     """Writes a benchmark's result, beside the command that made it, as `file`.json."""
     import lucid_rl
+    from lucid_rl.files import write_json
+    from lucid_rl.reports import command_line
 
     path = RESULTS / f"{file or name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    result = {
-        "command": f"python -m benchmarks.{name} {' '.join(sys.argv[1:])}".strip(),
+    machine = {
         "version": lucid_rl.__version__,
-        "processors": os.cpu_count(),
+        "processor": processor(),
+        "processors": len(os.sched_getaffinity(0)),
         "load_average": os.getloadavg()[1],
-        **result,
     }
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(path, {"command": command_line(), **machine, **result})
     return path
+
+
+def processor() -> str:
+    """The processor's name, and which instructions it has for bfloat16."""
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    name = text.partition("model name")[2].partition("\n")[0].strip("\t :")
+    instructions = {"amx_bf16", "avx512_bf16"} & set(text.split())
+    return ", ".join([name, *sorted(instructions)])
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

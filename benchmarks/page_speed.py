@@ -1,25 +1,22 @@
 """How fast the page opens and plays, in headless Chromium.
 
-    python -m benchmarks.page_speed --page=outputs/interface/index.html \
-        --output=benchmarks/results/page_speed.json
+    python -m benchmarks.page_speed --page=outputs/interface/index.html
     python -m benchmarks.page_speed   # a bundle of the default run's size, made up
 
-Prints a table and writes JSON; on a busy machine pages come out slower. "usable" is the
+Prints a table and writes benchmarks/results/page_speed.json; on a busy machine pages
+come out slower. "usable" is the
 time from opening the page to the first attribution on view; "frames/s" counts the
 frames drawn while playing at `--fps` for `--seconds`.
 """
 
 import argparse
-import json
-import os
 import pathlib
-import sys
 import tempfile
 
 import numpy as np
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
-from lucid_rl.files import atomic_open
+from benchmarks.measuring import write_result
 from lucid_rl.interface.page import write_page
 from lucid_rl.interface.parts import Layout, Part
 from lucid_rl.interface.quantization import LEVELS
@@ -74,7 +71,6 @@ def main() -> None:
     parser.add_argument("--fps", type=int, default=60, help="speed asked for")
     parser.add_argument("--seconds", type=float, default=5, help="of play, a layer")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="executable")
-    parser.add_argument("--output", help="JSON file to write")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         page = (
@@ -91,17 +87,12 @@ def main() -> None:
             f"95 % of screens within {row['slowest_5_percent_ms']:.0f} ms; "
             f"{row['main_thread_ms']:.1f} ms of the main thread's CPU a frame"
         )
-    if arguments.output:
-        with atomic_open(arguments.output, "w") as stream:
-            json.dump(result, stream, indent=1)
-            stream.write("\n")
+    write_result("page_speed", result)
 
 
 def _measure(path: pathlib.Path, arguments: argparse.Namespace) -> dict:
     files = [path, *(path.parent / "data").glob("*.js")]
     result: dict = {
-        "command": " ".join(["python -m benchmarks.page_speed", *sys.argv[1:]]),
-        "machine": {"processors": os.cpu_count(), "load_before": os.getloadavg()[0]},
         "page": arguments.page
         or f"made up: {arguments.trajectories} x {arguments.frames} frames",
         "files": len(files),

@@ -6,15 +6,13 @@
 Prints a table and writes benchmarks/results/sparsity.json.
 """
 
-import json
 from typing import Any
 
 import numpy as np
 from absl import app, flags
 
 import lucid_rl as lr
-from benchmarks.measuring import RESULTS
-from lucid_rl.files import atomic_open
+from benchmarks.measuring import write_result
 
 _MODELS = flags.DEFINE_list(
     "models", ["bundled:distilled", "bundled"], "What `lucid_rl.load` takes."
@@ -51,9 +49,8 @@ def measure(spec: str, layer: str) -> dict[str, Any]:
 
 def main(_: list[str]) -> None:
     found = [measure(spec, _LAYER.value) for spec in _MODELS.value]
-    with atomic_open(RESULTS / "sparsity.json") as stream:
-        stream.write(json.dumps(found, indent=1).encode() + b"\n")
-    print(json.dumps(found, indent=1))
+    print(*found, sep="\n")
+    write_result("sparsity", {"models": found})
 
 
 if __name__ == "__main__":

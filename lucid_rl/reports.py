@@ -1,10 +1,22 @@
-"""Tables in Markdown and figures in PNG files, for reports of results."""
+"""Reports of results: the command, tables in Markdown, figures in PNG files."""
 
 import contextlib
+import pathlib
+import shlex
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lucid_rl.files import PathLike, atomic_open
+
+
+def command_line() -> str:
+    """The command that runs this process, to be kept with its results."""
+    program = pathlib.Path(sys.argv[0]).name  # of the installed program: lucid-rl
+    spec = sys.modules["__main__"].__spec__
+    if spec and program.endswith(".py"):
+        program = f"python -m {spec.name}"
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 
 def markdown_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

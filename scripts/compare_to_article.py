@@ -14,15 +14,13 @@ resumes an interrupted one.
 """
 
 import pathlib
-import shlex
-import sys
 
 from absl import flags
 
 from lucid_rl.experiments.article_experiments import draw_features, repeat_experiments
 from lucid_rl.experiments.comparison import report
 from lucid_rl.experiments.comparison_settings import ComparisonSettings, GivenFeatures
-from lucid_rl.files import write_json, write_text
+from lucid_rl.experiments.results_folder import ResultsFolder
 from lucid_rl.flags import define_flags
 from lucid_rl.model.loading import load
 
@@ -34,7 +32,8 @@ _REMOVE = flags.DEFINE_list(
     "remove",
     [],
     "Features that edits remove, instead of those found by the game's states, as in "
-    "buzzsaw_blind=2b/4+7,enemy_moving_left_blind=2b/6: layer and numbers of features.",
+    "buzzsaw_blind=2b/4+7,enemy_moving_left_blind=2b/6: layer and numbers of features, "
+    "from 0, as in features_<layer>.html.",
 )
 _FEATURES_ONLY = flags.DEFINE_bool(
     "features_only",
@@ -67,14 +66,12 @@ def main() -> None:
         return
     settings = _settings(remove=remove, game=game)
     found = repeat_experiments(_MODEL.value, settings, folder)
-    command = shlex.join(["python", "-m", "scripts.compare_to_article", *sys.argv[1:]])
-    results = {"command": command, **found.as_dict()}
+    results = found.as_dict()
     if _RESULTS_FILE.value:
-        write_json(_RESULTS_FILE.value, results)
-        beside = pathlib.Path(_RESULTS_FILE.value).with_suffix(".md")
-        write_text(beside, report(results))
+        file = pathlib.Path(_RESULTS_FILE.value)
+        ResultsFolder(file.parent, file.stem).write(results, report(results))
     print(report(results))
-    print(f"written: {folder.resolve()}")
+    print(f"written: {folder.absolute()}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ run resumes an interrupted one.
 """
 
 import dataclasses
-import shlex
-import sys
 
 from absl import flags
 
@@ -33,6 +31,7 @@ from lucid_rl.interpret.visualization.presets import (
 from lucid_rl.interpret.visualization.report import write_report
 from lucid_rl.interpret.visualization.run import FigureSettings, make_figures
 from lucid_rl.interpret.visualization.visualize import VisualizationSettings
+from lucid_rl.reports import command_line
 
 from . import program, shared_flags
 
@@ -57,7 +56,9 @@ _EXAMPLES = flags.DEFINE_enum(
     "strongest patches, or a spatially-aware map.",
 )
 _targets = define_integers(
-    "targets", GradientRow("").targets, "Channels, features or observations; or all."
+    "targets",
+    GradientRow("").targets,
+    "Channels, features or observations, from 0; or all.",
 )
 _use_engine = shared_flags.define_engine_flags()
 _load = shared_flags.define_model_flags("name", "wrappers", "distribution_mode")
@@ -121,8 +122,7 @@ def main() -> None:
     print(sheet.table_text())
     print(page)
     if _REPORT.value is not None:
-        command = f"python -m scripts.visualize_features {shlex.join(sys.argv[1:])}"
-        print(write_report(sheet, _REPORT.value, command))
+        print(write_report(sheet, _REPORT.value, command_line()))
 
 
 if __name__ == "__main__":

@@ -78,6 +78,19 @@ def test_commands_have_the_flags_that_are_given(path):
         assert set(used) <= _flags(script) | {"help"}, (name, used)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("benchmarks/results/*.json")), ids=lambda path: path.stem
+)
+def test_results_name_their_command(path):
+    command = json.loads(path.read_text())["command"]
+    assert "python -m " in command or command.startswith("lucid-rl "), command
+    assert str(ROOT.parent) not in command, command
+    table = path.with_suffix(".md")
+    # Tables of several results name a command for each.
+    if table.exists() and path.stem not in ("attribution", "feature_visualization"):
+        assert table.read_text().startswith(f"`{command}`\n\n")
+
+
 def test_the_speed_of_evaluations():
     text = _text("docs/games.md")
     result = _result("evaluation")

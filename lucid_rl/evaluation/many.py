@@ -9,6 +9,7 @@ from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
 from lucid_rl.evaluation.replay import write_film
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.files import PathLike, write_json
+from lucid_rl.reports import command_line
 
 EPISODES_FILE = "episodes.npz"
 RESULTS_FILE = "evaluation.json"
@@ -19,18 +20,22 @@ def evaluate_into(
     settings: EvaluationSettings,
     folder: PathLike,
     n_workers: int | None = None,
+    command: str | None = None,
 ) -> Evaluation:
     """Evaluates a model; writes `episodes.npz` and `evaluation.json` into a folder.
 
-    An evaluation begun there is resumed; the other arguments are those of `evaluate`.
+    An evaluation begun there is resumed; `command` is noted in place of this process's;
+    the other arguments are those of `evaluate`.
     """
     folder = pathlib.Path(folder)
     evaluation = evaluate(
         model, settings=settings, path=folder / EPISODES_FILE, n_workers=n_workers
     )
     kinds = evaluation.completed_by_kind.items()
-    results = evaluation.as_dict() | {
-        "completed_by_kind": {kind: {**p.as_dict(), "of": p.n} for kind, p in kinds}
+    results = {
+        "command": command or command_line(),
+        **evaluation.as_dict(),
+        "completed_by_kind": {kind: {**p.as_dict(), "of": p.n} for kind, p in kinds},
     }
     write_json(folder / RESULTS_FILE, results)
     return evaluation
@@ -56,7 +61,7 @@ def evaluate_many(
     Raises:
         InputError: Ray is asked for and not installed.
     """
-    folder = pathlib.Path(folder).resolve()
+    folder = pathlib.Path(folder).absolute()
     if ray_address is None:
         return {
             name: evaluate_into(model, settings, folder / name, n_workers)
@@ -65,7 +70,9 @@ def evaluate_many(
     ray = connected_ray(ray_address)
     remote = ray.remote(num_cpus=n_workers or 1)(evaluate_into)
     tasks = {
-        name: remote.remote(model, settings, folder / name, n_workers or 1)
+        name: remote.remote(
+            model, settings, folder / name, n_workers or 1, command_line()
+        )
         for name, (model, settings) in models.items()
     }
     return {name: ray.get(task) for name, task in tasks.items()}
@@ -93,7 +100,7 @@ def film_episodes(
         InputError: there is no such episode.
         GameError: the game cannot repeat it.
     """
-    folder = pathlib.Path(folder).resolve()
+    folder = pathlib.Path(folder).absolute()
     evaluation = read_evaluation(folder / EPISODES_FILE)
     for number in numbers:
         path = folder / "replays" / f"episode_{number}.{kind}"

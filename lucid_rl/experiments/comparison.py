@@ -105,9 +105,7 @@ def report(results: Mapping[str, Any]) -> str:
     original_row = results["rows"]["original"]
     original = original_row["evaluation"]
     completed = Proportion(original["completed"]["count"], original["n_episodes"])
-    command = [f"`{results['command']}`", ""] if "command" in results else []
     lines = [
-        *command,
         f"Model `{original['model']['name']}`, engine {original['engine']}, "
         f"{original['settings']['game']['distribution_mode']} levels, "
         f"{original['n_episodes']:,} for each row, actions sampled. The original model "

@@ -10,6 +10,7 @@ from lucid_rl.bounded import read_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike, check_output_folder, write_json, write_text
 from lucid_rl.folder_lock import folder_lock
+from lucid_rl.reports import command_line
 
 _Value = TypeVar("_Value")
 
@@ -59,9 +60,10 @@ class ResultsFolder:
         return parts[part]["value"]
 
     def write(self, results: Mapping[str, Any], report: str) -> None:
-        """Writes the results as JSON, and the report as Markdown."""
-        write_json(self.path / f"{self.name}.json", results)
-        write_text(self.path / f"{self.name}.md", report)
+        """Writes results as JSON and the report as Markdown, each with the command."""
+        command = command_line()
+        write_json(self.path / f"{self.name}.json", {"command": command, **results})
+        write_text(self.path / f"{self.name}.md", f"`{command}`\n\n{report}")
 
     def _parts(self) -> dict[str, Any]:
         try:

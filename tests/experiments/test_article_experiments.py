@@ -66,9 +66,10 @@ def test_an_interrupted_comparison_goes_on(tmp_path, monkeypatch):
     assert seeds["original"] == seeds["buzzsaw_blind"]
     assert seeds["original"] == seeds["original_invisible_buzzsaws"]
     written = json.loads((tmp_path / "comparison.json").read_text())
+    assert written.pop("command")
     assert written == json.loads(json.dumps(results.as_dict()))
     report = (tmp_path / "comparison.md").read_text()
-    assert report == comparison.report(written)
+    assert report.endswith(f"`\n\n{comparison.report(written)}")
     assert "enemy moving left blind" not in report
 
     # Other features are sought anew.
@@ -134,12 +135,13 @@ def test_features_given_by_hand_on_the_original_game(
     assert rows["original_invisible_buzzsaws"].settings.game.invisible == ("buzzsaw",)
 
     written = json.loads((folder / "comparison.json").read_text())
+    assert written.pop("command")
     assert written == json.loads(json.dumps(results.as_dict()))
     assert list(written["rows"]["original"]["failed"]) == ["failed"]
     verdict = written["verdicts"]["buzzsaw_blind"]
     assert verdict["success"] is None and verdict["target"] == "failed"
     report = (folder / "comparison.md").read_text()
-    assert report == comparison.report(written)
+    assert report.endswith(f"`\n\n{comparison.report(written)}")
     [line] = [x for x in report.splitlines() if x.startswith("| **original** |")]
     assert line.count(NOT_KNOWN) == 4
     assert "features 1, 0 given by hand for buzzsaw" in report

@@ -114,7 +114,7 @@ def test_a_sweep_resumes_and_repeats_nothing(tmp_path, monkeypatch):
     assert [point.n_levels for point in points] == [2, 0]
     results = json.loads((tmp_path / "sweep.json").read_text())
     assert results["points"] == [dataclasses.asdict(point) for point in points]
-    assert (tmp_path / "sweep.md").read_text() == report(points)
+    assert (tmp_path / "sweep.md").read_text().endswith(report(points))
     games = [
         json.loads(json.dumps(sweep_module.load_checkpoint(path).args["lucid_rl"]))
         for path in sorted(tmp_path.glob("runs/*/model.jd"))
