@@ -7,17 +7,17 @@ is a hallucination if
 
 1. the detector fires there as strongly as, in observations as they usually are, means
    with a stated precision that its object is in that cell or one beside it;
-2. no such object is anywhere in the part of the picture that the place depends on, its
-   receptive field, and the painted velocity, which many features read as well, is not
-   beside it; for an enemy, none that moves the other way either. Places in the
-   outermost cells do not count, for an object that is mostly outside may show its edge
-   there; near them, too, look at the picture;
+2. the part of the picture that the place depends on, its receptive field, shows not
+   one pixel of such an object, not even the edge of one that is mostly outside; and the
+   painted velocity, which many features read as well, is not beside it. For an enemy,
+   none that moves the other way either. Pixels are of the objects' outlines in the
+   game's state, to within half a pixel;
 3. the value function is another once the feature's direction is taken out of the
    layer's activations there.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -27,8 +27,14 @@ from scipy.special import softmax
 from lucid_rl.editing.feature_naming import measure_features
 from lucid_rl.editing.feature_objects import FeatureObjects
 from lucid_rl.errors import InputError
+from lucid_rl.games.coinrun_objects import (
+    OBJECT_CLASSES,
+    PICTURE_SIZE,
+    batch_object_maps,
+)
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.interpret.visualization.receptive_field import receptive_window
+from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.layer_function import ScoreTensor
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.observations import Observations
@@ -62,7 +68,7 @@ class Hallucination:
 
     Attributes:
         observation: which.
-        feature: the detector.
+        feature: the detector's number, from 0.
         object_class: what it detects.
         row: of the place, as a fraction of the picture's height, in [0, 1].
         column: the same of its width.
@@ -82,8 +88,9 @@ class Hallucination:
     action_change: float
 
     def __str__(self) -> str:
+        name = self.object_class.replace("_", " ")
         return (
-            f"feature {self.feature} sees a {self.object_class.replace('_', ' ')} at "
+            f"feature {self.feature} (from 0) sees a {name} at "
             f"({self.row:.2f}, {self.column:.2f}) of the picture, with none in reach: "
             f"{self.response:.1f} times the response that means one; value "
             f"{self.value_change:+.3f}, {self.action_change:.0%} of the actions' "
@@ -125,12 +132,10 @@ def find_hallucinations(
         for feature, name in detectors.items()
     }
     measured = measure_features(model, factorization, sampled)
-    responses, present = (_grid(a) for a in (measured.responses, measured.present))
+    responses = _grid(measured.responses)
+    visible = _visible(sampled.states or [], responses.shape[1])
     reach = receptive_cells(model, factorization.layer, responses.shape[1])
-    painted = _near(present[..., measured.object_classes.index(_PAINTED)])
-    # Maps lack objects whose centre is outside, and their edge may be in view.
-    border = np.ones(present.shape[1:3], bool)
-    border[1:-1, 1:-1] = False
+    painted = _near(visible[:, OBJECT_CLASSES.index(_PAINTED)])
     places = []
     for feature, name in detectors.items():
         threshold = thresholds[feature]
@@ -138,9 +143,9 @@ def find_hallucinations(
             continue
         # An enemy that turns round is an enemy.
         same = ENEMIES if name in ENEMIES else (name,)
-        kinds = [measured.object_classes.index(kind) for kind in same]
-        there = _within(reach, present[..., kinds].any(axis=-1))
-        false = np.where(there | painted | border, 0, responses[..., feature])
+        kinds = [OBJECT_CLASSES.index(kind) for kind in same]
+        there = _within(reach, visible[:, kinds].any(axis=1))
+        false = np.where(there | painted, 0, responses[..., feature])
         cells = false.reshape(len(false), -1).argmax(axis=1)
         strongest = false.reshape(len(false), -1).max(axis=1) / threshold
         places += [
@@ -211,6 +216,17 @@ def _grid(values: np.ndarray) -> np.ndarray:
 def _near(present: np.ndarray) -> np.ndarray:
     """Cells [N, S, S] that hold something, or whose neighbours do."""
     return maximum_filter(present, size=(1, 3, 3))
+
+
+def _visible(states: Sequence[bytes], side: int) -> np.ndarray:
+    """Cells that show a pixel of each class of object, bool [N, classes, S, S]."""
+    cells = np.zeros((len(states), len(OBJECT_CLASSES), side, side), bool)
+    pixels = PICTURE_SIZE // side
+    for rows in batch_slices(len(states), _BATCH):
+        masks = batch_object_maps(states[rows], PICTURE_SIZE)
+        blocks = masks.reshape(-1, len(OBJECT_CLASSES), side, pixels, side, pixels)
+        cells[rows] = blocks.any(axis=(3, 5))
+    return cells
 
 
 def receptive_cells(

@@ -18,7 +18,8 @@ from lucid_rl.evaluation.hallucinations import (
     find_hallucinations,
     response_that_means,
 )
-from lucid_rl.games.coinrun_objects import OBJECT_CLASSES
+from lucid_rl.games.coinrun_objects import OBJECT_CLASSES, batch_object_maps
+from lucid_rl.games.procgen_state import CRATE, SAW, parse_state
 from lucid_rl.interpret.nmf import NMF
 
 BOX = OBJECT_CLASSES.index("box")
@@ -52,15 +53,16 @@ def _search(model_a, sampled, usual, monkeypatch, responses, settings=ANY_VALUE)
     )
 
 
-def _place(usual, near, far=None):
+def _place(sampled, near, far=None):
     """An observation and an inner cell off the velocity, by cells to the next box.
 
     None is as near as `near`; if given, there is one within `far`.
     """
-    present = usual[1].present.reshape(-1, 16, 16, len(OBJECT_CLASSES))
+    masks = batch_object_maps(sampled.states, 64)
+    visible = masks.reshape(-1, len(OBJECT_CLASSES), 16, 4, 16, 4).any(axis=(3, 5))
 
     def within(k, cells):
-        return maximum_filter(present[..., k], size=(1, 2 * cells + 1, 2 * cells + 1))
+        return maximum_filter(visible[:, k], size=(1, 2 * cells + 1, 2 * cells + 1))
 
     wanted = ~within(BOX, near) & ~within(PAINTED, 1)
     if far is not None:
@@ -79,7 +81,7 @@ def test_a_response_to_nothing_is_found_and_weighed(
 ):
     responses = usual[1].responses.copy()
     # A position of layer 2b depends on 12 pixels around it, a cell on up to 4 cells.
-    i, row, column = _place(usual, near=4)
+    i, row, column = _place(sampled, near=4)
     responses[i, row * 16 + column] = [3.0, 3.0]  # enough of the first feature alone
     (found,) = _search(model_a, sampled, usual, monkeypatch, responses)
     assert (found.observation, found.feature, found.object_class) == (i, 0, "box")
@@ -116,7 +118,7 @@ def test_a_response_to_nothing_is_found_and_weighed(
 
 def test_the_largest_comes_first(model_a, sampled, usual, monkeypatch):
     responses = usual[1].responses.copy()
-    i, row, column = _place(usual, near=4)
+    i, row, column = _place(sampled, near=4)
     responses[i, row * 16 + column] = 5.0
     both = _search(model_a, sampled, usual, monkeypatch, responses)
     assert {found.feature for found in both} == {0, 1}
@@ -126,20 +128,35 @@ def test_the_largest_comes_first(model_a, sampled, usual, monkeypatch):
 def test_an_object_within_reach_is_enough(model_a, sampled, usual, monkeypatch):
     responses = usual[1].responses.copy()
     # Not beside it, but the place's activations may come from it.
-    i, row, column = _place(usual, near=1, far=2)
+    i, row, column = _place(sampled, near=1, far=2)
     responses[i, row * 16 + column] = 100.0
     assert _search(model_a, sampled, usual, monkeypatch, responses) == []
 
 
-def test_at_the_border_an_object_may_show_its_edge(
-    model_a, sampled, usual, monkeypatch
+@pytest.mark.parametrize("pixels, n_found", [(0.6, 0), (-0.1, 1)])
+@pytest.mark.parametrize("column", [13, 15])  # in whose receptive fields the border is
+def test_the_edge_of_an_object_that_is_mostly_outside_counts(
+    pixels, n_found, column, model_a, sampled, usual, monkeypatch
 ):
-    responses = usual[1].responses.copy()
-    cells = responses.reshape(len(responses), 16, 16, -1)
-    cells[:, [0, -1], :, 0] = cells[:, :, [0, -1], 0] = 100.0
-    found = _search(model_a, sampled, usual, monkeypatch, responses)
-    assert all(1 / 16 < one.row < 15 / 16 for one in found)
-    assert all(1 / 16 < one.column < 15 / 16 for one in found)
+    """A box whose left edge is so many pixels inside the right border."""
+    state = parse_state(sampled.states[0])
+    crates = state.entities["type"] == CRATE
+    crates[:] = np.arange(len(crates)) == len(crates) - 1
+    state.entities["type"][(state.entities["type"] == CRATE) & ~crates] = SAW
+    state.entities["type"][crates] = CRATE
+    n_tiles = float(state.world["visibility"][0])
+    state.entities["y"][crates] = state.agent["y"]
+    border = float(state.agent["x"][0]) + n_tiles / 2
+    state.entities["x"][crates] = border - pixels * n_tiles / 64 + 0.5
+    one = dataclasses.replace(
+        sampled, observations=sampled.observations[:1], states=[state.to_bytes()]
+    )
+    box = batch_object_maps(one.states)[0, BOX]
+    assert not box.any()  # too little of it, or none, is in any cell
+    responses = np.zeros((1, 256, 2), np.float32)
+    responses[0, 8 * 16 + column, 0] = 3.0
+    found = _search(model_a, one, usual, monkeypatch, responses)
+    assert len(found) == n_found
 
 
 def test_reach_is_what_activations_depend_on(model_a):
