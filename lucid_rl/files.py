@@ -157,7 +157,7 @@ def check_output_folder(folder: PathLike) -> None:
     Raises:
         SaveError: it cannot, or something other than a folder is there.
     """
-    wanted = _without_nul(folder).absolute()
+    wanted = _nameable(folder).absolute()
     there = wanted
     while not os.path.lexists(there):
         there = there.parent
@@ -190,11 +190,11 @@ def _check_lengths(path: pathlib.Path, names: Sequence[str]) -> None:
 
 def _regular(path: PathLike) -> pathlib.Path:
     """The file that a path means; refuses folders, devices, pipes and sockets."""
-    target = _without_nul(path)
+    target = _nameable(path)
     try:
-        if target.is_symlink():
+        if os.path.islink(target):
             target = pathlib.Path(os.path.realpath(target))
-        mode = target.stat().st_mode
+        mode = os.stat(target).st_mode
     except FileNotFoundError:
         return target
     except OSError as error:
@@ -205,9 +205,13 @@ def _regular(path: PathLike) -> pathlib.Path:
     return target
 
 
-def _without_nul(path: PathLike) -> pathlib.Path:
+def _nameable(path: PathLike) -> pathlib.Path:
     if "\0" in os.fspath(path):
         raise SaveError(f"cannot write {os.fspath(path)!r}: a name cannot hold NUL.")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise SaveError(f"cannot write {os.fspath(path)!r}: {error}.") from error
     return pathlib.Path(path)
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     """Compares what the flags describe."""
     found = compare_attributions(_MODEL.value, _settings(), _output_dir())
     print(report(*found))
-    print(_output_dir().resolve())
+    print(_output_dir().absolute())
 
 
 if __name__ == "__main__":

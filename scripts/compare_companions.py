@@ -38,7 +38,7 @@ def main() -> None:
         _output_dir(),
     )
     print(results.markdown())
-    print(f"written: {_output_dir().resolve()}")
+    print(f"written: {_output_dir().absolute()}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
     """Compares what the flags describe."""
     models = program.model_names(_MODEL.value)
     print(report(compare_diversity(models, _settings(), _output_dir())))
-    print(f"written: {_output_dir().resolve()}")
+    print(f"written: {_output_dir().absolute()}")
 
 
 if __name__ == "__main__":

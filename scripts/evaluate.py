@@ -64,7 +64,7 @@ def main() -> None:
         models[place] = (model, _settings(game=_game(model)))
     results = evaluate_many(models, folder, _N_WORKERS.value, _RAY_ADDRESS.value)
     for name, evaluation in results.items():
-        print(f"{evaluation.table()}\n{(folder / name).resolve()}")
+        print(f"{evaluation.table()}\n{(folder / name).absolute()}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def main() -> None:
     if _COUNTERFACTUAL.value:
         table = _play_on(report.page.parent, what_if)
         write_text(folder / "what_if.md", table)
-    print(report.page.resolve())
+    print(report.page.absolute())
 
 
 def _play_on(

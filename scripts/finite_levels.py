@@ -29,7 +29,7 @@ def main() -> None:
     """Measures what the flags describe."""
     rows = measure_finite_levels(_settings(), _output_dir())
     print(report(rows))
-    print(f"written: {_output_dir().resolve()}")
+    print(f"written: {_output_dir().absolute()}")
 
 
 if __name__ == "__main__":

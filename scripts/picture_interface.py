@@ -84,7 +84,7 @@ def main() -> None:
             color_scheme=wanted.theme,
         )
         view.set_default_timeout(_PATIENCE)
-        view.goto(page.resolve().as_uri() + address)
+        view.goto(page.absolute().as_uri() + address)
         view.wait_for_function(_DRAWN)
         if wanted.feature is not None:
             view.get_by_test_id(f"open-{wanted.feature}").click()

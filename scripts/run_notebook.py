@@ -10,6 +10,7 @@ committed with. --set changes a value of the notebook's cell of parameters.
 
 import ast
 import dataclasses
+import os
 import pathlib
 
 from absl import flags
@@ -52,7 +53,7 @@ def main() -> None:
     files = _settings()
     output = pathlib.Path(files.output or files.notebook)
     run_notebook(files.notebook, output, _parameters())
-    print(f"{output.resolve()}: {output.stat().st_size / 2**20:.1f} MiB")
+    print(f"{output.absolute()}: {os.path.getsize(output) / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main() -> None:
         }
         plot_scores(results, folder / f"{NAME}.png")
         written.write(as_dict(results, settings), report(results) + "\n")
-    print(f"{report(results)}\n{folder.resolve()}")
+    print(f"{report(results)}\n{folder.absolute()}")
 
 
 if __name__ == "__main__":

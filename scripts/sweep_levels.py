@@ -50,7 +50,7 @@ def main() -> None:
         ray_address=_RAY_ADDRESS.value,
     )
     print(report(points))
-    print(_output_dir().resolve())
+    print(_output_dir().absolute())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ takes, and every later use is compared with it.
 """
 
 import contextlib
+import os
 import pathlib
 import queue
 import threading
@@ -69,7 +70,7 @@ def fetch_file(
     """
     record = path.with_name(path.name + ".sha256")
     known = _recorded(record)
-    if known is not None and path.is_file() and _digest(path) == known:
+    if known is not None and os.path.isfile(path) and _digest(path) == known:
         return
 
     def accept(arrived: pathlib.Path) -> None:
@@ -88,7 +89,7 @@ def fetch_file(
             ) from error
 
     with folder_lock(path.parent, "a download"):
-        if known is None and path.is_file():
+        if known is None and os.path.isfile(path):
             _check_by_hand(path, check)
         else:
             _download(url, path, accept)
@@ -132,7 +133,7 @@ def _download(
                 continue
             changed = (
                 f" The copy at {path} is not what was fetched first."
-                if path.exists()
+                if os.path.exists(path)
                 else ""
             )
             raise DownloadError(

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import html
 import itertools
+import os
 import pathlib
 import time
 from collections import Counter
@@ -305,7 +306,7 @@ def read_evaluation(path: PathLike) -> Evaluation:
 def _kept_episodes(
     path: PathLike | None, header: Mapping[str, Any]
 ) -> dict[int, Episode]:
-    if path is None or not pathlib.Path(path).exists():
+    if path is None or not os.path.exists(path):
         return {}
     episodes, kept_header = read_episodes(path)
     theirs, ours = _identity(kept_header), _identity(header)

@@ -12,6 +12,7 @@ tells models apart whose features all fail the score's thresholds.
 import dataclasses
 import functools
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Sequence
@@ -147,7 +148,7 @@ def sweep(
             f"game={settings.train.game.name}: features are scored against the states "
             "of Procgen's coinrun only"
         )
-    folder = pathlib.Path(folder).resolve()
+    folder = pathlib.Path(folder).absolute()
     order = sorted(settings.n_levels, key=lambda n: n or np.inf)
     models = [(n, seed) for n in order for seed in settings.seeds]
     configs = [settings.config(*model, folder) for model in models]
@@ -332,7 +333,7 @@ def _identity(settings: SweepSettings, config: TrainConfig) -> dict[str, Any]:
 def _train(config: TrainConfig, max_seconds: float | None) -> list[int]:
     """Trains a model, or resumes; returns its steps of distillation and PPO."""
     path = config.folder / MODEL_NAME
-    if path.exists():
+    if os.path.exists(path):
         args = load_checkpoint(path).args
         kept = json.loads(json.dumps(args.get("lucid_rl", {})))
         same = _plain(config).items() <= kept.items()

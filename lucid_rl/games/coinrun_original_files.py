@@ -11,7 +11,7 @@ import os
 import pathlib
 
 from lucid_rl.errors import GameError
-from lucid_rl.files import PathLike, expand_user
+from lucid_rl.files import PathLike, expand_user, read_input
 
 NAME = "coinrun_original"
 LIBRARY_VARIABLE = "LUCID_RL_COINRUN_LIBRARY"
@@ -63,17 +63,17 @@ def engine_files() -> EngineFiles:
     library = _given(LIBRARY_VARIABLE, "--coinrun_library", "the engine's library")
     assets = _given(ASSETS_VARIABLE, "--coinrun_assets", "the engine's pictures")
     # A folder that has the library, or its other name, is accepted, too.
-    folder = library if library.is_dir() else library.parent
-    if not library.is_file():
+    folder = library if os.path.isdir(library) else library.parent
+    if not os.path.isfile(library):
         for name in _LIBRARY_NAMES:
-            if (folder / name).is_file():
+            if os.path.isfile(folder / name):
                 library = folder / name
-    if not library.is_file():
+    if not os.path.isfile(library):
         raise GameError(
             f"there is no file {library}: give the shared library that the original "
             "CoinRun's Makefile builds, coinrun/.build-release/coinrun_cpp.so"
         )
-    if not (assets / _ANY_PICTURE).is_file():
+    if not os.path.isfile(assets / _ANY_PICTURE):
         raise GameError(
             f"{assets} is not the original CoinRun's asset folder, as it holds no "
             f"{_ANY_PICTURE}: give the folder coinrun/assets of its sources"
@@ -82,8 +82,16 @@ def engine_files() -> EngineFiles:
 
 
 def library_version() -> str:
-    """The engine and the start of its library's SHA-256, for a results file."""
-    digest = hashlib.sha256(engine_files().library.read_bytes()).hexdigest()
+    """The engine and the start of its library's SHA-256, for a results file.
+
+    Raises:
+        GameError: as `engine_files`, or the library cannot be read.
+    """
+    library = engine_files().library
+    try:
+        digest = hashlib.sha256(read_input(library)).hexdigest()
+    except OSError as error:
+        raise GameError(f"cannot read {library}: {error.strerror}") from error
     return f"{NAME} {digest[:16]}"
 
 

@@ -272,9 +272,9 @@ def _batches(observations: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
 
 def _model_of_file(path: pathlib.Path) -> Any:
     key: tuple = (path,)
-    with contextlib.suppress(OSError):
-        status = path.stat()
-        key = (path.resolve(), status.st_mtime_ns, status.st_size)
+    with contextlib.suppress(OSError, ValueError):
+        status = os.stat(path)
+        key = (os.path.realpath(path), status.st_mtime_ns, status.st_size)
     if key not in _models_of_files:
         _models_of_files[key] = (
             lucid_bridge.load_model(path) if path.suffix == ".pb" else load(path)

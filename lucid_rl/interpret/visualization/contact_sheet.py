@@ -6,6 +6,7 @@ Rows are written as they are done, so that an interrupted run resumes.
 import hashlib
 import html
 import io
+import os
 import pathlib
 from typing import Any
 
@@ -62,7 +63,7 @@ class ContactSheet:
         }
         subject = ("version", "about", "observations")
         path = self.folder / RESULTS
-        if path.is_file():
+        if os.path.isfile(path):
             try:
                 found = read_json(path)
                 if all(found[key] == self.results[key] for key in subject):
@@ -83,7 +84,7 @@ class ContactSheet:
         done = {
             row["key"]: row
             for row in old
-            if all((self.folder / file).is_file() for file in row["files"])
+            if all(os.path.isfile(self.folder / file) for file in row["files"])
         }
         self._keys[name] = keys
         self.results["figures"][name] = {
