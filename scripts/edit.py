@@ -54,7 +54,7 @@ def main() -> None:
     else:
         edit.model.save(output)
         print(edit)
-        print(f"edited model: {pathlib.Path(output).resolve()}")
+        print(f"edited model: {pathlib.Path(output).absolute()}")
     if _SAVE_FACTORIZATION.value:
         edit.nmf.save(_SAVE_FACTORIZATION.value)
 

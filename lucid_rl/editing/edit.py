@@ -38,7 +38,7 @@ class EditSettings:
     object: str | None = None
     """The object to remove, of Procgen's CoinRun."""
     features: tuple[int, ...] = ()
-    """Numbers of features to remove, from 0."""
+    """Numbers of features to remove, from 0 (the page counts from 1)."""
     choose: Literal["directions", "features"] = "directions"
     """What `object` removes: its directions, found from pairs of observations with and
     without it; or the features with the best average precision."""

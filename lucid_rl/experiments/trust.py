@@ -246,7 +246,7 @@ def _policy_change(
 def report(agreements: Sequence[Agreement], outcomes: Outcomes) -> str:
     """Markdown: levels lost by feature, and how well each method predicts them."""
     n, lost = len(outcomes.lost), outcomes.lost.mean(axis=0)
-    failing = ", ".join(f"{k + 1}: {part:.1%}" for k, part in enumerate(lost))
+    failing = ", ".join(f"{k}: {part:.1%}" for k, part in enumerate(lost))
     rows = [
         (
             one.method,
@@ -259,7 +259,7 @@ def report(agreements: Sequence[Agreement], outcomes: Outcomes) -> str:
     ]
     return (
         f"The original fails {outcomes.original_failed:.1%} of the levels. Of the {n} "
-        f"that it completes, fail without feature {failing}.\n\n"
+        f"that it completes, fail without feature (from 0) {failing}.\n\n"
         f"{markdown_table(('method', *_TITLES.values()), rows)}\n"
     )
 
