@@ -31,6 +31,9 @@ class DistillationConfig(Settings):
             the teacher plays the others, and labels all.
         buffer_size: frames in the replay buffer, 12 kB each.
         reuse: how often a frame is drawn from it, on average.
+        temperature: the teacher's logits are divided by it. Below 1, its policy is
+            sharper (Rusu et al., 2016): a student that is not sure yet then takes
+            fewer of the actions that the teacher seldom takes.
         kickstart_steps: environment steps of PPO over which the weight of the
             distillation loss falls linearly from 1 to 0 (kickstarting, Schmitt et
             al., 2018); 0 for plain PPO.
@@ -42,6 +45,7 @@ class DistillationConfig(Settings):
     student_fraction: Fraction = 0.5
     buffer_size: Positive = 50_000
     reuse: PositiveFloat = 2.0
+    temperature: PositiveFloat = 1.0
     kickstart_steps: Natural = 0
 
 
@@ -131,6 +135,9 @@ class TrainConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("teacher", "initial_model", "output_dir"):
+            if getattr(self, name) == "":
+                raise SettingsError(f"{name}='': it names nothing; give a name")
         if not self.teacher:
             check("n_total_steps", self.n_total_steps, at_least(1, 10**12))
         n_envs = self.game.n_envs

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from lucid_rl.errors import CheckpointError, SettingsError
+from lucid_rl.errors import CheckpointError, SettingsError, TrainingError
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.training.config import DistillationConfig, TrainConfig
 from lucid_rl.training.distillation import (
@@ -80,6 +80,16 @@ def test_a_stopped_run_resumes_where_it_was(tmp_path):
         assert record["frames"] == pytest.approx(record["updates"] * 8 / 2, abs=8)
 
 
+def test_a_run_that_diverges_stops_and_keeps_its_save(tmp_path):
+    train(tiny(tmp_path))
+    wild = dataclasses.replace(TINY.distillation, n_updates=80, learning_rate=1e38)
+    with pytest.raises(TrainingError, match="diverged: after 80 updates"):
+        train(tiny(tmp_path, distillation=wild))
+    assert read_save(tmp_path, SAVE_NAME)["n_updates_done"] == 60
+    longer = dataclasses.replace(wild, learning_rate=1e-3)
+    assert train(tiny(tmp_path, distillation=longer)).args["distillation_updates"] == 80
+
+
 KILLED = """
 import os, sys
 from tests.training.test_distillation import tiny
@@ -145,6 +155,17 @@ def test_values_are_in_the_students_scale(tmp_path):
         scales.append(teacher.act(observations)[1])
     # The bundled model was trained with rewards times 0.1.
     np.testing.assert_allclose(scales[1], 10 * scales[0], rtol=1e-5)
+
+
+def test_a_temperature_below_1_sharpens_the_teachers_policy(tmp_path):
+    observations = np.zeros((2, 64, 64, 3), np.uint8)
+    config = tiny(tmp_path)
+    distillation = dataclasses.replace(config.distillation, temperature=0.5)
+    logits, values = Teacher(config).act(observations)
+    sharp = dataclasses.replace(config, distillation=distillation)
+    sharper = Teacher(sharp).act(observations)
+    np.testing.assert_array_equal(sharper[0], 2 * logits)
+    np.testing.assert_array_equal(sharper[1], values)
 
 
 def test_a_buffer_holds_the_latest():
