@@ -69,11 +69,18 @@ class Teacher:
         self._learner = Learner(own, model.params)
         # Values are sums of rewards, and scale with them.
         self._value_scale = config.reward_scale / model.args["reward_scale"]
+        self._temperature = config.distillation.temperature
 
     def act(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns logits f32 [N, A], and values f32 [N] in the student's scale."""
+        """Returns logits f32 [N, A], over the temperature, and values f32 [N].
+
+        Values are in the student's scale.
+        """
         logits, values = self._learner.act(observations)
-        return logits, values * np.float32(self._value_scale)
+        return (
+            logits / np.float32(self._temperature),
+            values * np.float32(self._value_scale),
+        )
 
 
 def _check_same_view(config: TrainConfig, model: Checkpoint) -> None:
