@@ -132,6 +132,18 @@ def test_errors_of_attributions():
         assert f"| {layer} | {' | '.join(cells)} |" in text, layer
 
 
+def test_completeness_and_residuals():
+    text = _text("docs/attribution.md")
+    result = _result("completeness")
+    assert f"`{result['command']}`" in text
+    spread = f"{result['value_std']:.2f}"
+    for left in list(result["value_minus_sum_std"].values())[:2]:
+        assert f"| {left:.2f} | {spread} |" in text
+    for n in ("8", "10", "12", "16"):
+        assert f"{100 * result['residual_fractions'][n]:.1f} %" in text
+    assert f"here {result['auto_n_features']}." in text
+
+
 def test_counterfactuals_of_failures():
     text = _text("docs/moments.md")
     for name, failure in _result("moments")["failures"].items():
