@@ -13,8 +13,7 @@ import numpy as np
 
 from lucid_rl.errors import InputError
 
-# Observations resampled, and rows of scores sorted, at once.
-_CHUNK_OBSERVATIONS = 128
+# Rows of scores sorted at once.
 _CHUNK_ROWS = 512
 
 
@@ -197,16 +196,12 @@ def _checked(weights: np.ndarray) -> np.ndarray:
 def _resample(weights: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Responses at places of a grid, f32 [h * w, N]."""
     vertical = _interpolation(rows, weights.shape[1])
-    horizontal = _interpolation(columns, weights.shape[2]).T
-    scores = np.empty((len(rows) * len(columns), len(weights)), np.float32)
-    for start in range(0, len(weights), _CHUNK_OBSERVATIONS):
-        chunk = slice(start, start + _CHUNK_OBSERVATIONS)
-        resampled = vertical @ weights[chunk] @ horizontal
-        scores[:, chunk] = resampled.reshape(len(resampled), -1).T
-    return scores
+    horizontal = _interpolation(columns, weights.shape[2])
+    found = np.tensordot(vertical, np.moveaxis(weights, 0, -1), 1)  # [h, W, N]
+    return np.matmul(horizontal, found).reshape(-1, len(weights))
 
 
 def _interpolation(places: np.ndarray, n: int) -> np.ndarray:
-    """Linear interpolation between n positions' centres, f64 [places, n]."""
+    """Linear interpolation between n positions' centres, f32 [places, n]."""
     indices = np.clip(places - 0.5, 0, n - 1)
-    return np.maximum(1 - np.abs(indices[:, None] - np.arange(n)), 0)
+    return np.maximum(1 - np.abs(indices[:, None] - np.arange(n, dtype=np.float32)), 0)

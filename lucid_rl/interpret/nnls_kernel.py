@@ -14,7 +14,9 @@ _LEAST_PIVOT = 1e-8
 def solve_rows(
     gram: np.ndarray, targets: np.ndarray, solution: np.ndarray, solved: np.ndarray
 ) -> None:
-    """Solves each row by block principal pivoting.
+    """Solves each row by block principal pivoting, from the row before's free set.
+
+    Neighbouring rows resemble each other, so most need no exchange, and no new factors.
 
     The Gram matrix, f64 [K, K], has a unit diagonal, targets are f64 [n, K].
     `solution`, zeros f64 [n, K], is filled; so is `solved`, bool [n], false where
@@ -24,25 +26,18 @@ def solve_rows(
     chosen = np.empty(n_unknowns, np.int64)
     factor = np.empty((n_unknowns, n_unknowns))
     weights = np.empty(n_unknowns)
-    free = np.empty(n_unknowns, np.bool_)
+    free = np.zeros(n_unknowns, np.bool_)
     wrong = np.empty(n_unknowns, np.bool_)
+    n_free = 0
     for row in range(len(targets)):
         target, result = targets[row], solution[row]
         tolerance = 0.0
         for k in range(n_unknowns):
-            # At w = 0 the gradient is -b.
-            free[k] = target[k] > 0
             tolerance = max(tolerance, _TOLERANCE * abs(target[k]))
         fewest, patience = n_unknowns + 1, _PATIENCE
         solved[row] = False
         for _ in range(20 + 4 * n_unknowns):
-            n_free = 0
-            for k in range(n_unknowns):
-                if free[k]:
-                    chosen[n_free] = k
-                    n_free += 1
-            if not _solve_free(gram, target, chosen[:n_free], factor, weights):
-                break
+            _solve_free(target, chosen[:n_free], factor, weights)
             n_wrong, last = 0, 0
             i = 0
             for k in range(n_unknowns):
@@ -50,6 +45,7 @@ def solve_rows(
                     value = weights[i]
                     i += 1
                 else:
+                    # The gradient.
                     value = -target[k]
                     for j in range(n_free):
                         value += gram[k, chosen[j]] * weights[j]
@@ -64,23 +60,24 @@ def solve_rows(
                 break
             patience = _PATIENCE if n_wrong < fewest else patience - 1
             fewest = min(fewest, n_wrong)
+            n_free = 0
             for k in range(n_unknowns):
                 if wrong[k] and (patience >= 0 or k == last):
                     free[k] = not free[k]
+                if free[k]:
+                    chosen[n_free] = k
+                    n_free += 1
+            if not _factorize(gram, chosen[:n_free], factor):
+                break
+        if not solved[row]:
+            free[:] = False
+            n_free = 0
 
 
 @numba.njit(cache=True, nogil=True)
-def _solve_free(
-    gram: np.ndarray,
-    target: np.ndarray,
-    chosen: np.ndarray,
-    factor: np.ndarray,
-    weights: np.ndarray,
-) -> bool:
-    """Solves for the chosen unknowns by L D Lᵀ; False where they depend on others."""
-    n = len(chosen)
-    for i in range(n):
-        value = target[chosen[i]]
+def _factorize(gram: np.ndarray, chosen: np.ndarray, factor: np.ndarray) -> bool:
+    """Finds L D Lᵀ of the chosen unknowns; False where they depend on others."""
+    for i in range(len(chosen)):
         pivot = gram[chosen[i], chosen[i]]
         for j in range(i):
             entry = gram[chosen[i], chosen[j]]
@@ -90,14 +87,25 @@ def _solve_free(
         for j in range(i):
             entry = factor[i, j] * factor[j, j]
             pivot -= entry * factor[i, j]
-            value -= entry * weights[j]
             factor[i, j] = entry  # of L
         if pivot < _LEAST_PIVOT:
             return False
         factor[i, i] = 1 / pivot
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _solve_free(
+    target: np.ndarray, chosen: np.ndarray, factor: np.ndarray, weights: np.ndarray
+) -> None:
+    """Solves for the chosen unknowns, whose factors are known."""
+    n = len(chosen)
+    for i in range(n):
+        value = target[chosen[i]]
+        for j in range(i):
+            value -= factor[i, j] * weights[j]
         weights[i] = value
     for i in range(n - 1, -1, -1):
         weights[i] *= factor[i, i]
         for j in range(i + 1, n):
             weights[i] -= factor[j, i] * weights[j]
-    return True
