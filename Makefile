@@ -32,9 +32,11 @@ $(STAMP): setup.py requirements_lock.txt
 
 dev: $(DEV_STAMP)
 
-$(DEV_STAMP): $(STAMP)
+# In one step: a second call of pip would build the package and resolve all again.
+$(DEV_STAMP): setup.py requirements_lock.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) $(LOCK) --editable ".[dev]"
-	touch $@
+	touch $(STAMP) $@
 
 interface: venv
 	$(BIN)/python -m scripts.make_interface --model=bundled:distilled --output_dir=outputs/interface
