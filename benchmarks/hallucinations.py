@@ -2,9 +2,9 @@
 
     python -m benchmarks.hallucinations --model=released:procgen/coinrun
 
-Writes benchmarks/results/hallucinations.json: the criteria, the detectors, and all
-candidates, strongest first. With --picture, draws the three strongest of each object,
-with circles around the places: near the border an object's edge may be in view.
+Writes benchmarks/results/hallucinations.json: the criteria, the detectors and what was
+found, strongest first. With --picture, draws the three strongest of each object, with
+circles around the places.
 """
 
 import argparse
