@@ -175,11 +175,28 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise FileFormatError(f"{path} is not a valid .npz file: {error}.") from error
 
 
+def read_npy(path: str | os.PathLike) -> np.ndarray:
+    """Reads a `.npy` file of numbers, booleans or fixed-width text.
+
+    Raises:
+        FileFormatError: the file is missing, damaged or of another format.
+    """
+    try:
+        with open_input(path) as stream:
+            return _npy(stream.read(), os.path.basename(path))
+    except OSError as error:
+        raise FileFormatError(
+            f"cannot read {path}: {error.strerror or error}"
+        ) from error
+    except FileFormatError as error:
+        raise FileFormatError(f"{path} is not a valid .npy file: {error}.") from error
+
+
 def _npy(data: bytes, name: str) -> np.ndarray:
     """An array from the content of a `.npy` file."""
     start = {b"\x01\x00": 10, b"\x02\x00": 12}.get(data[6:8])
     if data[:6] != b"\x93NUMPY" or start is None:
-        raise FileFormatError(f"the member {name!r:.200} is not a .npy file")
+        raise FileFormatError(f"{name!r:.200} is not a .npy file")
     end = start + int.from_bytes(data[8:start], "little")
     header = _NPY_HEADER.fullmatch(data[start : min(end, 10_000)].decode("latin1"))
     if header is None:

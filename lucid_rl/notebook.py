@@ -156,9 +156,8 @@ def _brief(value: Any) -> str:
     described = repr(value)
     if len(described) <= _LONGEST:
         return described
-    return (
-        f"{type(value).__name__} of {len(value)}" if isinstance(value, Sized) else "..."
-    )
+    name = type(value).__name__
+    return f"{name} of {len(value)}" if isinstance(value, Sized) else f"{name}(...)"
 
 
 def _cell(value: object) -> str:

@@ -34,6 +34,9 @@ class Rule:
     holds: Callable[[Any], bool]
     expected: str
 
+    def __repr__(self) -> str:
+        return self.expected  # as signatures show it
+
     def __or__(self, other: "Rule") -> "Rule":
         return Rule(
             lambda value: self.holds(value) or other.holds(value),

@@ -148,6 +148,14 @@ class Bundle:
             )
         return dequantize(codes, scales, levels)
 
+    def directions(self, layer: str, model: str = "model") -> np.ndarray:
+        """The directions of a layer's features, float32 [K, C], as in `NMF`.
+
+        Raises:
+            BundleError: the page was made without the model (`live_model=False`).
+        """
+        return self.part(f"{model}/network").array(f"directions/{layer}")
+
     def frames(self, trajectory: int) -> slice:
         """Where a trajectory's frames lie among all S frames."""
         lengths = [entry["length"] for entry in self.manifest["trajectories"]]
@@ -185,7 +193,7 @@ def read_bundle(path: PathLike) -> Bundle:
     if "manifest" not in parts:
         raise BundleError(
             f"{given} holds no bundle: neither {part_file('manifest')} nor a page with "
-            "the data inside. Make one with scripts/make_interface.py."
+            "the data inside. Make one with `lucid-rl make-page`."
         )
     manifest = parts["manifest"].meta
     try:

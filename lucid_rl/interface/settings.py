@@ -60,8 +60,8 @@ class InterfaceSettings:
         own_samples: use observations and trajectories that come with the model
             (released models) where there are any, as far as the sampling settings
             ask for.
-        samples: a file of recorded data, `.npz` or `.jd`, to show in place of a game
-            (`lucid_rl.load_samples` says what it holds).
+        samples: a file of recorded data, `.npz`, `.npy` or `.jd`, to show in place of
+            a game (`lucid_rl.load_samples` says what it holds).
         game: the game to sample in; by default what the model's file says.
         distribution_mode: the game's levels, "hard" or "easy"; by default what the
             checkpoint says, else "hard".

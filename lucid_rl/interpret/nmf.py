@@ -231,8 +231,14 @@ class NMF:
         """f32 [K]: the sum over channels that one unit of each feature stands for."""
         return self.directions.sum(axis=1)
 
+    def fit_transform(self, values: np.ndarray) -> np.ndarray:
+        """Fits activations f32 [..., C] and returns their weights f32 [..., K]."""
+        return self.fit(values).transform(values)
+
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Computes the exact non-negative weights that explain values [..., C] best.
+
+        Attributions have two signs: `reduce` splits them.
 
         Returns:
             w f32 [..., K] >= 0 that minimises ||values - w @ directions||² at each
@@ -378,6 +384,11 @@ class NMF:
         )
 
     def _rows(self, values: np.ndarray) -> np.ndarray:
+        if isinstance(values, Attribution):
+            raise InputError(
+                "transform takes activations [..., C]; an Attribution is split among "
+                "the features by reduce(attribution)"
+            )
         values = np.asarray(values)
         if values.shape[-1:] != (self.n_channels,):
             raise InputError(

@@ -48,7 +48,7 @@ def target_list(target: Target | Sequence[Target] | None) -> list[Target]:
     wrong = [entry for entry in found if not isinstance(entry, Target)]
     if wrong or not found:
         raise InputError(
-            f"target is {target!r}: expected one or more of value(), logit(i), "
+            f"target is {target!r}: expected one or a list of value(), logit(i), "
             "logits(actions), direction(...) and custom(...)."
         )
     return found
@@ -161,11 +161,26 @@ def custom(
     """Any score that TensorFlow can build on a tensor of the network.
 
     Args:
-        tensor: name of a layer, output or tensor.
+        tensor: name of a layer, output ("logits", "value") or tensor.
         score: takes the tensor, [B, ...], and returns scores, [B] or [B, ...],
             which are summed; None sums the tensor itself. Pass the same function
             object again to reuse its graph. Where it reduces the batch, too,
             InputError is raised when the target is used.
         name: for tables and legends.
+
+    Returns:
+        The target.
+
+    Raises:
+        InputError: the name or the score is of another type.
+
+    Example:
+        >>> difference = custom("logits", lambda x: x[:, 7] - x[:, 4], "right - noop")
+        >>> attribution = attribute(model, observations, "2b", difference)
     """
+    if not isinstance(tensor, str) or not (score is None or callable(score)):
+        raise InputError(
+            f"custom({tensor!r}, {score!r}): expected a tensor's name, and None or a "
+            "function of it, as in custom('logits', lambda x: x[:, 7] - x[:, 4])."
+        )
     return Target(name or tensor, ScoreTensor(tensor, score))

@@ -32,6 +32,7 @@ from lucid_rl.model.model import Model
 from lucid_rl.model.onnx_graph import LOGITS_NAME, VALUE_NAME, read_onnx
 
 ONNX_SUFFIX = ".onnx"
+_OPTIONS = ("bfloat16", "logits_name", "value_name", "input_range", "name")
 _SAMPLES = ("observations", "trajectories")
 TORCH_SUFFIXES = (".pt", ".pth", ".zip", ".ckpt")
 
@@ -65,7 +66,8 @@ def load(
             there is a warning where they cannot be fetched.
         **options: `bfloat16=True` convolves in bfloat16; `logits_name` and
             `value_name` name the outputs of a graph; `input_range=(0, 255)` says which
-            pixels a graph (ONNX, `.model.pb`) takes, where the file does not show it.
+            pixels a graph (ONNX, `.model.pb`) takes, where the file does not show it;
+            `name` is shown on pages.
 
     Returns:
         The model.
@@ -75,6 +77,7 @@ def load(
         CheckpointError: the parameters make no known network, and no graph is there.
         ModelError: the graph lacks an output, or shows another range of pixels.
         SettingsError: there is no such game.
+        InputError: an option is unknown or does not fit the file.
         DownloadError: a released file cannot be fetched.
 
     Example:
@@ -82,6 +85,12 @@ def load(
         >>> args = {"paint_vel_info": False}
         >>> model = lucid_rl.load("agent.pt", game="maze", args=args)
     """
+    unknown = sorted(options.keys() - _OPTIONS)
+    if unknown:
+        raise InputError(
+            f"load has no option {unknown[0]!r}: expected {', '.join(_OPTIONS)}. What "
+            f"the model's file does not say is given as args={{{unknown[0]!r}: …}}."
+        )
     if isinstance(spec, Model):
         return spec
     args = {**(args or {}), **({"env_name": check_name(game)} if game else {})}

@@ -33,6 +33,7 @@ INPUT = "input"
 _KEPT = ("bfloat16", "name", "checkpoint", "metadata", "files", "onnx", "notes")
 _NO_LAYERS = (INPUT, "logits", "value")
 EDITS_ARG = "edits"
+_NOT_WRITTEN = (".onnx", ".pt", ".pth", ".zip", ".ckpt")
 """Key of a checkpoint's args that records every edit, oldest first."""
 
 
@@ -409,9 +410,11 @@ class Model:
         names = self.kernels_reading(layer)
         n_channels = self.layer_shape(layer)[-1]
         if np.shape(directions)[-1:] != (n_channels,):
+            given = np.shape(directions) or type(directions).__name__
             raise InputError(
-                f"directions have shape {np.shape(directions)}: expected [{n_channels}]"
-                f" or [K, {n_channels}], the channels of layer {layer!r}."
+                f"directions have shape {given}: expected [{n_channels}] or "
+                f"[K, {n_channels}], the channels of layer {layer!r}, such as "
+                "nmf.directions[[0, 3]]."
             )
         kernels = {name: np.asarray(self.index.value(name)) for name in names}
         return {
@@ -431,7 +434,8 @@ class Model:
         """Writes the model, atomically.
 
         A path that ends in ".pb" gets a Lucid `.model.pb`, in ".onnx" (if the model was
-        loaded from such a file) the edited file; any other a `.jd` checkpoint.
+        loaded from such a file) the edited file; any other a `.jd` checkpoint. Files of
+        PyTorch's are read and not written.
 
         Raises:
             InputError: the model cannot be written in this format.
@@ -442,7 +446,7 @@ class Model:
             lucid_model.write_model_pb(self._graph_def, path, metadata)
         elif os.fspath(path).endswith(".onnx") and self.onnx is not None:
             self.onnx.save(self._graph_def, path)
-        elif self.checkpoint is not None and not os.fspath(path).endswith(".onnx"):
+        elif self.checkpoint is not None and not os.fspath(path).endswith(_NOT_WRITTEN):
             save_checkpoint(self.checkpoint, path)
         else:
             endings = ["'.model.pb'"]

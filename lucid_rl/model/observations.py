@@ -18,14 +18,15 @@ def check_observations(
     Raises:
         InputError: it has another type or shape.
     """
+    given = type(observations).__name__
     try:
         observations = np.asarray(observations)
     except ValueError as error:
         raise InputError(f"observations are not an array: {error}") from error
     if observations.dtype != np.uint8 and observations.dtype.kind != "f":
+        kind = observations.dtype if observations.ndim else given
         raise InputError(
-            f"observations are {observations.dtype}: expected uint8 in 0 to 255 or "
-            "floats in 0 to 1."
+            f"observations are {kind}: expected uint8 in 0 to 255 or floats in 0 to 1."
         )
     if observations.ndim != 4 or observations.shape[1:] != tuple(image_shape):
         height, width, channels = image_shape

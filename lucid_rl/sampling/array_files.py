@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from lucid_rl.bounded import read_npz
+from lucid_rl.bounded import read_npy, read_npz
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike
@@ -22,7 +23,8 @@ def read_arrays(
     """Reads named arrays; others in the file are ignored.
 
     Args:
-        path: a `.jd` file that holds a dictionary, or an `.npz` file.
+        path: a `.jd` file that holds a dictionary, an `.npz` file, or an `.npy` file,
+            which holds the first required array.
         required: dtype of each array that must be there.
         optional: dtype of each array that may be there.
 
@@ -33,8 +35,12 @@ def read_arrays(
     Raises:
         FileFormatError: the file is no such dictionary.
     """
-    is_npz = os.fspath(path).endswith(".npz")
-    content = read_npz(path) if is_npz else read_jd(path)
+    content: Any
+    if os.fspath(path).endswith(".npy"):
+        content = {next(iter(required)): read_npy(path)}
+    else:
+        is_npz = os.fspath(path).endswith(".npz")
+        content = read_npz(path) if is_npz else read_jd(path)
     if not isinstance(content, dict):
         raise FileFormatError(
             f"{path}: expected a dictionary with {', '.join(required)}, found "

@@ -40,12 +40,13 @@ def load_samples(path: PathLike) -> RecordedSamples:
     """Reads recorded observations, and trajectories if actions come with them.
 
     Args:
-        path: a `.npz` (`numpy.savez`) or `.jd` file of arrays. `observations`: u8
-            [N, H, W, C], one recording, or [n, T, H, W, C], n recordings of one length.
-            The others have the shape of its first axes. `actions`: whole numbers;
-            `rewards`, that followed them, by default 0; `firsts`, whether an
-            observation begins an episode, or `ends`, whether an action ended one;
-            by default a recording is one episode. `action_names`: text [A].
+        path: a `.npz` (`numpy.savez`) or `.jd` file of arrays, or a `.npy` file of
+            `observations` alone. `observations`: u8 [N, H, W, C], one recording, or
+            [n, T, H, W, C], n recordings of one length. The others have the shape of
+            its first axes. `actions`: whole numbers; `rewards`, that followed them, by
+            default 0; `firsts`, whether an observation begins an episode, or `ends`,
+            whether an action ended one; by default a recording is one episode.
+            `action_names`: text [A].
 
     Raises:
         FileFormatError: the file cannot be read, or its arrays do not fit together.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.architectures import ARCHITECTURES
-from lucid_rl.errors import ModelError
+from lucid_rl.errors import BundleError, ModelError
 from lucid_rl.interface import make_interface, read_bundle
 from lucid_rl.interface.network import network_part
 from lucid_rl.lazy_tensorflow import tf
@@ -75,6 +75,9 @@ def test_a_page_holds_its_model_unless_told_otherwise(
     assert bundle.manifest["models"][0]["network_part"] == "model/network"
     assert set(bundle.part("model/network").meta["layers"]) == {"2b", "4a"}
     assert set(bundle.part("engine").names) == {"program", "wasm"}
+    directions = bundle.directions("2b")
+    assert directions.shape == (small_settings.nmf.n_features, 32)
+    assert np.linalg.norm(directions, axis=1).all()
     settings = dataclasses.replace(
         small_settings,
         live_model=False,
@@ -83,6 +86,8 @@ def test_a_page_holds_its_model_unless_told_otherwise(
     )
     page = make_interface(settings)
     assert read_bundle(page).manifest["models"][0]["network_part"] is None
+    with pytest.raises(BundleError):
+        read_bundle(page).directions("2b")
     assert not (page.parent / "data" / "engine.js").exists()
     added = _size(small_page.parent) - _size(page.parent)
     assert 1e6 < added < 4e6

@@ -295,6 +295,8 @@ class TestBadInput:
     def test_other_types(self, model_a, observations):
         with pytest.raises(InputError, match="int64"):
             attribute(model_a, observations[:2].astype(np.int64), "2b")
+        with pytest.raises(InputError, match="observations are str"):
+            attribute(model_a, "observations.npy", "2b")
 
     def test_unknown_layer_lists_layers(self, model_a, observations):
         with pytest.raises(ModelError, match="1a, 2a, 2b, 3a, 4a"):
@@ -328,6 +330,11 @@ class TestBadInput:
     def test_scores_that_lose_the_batch(self, model_a, observations, score):
         with pytest.raises(InputError, match="row for each observation"):
             attribute(model_a, observations[:2], "2b", custom("logits", score))
+
+    @pytest.mark.parametrize("given", [(max,), ("logits", 3)])
+    def test_custom_scores_of_another_type(self, given):
+        with pytest.raises(InputError, match="a tensor's name"):
+            custom(*given)
 
     def test_an_empty_group(self):
         with pytest.raises(InputError, match="at least one"):

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lucid_rl.errors import FileFormatError, InputError, SaveError, SettingsError
+from lucid_rl.interpret.attribution import Attribution
 from lucid_rl.interpret.nmf import NMF, NMFSettings
 from lucid_rl.interpret.nnls import solve_nonnegative
 from lucid_rl.interpret.row_sample import RowSample
@@ -314,6 +315,19 @@ def test_transform_of_many_rows_is_that_of_each(fitted):
     rows, _ = planted(n_rows=70_000, seed=3)
     together = fitted.transform(rows)
     np.testing.assert_array_equal(together[-10:], fitted.transform(rows[-10:]))
+
+
+def test_fit_transform_is_fit_and_then_transform():
+    rows = np.random.default_rng(3).random((200, 16), np.float32)
+    weights = NMF(4).fit_transform(rows)
+    np.testing.assert_array_equal(weights, NMF(4).fit(rows).transform(rows))
+
+
+def test_attributions_are_reduced_and_not_transformed(fitted):
+    values = np.ones((1, 2, 2, 16), np.float32)
+    attribution = Attribution("2b", ("value",), values, np.ones(1), None)
+    with pytest.raises(InputError, match=r"by reduce\(attribution\)"):
+        fitted.transform(attribution)
 
 
 def test_wrong_channels_are_refused(fitted):

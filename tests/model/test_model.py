@@ -108,6 +108,24 @@ class TestBfloat16:
         assert rounded.graph_def() == model_a.graph_def()
 
 
+@pytest.mark.parametrize("ending", ["pt", "pth", "zip", "ckpt", "onnx"])
+def test_formats_that_are_only_read(model_a, ending, tmp_path):
+    path = tmp_path / f"edited.{ending}"
+    with pytest.raises(InputError, match=r"ends in '\.model\.pb' or '\.jd'"):
+        model_a.save(path)
+    assert not path.exists()
+
+
+def test_what_is_no_array_of_directions_is_named(model_a):
+    with pytest.raises(InputError, match=r"shape dict: expected \[32\] or \[K, 32\]"):
+        model_a.without({}, "2b")
+
+
+def test_an_option_that_load_does_not_have_belongs_into_args():
+    with pytest.raises(InputError, match=r"args=\{'distribution_mode': …\}"):
+        load("bundled", distribution_mode="easy")
+
+
 class TestNames:
     def test_short_and_full(self, model_a):
         assert model_a.tensor_name("2b") == "ppo2_model/pi/2b/Relu:0"

@@ -26,6 +26,15 @@ def test_observations_alone(tmp_path):
     np.testing.assert_array_equal(read.observations, FRAMES)
 
 
+def test_an_array_alone(tmp_path):
+    np.save(tmp_path / "my.npy", FRAMES)
+    found = load_samples(tmp_path / "my.npy")
+    np.testing.assert_array_equal(found.observations.observations, FRAMES)
+    (tmp_path / "my.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(FileFormatError, match=r"my\.npy is not a valid \.npy file"):
+        load_samples(tmp_path / "my.npy")
+
+
 def test_one_recording(tmp_path):
     path = save(
         tmp_path,
