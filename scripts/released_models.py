@@ -49,7 +49,7 @@ def _fetch(name: str, wanted: Wanted) -> bool:
             print(f"{name}: {model.checkpoint}")
             return True
         # TensorFlow takes long to import.
-        from lucid_rl.model.released_check import check_model
+        from lucid_rl.sampling.released_check import check_model
 
         report = check_model(model)
         print(report)

@@ -4,7 +4,7 @@ import pytest
 from lucid_rl.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from lucid_rl.checkpoints.jd_format import read_jd, write_jd
 from lucid_rl.checkpoints.released import ReleasedModel, files_beside
-from lucid_rl.model.released_check import check_model
+from lucid_rl.sampling.released_check import check_model
 
 _KERNEL = "ppo2_model/pi/2b/conv2d/kernel:0"
 
@@ -94,29 +94,33 @@ def test_a_damaged_checkpoint_skips_what_needs_it(model):
         ("metadata", {"action_combos": [()] * 9}, "9 action combos for 15 logits"),
         ("metadata", {"gae_gamma": 99.9}, "gae_gamma is 99.9, not within 0 and 1"),
         ("metadata", {"policy_logits_name": None}, "no policy_logits_name"),
-        ("observations", {"observations": [1]}, "no array observations"),
+        ("observations", {"observations": [1]}, "observations is list, expected uint8"),
         (
             "observations",
             {"observations": np.zeros((3, 64, 64, 3), np.float32)},
-            "is float32 of shape (3, 64, 64, 3), expected uint8",
+            "observations is float32, expected uint8",
         ),
         (
             "observations",
             {"observations_full": np.zeros((3, 512, 512, 3), np.uint8)},
-            "3 observations_full for 8",
+            "observations_full of shape (3, 512, 512, 3), expected [8, ",
         ),
         (
             "trajectories",
             {"actions": np.full((1, 24), 15)},
-            "actions from 15 to 15, expected 0 to 14",
+            "actions up to 15, expected 0 to 14",
         ),
         (
             "trajectories",
             {"rewards": np.full((1, 24), np.nan, np.float32)},
-            "rewards are not finite",
+            "rewards holds numbers that are not finite",
         ),
         ("trajectories", {"firsts": np.zeros((1, 23), bool)}, "of shape (1, 23)"),
-        ("trajectories", {"actions": np.zeros((1, 24), np.float32)}, "float32"),
+        (
+            "trajectories",
+            {"actions": np.zeros((1, 24), np.float32)},
+            "actions is float32, expected int64",
+        ),
     ],
 )
 def test_each_file_is_held_against_what_the_articles_code_writes(

@@ -14,8 +14,10 @@ import numpy as np
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.jd_format import read_jd
 from lucid_rl.checkpoints.released import ReleasedModel
-from lucid_rl.errors import LucidRLError
+from lucid_rl.errors import FileFormatError, LucidRLError
 from lucid_rl.model.loading import load
+from lucid_rl.sampling.array_files import check_shapes, read_arrays
+from lucid_rl.sampling.trajectories import Trajectories, read_trajectories
 
 MAX_COMPARED = 512
 """Observations on which graph and checkpoint are compared."""
@@ -74,8 +76,6 @@ def check_model(model: ReleasedModel) -> CheckReport:
             try:
                 detail, value = check(path, *given)
                 passed = True
-            except _Wrong as error:
-                passed, detail = False, f"{path}: {error}"
             except LucidRLError as error:
                 passed, detail = False, str(error)
         results.append(CheckResult(what, passed, detail))
@@ -95,13 +95,9 @@ def check_model(model: ReleasedModel) -> CheckReport:
     return CheckReport(model.name, tuple(results))
 
 
-class _Wrong(Exception):
-    """A file does not hold what it should."""
-
-
-def _require(condition: Any, message: str) -> None:
+def _require(condition: Any, path: Any, message: str) -> None:
     if not condition:
-        raise _Wrong(message)
+        raise FileFormatError(f"{path}: {message}")
 
 
 def _check_checkpoint(path: Any) -> tuple[str, Checkpoint]:
@@ -115,52 +111,39 @@ def _check_checkpoint(path: Any) -> tuple[str, Checkpoint]:
 
 
 def _check_metadata(path: Any, n_actions: int | None) -> tuple[str, dict]:
-    metadata = _read_dict(path)
+    metadata: Any = read_jd(path)
+    _require(isinstance(metadata, dict), path, f"holds a {type(metadata).__name__}")
     for key in ("policy_logits_name", "value_function_name"):
-        _require(isinstance(metadata.get(key), str), f"no {key}")
+        _require(isinstance(metadata.get(key), str), path, f"no {key}")
     for key in ("gae_gamma", "gae_lambda"):
         value = metadata.get(key)
         found = isinstance(value, (int, float)) and 0 <= value <= 1
-        _require(found, f"{key} is {value!r:.80}, not within 0 and 1")
-    combos: Any = metadata.get("action_combos")
-    _require(isinstance(combos, (list, tuple)), "no action_combos")
+        _require(found, path, f"{key} is {value!r:.80}, not within 0 and 1")
+    combos = metadata.get("action_combos")
+    _require(isinstance(combos, (list, tuple)), path, "no action_combos")
     fits = n_actions is None or len(combos) == n_actions
-    _require(fits, f"{len(combos)} action combos for {n_actions} logits")
+    _require(fits, path, f"{len(combos)} action combos for {n_actions} logits")
     return f"{metadata.get('env_name')}, keys of {len(combos)} actions", metadata
 
 
 def _check_observations(path: Any) -> tuple[str, np.ndarray]:
-    value = _read_dict(path)
-    observations = _images(value, "observations", 4)
-    n = len(observations)
-    detail = f"{n} of {observations.shape[1]}x{observations.shape[2]}"
-    if value.get("observations_full") is not None:
-        full = _images(value, "observations_full", 4)
-        _require(len(full) == n, f"{len(full)} observations_full for {n}")
-        detail += f", also at {full.shape[1]}x{full.shape[2]}"
-    return detail, observations
+    arrays = read_arrays(path, {"observations": "u1"}, {"observations_full": "u1"})
+    axes = {"observations": "Nhw3", "observations_full": "Nyx3"}
+    check_shapes(path, arrays, axes)
+    n, height, width, _ = arrays["observations"].shape
+    detail = f"{n} of {height}x{width}"
+    if "observations_full" in arrays:
+        detail += ", also at {1}x{2}".format(*arrays["observations_full"].shape)
+    return detail, arrays["observations"]
 
 
-def _check_trajectories(path: Any, n_actions: int | None) -> tuple[str, dict]:
-    value = _read_dict(path)
-    shape = _images(value, "observations", 5).shape[:2]
-    for key, kind in (("actions", "iu"), ("rewards", "f"), ("firsts", "b")):
-        array = _array(value, key)
-        _require(
-            array.shape == shape and array.dtype.kind in kind,
-            f"{key} is {array.dtype} of shape {array.shape}, expected one value for "
-            f"each of {shape} steps",
-        )
-    _require(np.isfinite(value["rewards"]).all(), "rewards are not finite")
-    actions = value["actions"]
-    if n_actions is not None and actions.size:
-        _require(
-            actions.min() >= 0 and actions.max() < n_actions,
-            f"actions from {actions.min()} to {actions.max()}, expected 0 to "
-            f"{n_actions - 1}",
-        )
-    n_episodes = int(value["firsts"].sum())
-    return f"{shape[0]} of {shape[1]} steps, {n_episodes} episodes begin", value
+def _check_trajectories(path: Any, n_actions: int | None) -> tuple[str, Trajectories]:
+    found = read_trajectories(path)
+    n, n_steps = found.actions.shape
+    last = found.actions.max()
+    fits = n_actions is None or last < n_actions
+    _require(fits, path, f"actions up to {last}, expected 0 to {(n_actions or 0) - 1}")
+    return f"{n} of {n_steps} steps, {found.firsts.sum()} episodes begin", found
 
 
 def _check_graph(
@@ -174,10 +157,11 @@ def _check_graph(
     found, expected = load(path, **outputs)(compared), load(checkpoint)(compared)
     gaps = []
     for what, a, b in zip(("logits", "values"), found, expected, strict=True):
-        _require(a.shape == b.shape, f"{what} of {a.shape}, not {b.shape}")
+        _require(a.shape == b.shape, path, f"{what} of {a.shape}, not {b.shape}")
         gap = float(np.max(np.abs(a - b)) / max(float(np.max(np.abs(b))), 1e-12))
         _require(
             gap <= TOLERANCE,
+            path,
             f"{what} differ from the checkpoint's by {gap:.2g} of the largest, on "
             f"{len(compared)} observations",
         )
@@ -187,28 +171,3 @@ def _check_graph(
         f"{gaps[0]:.1g} of the largest logit, {gaps[1]:.1g} of the largest value)",
         None,
     )
-
-
-def _read_dict(path: Any) -> dict[str, Any]:
-    value = read_jd(path)
-    _require(isinstance(value, dict), f"holds a {type(value).__name__}")
-    return value
-
-
-def _array(value: dict[str, Any], key: str) -> np.ndarray:
-    array: Any = value.get(key)
-    _require(isinstance(array, np.ndarray), f"no array {key}")
-    return array
-
-
-def _images(value: dict[str, Any], key: str, n_dimensions: int) -> np.ndarray:
-    array = _array(value, key)
-    _require(
-        array.dtype == np.uint8
-        and array.ndim == n_dimensions
-        and array.shape[-1] == 3
-        and array.size > 0,
-        f"{key} is {array.dtype} of shape {array.shape}, expected uint8 pictures of "
-        "three channels",
-    )
-    return array
