@@ -86,11 +86,8 @@ def check_params(
     Numbers of actions and of input channels and all widths are taken from the
     parameters, as is the image's size by default.
 
-    Args:
-        params: anything, by tensor name.
-        architecture: one of `ARCHITECTURES`.
-        image_size: height and width of observations.
-        has_value: whether there is a head of the value function.
+    `params` may be anything; `image_size` is the height and width of observations;
+    `has_value` says whether there is a head of the value function.
 
     Raises:
         CheckpointError: names the tensor, what was expected and found.

@@ -103,10 +103,6 @@ class FeatureObjects:
 
         The best one, and of the next two those that `WORTH_AS_MUCH` admits.
 
-        Args:
-            object_class: one of `object_classes`.
-            rng: draws the bootstrap samples of observations.
-
         Raises:
             InputError: an unknown class, or one that is nowhere in the sample.
         """

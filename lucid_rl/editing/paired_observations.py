@@ -65,10 +65,7 @@ def draw_pairs(
 ) -> ObservationPairs:
     """Renders the states of observations again, without each class of objects.
 
-    Args:
-        sampled: observations of Procgen's CoinRun with their states.
-        game: the settings that they were sampled with.
-        object_classes: some of `ERASABLE_OBJECTS`.
+    `game` are the settings that they were sampled with.
 
     Returns:
         The pairs. Two pictures of a pair differ only where an object is drawn.

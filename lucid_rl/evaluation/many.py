@@ -86,11 +86,7 @@ def film_episodes(
 ) -> Iterator[tuple[pathlib.Path, str]]:
     """Films episodes of an evaluation into `replays/` of its folder.
 
-    Args:
-        folder: of the evaluation, with `episodes.npz`.
-        numbers: of the episodes, from 0.
-        full_resolution: film the game's large frames.
-        kind: "gif" or "mp4".
+    `numbers` count from 0; `kind` is "gif" or "mp4".
 
     Yields:
         Path and outcome of each film that was written.

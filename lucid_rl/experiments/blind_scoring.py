@@ -181,10 +181,6 @@ def read_grades(path: PathLike, key: Mapping[str, Any]) -> Grades:
 def open_blind(key: Mapping[str, Any], files: Sequence[Grades]) -> dict[str, Any]:
     """Assigns the grades to models, and computes the agreement of raters.
 
-    Args:
-        key: of the page.
-        files: the raters' grades.
-
     Returns:
         Plain values: "models" with the objective score and each rater's percentage of
         interpretable features, which is the mean grade over the best one; "raters" with

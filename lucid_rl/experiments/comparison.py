@@ -58,11 +58,7 @@ def failures_dict(
 
 
 def failure_table(rows: Mapping[str, Any]) -> str:
-    """Markdown: each row's failure rates with intervals, the article's row below it.
-
-    Args:
-        rows: as in `failures_dict`.
-    """
+    """Markdown: each row's failure rates with intervals, the article's row below it."""
     columns = _columns(rows)
     lines = [
         (title, f"{n:,}", *(rates.get(cause, NOT_KNOWN) for cause in columns))
@@ -72,11 +68,7 @@ def failure_table(rows: Mapping[str, Any]) -> str:
 
 
 def difference_table(rows: Mapping[str, Any]) -> str:
-    """Markdown: by how much each row differs from the original, the article's below.
-
-    Args:
-        rows: as in `failures_dict`.
-    """
+    """Markdown: by how much each row differs from the original, the article's below."""
     columns = _columns(rows)
     ours, theirs, *others = _beside_published(rows)
     lines = []

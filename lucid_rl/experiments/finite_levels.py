@@ -231,12 +231,7 @@ def report(rows: Sequence[ModelMeasures]) -> str:
 
 
 def draw(rows: Sequence[ModelMeasures], path: PathLike) -> None:
-    """A picture: the article's plot of interpretable features, and each measure.
-
-    Args:
-        rows: models, of any numbers of levels.
-        path: PNG file, written atomically.
-    """
+    """A picture: the article's plot of interpretable features, and each measure."""
     with figure(path, 1 + len(MEASURES), (13, 3.4)) as panels:
         judged = article_numbers()["finite_levels"]
         percents = np.array(list(judged["features_interpretable"].values()))

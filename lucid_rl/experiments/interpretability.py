@@ -267,12 +267,7 @@ def report(results: Mapping[str, list[InterpretabilityScore]]) -> str:
 def plot_scores(
     results: Mapping[str, list[InterpretabilityScore]], path: PathLike
 ) -> None:
-    """Draws the scores with their intervals, and each feature's concentration.
-
-    Args:
-        results: models' scores with their controls.
-        path: PNG file, written atomically.
-    """
+    """Draws the scores with their intervals, and each feature's concentration."""
     names, scores = [], []
     for model, found in results.items():
         names += [pathlib.Path(model).stem.upper(), *(s.name for s in found[1:])]

@@ -253,12 +253,7 @@ def report(points: Sequence[SweepPoint]) -> str:
 
 
 def draw(points: Sequence[SweepPoint], path: PathLike) -> None:
-    """The article's figure with both data: success, and interpretable features.
-
-    Args:
-        points: models.
-        path: PNG file, written atomically.
-    """
+    """The article's figure with both data: success, and interpretable features."""
     article = article_numbers()["finite_levels"]
     levels = article["n_train_levels"]
     graded = np.array(list(article["features_interpretable"].values()))

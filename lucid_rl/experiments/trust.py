@@ -278,12 +278,7 @@ def _as_dict(
 
 
 def draw(agreements: Sequence[Agreement], path: PathLike) -> None:
-    """Draws the three measures of each method with their intervals.
-
-    Args:
-        agreements: the methods.
-        path: PNG file, written atomically.
-    """
+    """Draws the three measures of each method with their intervals."""
     rows = np.arange(len(agreements))
     size = 11, 0.9 + 0.27 * len(agreements)
     with figure(path, len(_TITLES), size, sharey=True) as panels:
@@ -349,9 +344,7 @@ def _agreement(
 def _measures(predicted: np.ndarray, lost: np.ndarray) -> np.ndarray:
     """The measures in the order of `_TITLES`, NaN where nothing can be compared.
 
-    Args:
-        predicted: mean absolute attributions f [N, K].
-        lost: bool [N, K].
+    Of mean absolute attributions f [N, K] and losses bool [N, K].
     """
     from scipy.stats import spearmanr
 

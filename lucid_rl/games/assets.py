@@ -56,10 +56,6 @@ def invisible_assets(
 ) -> Iterator[pathlib.Path]:
     """A temporary asset folder in which some objects are fully transparent.
 
-    Args:
-        objects: of "buzzsaw", "enemy" and "coin".
-        source: the engine's own asset folder.
-
     Yields:
         The folder. The other pictures are links to those in `source`, so it takes
         next to no room. An engine that has read it no longer needs it.

@@ -15,9 +15,7 @@ class StackedGame:
     An episode begins with frames of zeros, as in OpenAI's baselines and in
     Stable-Baselines3.
 
-    Args:
-        game: what is played; it is closed with this.
-        n_frames: frames in an observation.
+    Closing it closes the game.
     """
 
     settings: GameSettings

@@ -54,9 +54,6 @@ class ProcgenGame(VectorGame):
     `make_game` is the usual way to one, as it gives a process of its own to games
     that need one.
 
-    Args:
-        settings: which game, and its options.
-
     Raises:
         SettingsError: Procgen has no such game or options.
         GameError: Procgen is not installed, or this process has drawn other

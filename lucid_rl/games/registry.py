@@ -204,9 +204,6 @@ def make_game(settings: GameSettings) -> VectorGame:
     Engines are imported when a game is made, so that files can be analysed where no
     game is installed.
 
-    Args:
-        settings: which game, and its options.
-
     Raises:
         SettingsError: the settings do not fit the game.
         GameError: the game is not installed or cannot be started.

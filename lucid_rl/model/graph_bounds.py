@@ -158,11 +158,8 @@ def check_sizes(
     where k is a constant. All of the former take at most `output_limit(n_bytes)`, all
     of the latter at most `row_limit(n_bytes)` for one observation.
 
-    Args:
-        graph_def: as `plain_graph` makes it; its Placeholder gets its shape.
-        input_name: its Placeholder.
-        image_shape: of an observation, (height, width, channels).
-        n_bytes: size of the file.
+    `graph_def` is what `plain_graph` makes; its Placeholder gets the shape (height,
+    width, channels). `n_bytes` is the size of the file.
 
     Raises:
         FileFormatError: the graph is not valid, its input does not fit the

@@ -48,9 +48,6 @@ class Teacher:
     def __init__(self, config: TrainConfig):
         """Loads the model.
 
-        Args:
-            config: of the run; its `teacher` names the model.
-
         Raises:
             CheckpointError: the model has another number of actions than the game.
             SettingsError: the model was trained on another game, or sees it otherwise.
@@ -112,8 +109,7 @@ class ReplayBuffer:
     def __init__(self, size: int):
         """Starts empty; memory is taken with the first observations.
 
-        Args:
-            size: observations that it holds; older ones are replaced.
+        Older observations than the last `size` are replaced.
         """
         self._size = size
         self._arrays: dict[str, np.ndarray] = {}
@@ -147,12 +143,7 @@ class Distillation:
     """
 
     def __init__(self, config: TrainConfig, parameters: Parameters):
-        """Makes the environments, or restores the state saved in the run's folder.
-
-        Args:
-            config: of the run.
-            parameters: of the student at the start.
-        """
+        """Makes the environments, or restores the state saved in the run's folder."""
         self.config = config
         self.teacher = Teacher(config)
         self.student = Learner(config, parameters)

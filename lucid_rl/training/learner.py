@@ -33,10 +33,6 @@ class Learner:
     def __init__(self, config: TrainConfig, parameters: Arrays):
         """Makes the optimizer; functions compile at their first call.
 
-        Args:
-            config: of the run; `engine` chooses Keras's backend.
-            parameters: to start from, float32 by checkpoint name.
-
         Raises:
             SettingsError: the backend is not installed, or this process uses another.
         """

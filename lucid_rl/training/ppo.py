@@ -47,10 +47,6 @@ class Trainer:
     def __init__(self, config: TrainConfig, parameters: Parameters):
         """Makes environments and learner, or restores those saved in the folder.
 
-        Args:
-            config: of the run.
-            parameters: to start from, by checkpoint name.
-
         Raises:
             SettingsError: the folder's save is of a run of another kind.
         """
@@ -77,9 +73,6 @@ class Trainer:
 
         However it ends, the state after the last completed update and its model are
         saved.
-
-        Args:
-            max_seconds: time to stop after.
 
         Returns:
             The model.

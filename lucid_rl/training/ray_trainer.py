@@ -32,13 +32,7 @@ class Worker:
     """One group of environments and a learner, in a process of its own."""
 
     def __init__(self, config: TrainConfig, index: int, parameters: Parameters):
-        """Makes the group's game and the learner.
-
-        Args:
-            config: of the run.
-            index: of the group.
-            parameters: to start from.
-        """
+        """Makes the group's game and the learner."""
         self._config = config
         self._group = make_group(config, index)
         self._learner = Learner(config, parameters)

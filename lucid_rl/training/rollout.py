@@ -47,13 +47,7 @@ class Environments:
     """
 
     def __init__(self, game: VectorGame, noise: NoiseSettings, seed: Sequence[int]):
-        """Starts with no episodes.
-
-        Args:
-            game: the environments.
-            noise: added to observations.
-            seed: of the generator.
-        """
+        """Starts with no episodes."""
         self.game = game
         self.rng = np.random.default_rng(list(seed))
         self._noise = noise
@@ -151,12 +145,7 @@ def collect(
 
     While one group steps in the game's own threads, the actor computes for the next.
 
-    Args:
-        groups: of environments.
-        actor: its policy draws the actions.
-        n_steps: of each environment.
-        stopwatch: measures the parts.
-        teacher: its outputs are collected too.
+    With a `teacher`, its outputs are collected too.
 
     Returns:
         Each group's rollout: arrays [n_steps + 1, n, ...], "observations", "rewards"

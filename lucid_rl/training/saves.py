@@ -39,9 +39,7 @@ def write_save(
 def check_finite(learner: dict[str, Any], done: str) -> None:
     """Checks a learner's state before it is saved or played with.
 
-    Args:
-        learner: its state, dictionaries of arrays.
-        done: how far the run has come, for the message.
+    `done` says how far the run has come, for the message.
 
     Raises:
         TrainingError: a parameter is infinite or not a number.
