@@ -9,6 +9,7 @@ Writes benchmarks/results/completeness.json.
 """
 
 import argparse
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ METHODS = {
     "the article's rule, 50 steps": lr.AttributionSettings("integrated_gradients", 50),
     "difference quotients": lr.AttributionSettings(),
 }
-N_FEATURES = (8, 10, 12, 16, "auto")
+N_FEATURES: tuple[int | Literal["auto"], ...] = (8, 10, 12, 16, "auto")
 
 
 def main() -> None:
