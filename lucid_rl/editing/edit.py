@@ -26,11 +26,11 @@ from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.sampling.model_samples import sample_observations
 from lucid_rl.sampling.observations import Observations
-from lucid_rl.validation import Fraction, Natural, Positive, check_fields, one_of
+from lucid_rl.validation import Fraction, Natural, Positive, Settings, check, one_of
 
 
 @dataclasses.dataclass(frozen=True)
-class EditSettings:
+class EditSettings(Settings):
     """What an edit removes."""
 
     layer: str = "2b"
@@ -50,17 +50,17 @@ class EditSettings:
     """What the model plays, where its file does not say so."""
     seed: Natural = 0
     """Of sampling and of fitting."""
-    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
+    nmf: NMFSettings = NMFSettings()
     """How features are fitted."""
-    directions: DirectionSettings = dataclasses.field(default_factory=DirectionSettings)
+    directions: DirectionSettings = DirectionSettings()
     """How directions of an object are found."""
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         if self.object is not None:
             by_directions = self.choose == "directions"
             known = ERASABLE_OBJECTS if by_directions else OBJECT_CLASSES
-            check_fields(self, object=one_of(known))
+            check("object", self.object, one_of(known))
 
 
 class Edit:

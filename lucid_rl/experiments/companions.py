@@ -58,7 +58,7 @@ class CompanionSettings(Settings):
 
     n_levels: Natural = 10_000
     n_observations: Positive = 2048
-    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
+    nmf: NMFSettings = NMFSettings()
     seed: Natural = 0
     bfloat16: bool = False
 

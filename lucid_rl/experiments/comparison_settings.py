@@ -12,7 +12,7 @@ from lucid_rl.games.registry import game_settings, saves_states
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.model.model import Model
-from lucid_rl.validation import Natural, Positive, check_fields, one_of
+from lucid_rl.validation import Natural, Positive, Settings
 
 ALL_ROWS = ("original", *ROWS)
 EDIT_ROWS = tuple(name for name, row in ROWS.items() if row.is_edit)
@@ -43,7 +43,7 @@ class GivenFeatures:
 
 
 @dataclasses.dataclass(frozen=True)
-class ComparisonSettings:
+class ComparisonSettings(Settings):
     """How the article's experiments are repeated."""
 
     n_levels: Positive = 10_000
@@ -60,9 +60,9 @@ class ComparisonSettings:
     choose: Literal["directions", "features"] = "directions"
     """What edits remove: "directions" of the object, found from pairs of observations
     with and without it; or NMF "features", by average precision."""
-    directions: DirectionSettings = dataclasses.field(default_factory=DirectionSettings)
+    directions: DirectionSettings = DirectionSettings()
     """How directions of objects are found."""
-    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
+    nmf: NMFSettings = NMFSettings()
     """How features are found."""
     n_observations: Positive = 2048
     """Observations from which features are found and named."""
@@ -79,7 +79,7 @@ class ComparisonSettings:
             raise SettingsError(
                 f"unknown row {unknown[0]!r}; known are {', '.join(ALL_ROWS)}"
             )
-        check_fields(self, choose=one_of(("directions", "features")))
+        super().__post_init__()
         if not self.layers:
             raise SettingsError("no layers given: name one or more, such as 2b")
         for row, given in self.remove.items():

@@ -56,7 +56,7 @@ class DiversitySettings(Settings):
     interval: Positive = 128
     n_sparsity: Positive = 256
     objects: tuple[str, ...] = ("buzzsaw", "enemy_left", "enemy_right", "lava")
-    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
+    nmf: NMFSettings = NMFSettings()
     seed: Natural = 0
     bfloat16: bool = False
 

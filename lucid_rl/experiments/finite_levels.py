@@ -37,7 +37,7 @@ from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.reports import figure, markdown_table
 from lucid_rl.sampling.observations import read_observations
-from lucid_rl.validation import at_least, check_fields, some_of
+from lucid_rl.validation import Settings, at_least, some_of
 
 RUNS = (1, 2)
 N_TRAIN_LEVELS: tuple[int, ...] = tuple(
@@ -56,7 +56,7 @@ TITLES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class FiniteLevelsSettings:
+class FiniteLevelsSettings(Settings):
     """Which models are measured, and how.
 
     Attributes:
@@ -68,15 +68,12 @@ class FiniteLevelsSettings:
         nmf: how features are found.
     """
 
-    runs: tuple[int, ...] = RUNS
-    n_train_levels: tuple[int, ...] = N_TRAIN_LEVELS
+    runs: Annotated[tuple[int, ...], some_of(RUNS)] = RUNS
+    n_train_levels: Annotated[tuple[int, ...], some_of(N_TRAIN_LEVELS)] = N_TRAIN_LEVELS
     layer: str = "2b"
     n_observations: Annotated[int, at_least(2)] = 2048
     n_sparsity: Annotated[int, at_least(2)] = 256
-    nmf: NMFSettings = dataclasses.field(default_factory=NMFSettings)
-
-    def __post_init__(self) -> None:
-        check_fields(self, runs=some_of(RUNS), n_train_levels=some_of(N_TRAIN_LEVELS))
+    nmf: NMFSettings = NMFSettings()
 
     @property
     def models(self) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ from lucid_rl.model.loading import load
 from lucid_rl.reports import figure, markdown_table
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.saves import MODEL_NAME
-from lucid_rl.validation import Positive, check_fields
+from lucid_rl.validation import Positive, Settings
 
 NAME = "sweep"
 # Each seed's level sets begin here times the seed, so that they do not overlap.
@@ -47,7 +47,7 @@ _NO_EFFECT = ("n_threads", "save_interval", "distributed")
 
 
 @dataclasses.dataclass(frozen=True)
-class SweepSettings:
+class SweepSettings(Settings):
     """What is swept, and how each model is trained and measured."""
 
     n_levels: tuple[int, ...] = (100, 300, 1000, 3000, 10_000, 30_000, 100_000, 0)
@@ -55,17 +55,15 @@ class SweepSettings:
     seeds: tuple[int, ...] = (0, 1)
     """A model of each number of levels for each of these; every seed has its own
     levels."""
-    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    train: TrainConfig = TrainConfig()
     """How each model is trained; levels, seed and folder are set by the sweep."""
     n_episodes: Positive = 1000
     """Levels that each model plays, of its own and of unseen ones."""
-    score: InterpretabilitySettings = dataclasses.field(
-        default_factory=InterpretabilitySettings
-    )
+    score: InterpretabilitySettings = InterpretabilitySettings()
     """How features are scored."""
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         for name in ("n_levels", "seeds"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values) or min(values) < 0:

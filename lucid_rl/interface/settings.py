@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Annotated
 
 from lucid_rl.files import PathLike
 from lucid_rl.interface.encoding import ENCODINGS
@@ -10,13 +11,13 @@ from lucid_rl.interpret.attribution import AttributionSettings
 from lucid_rl.interpret.nmf import NMFSettings
 from lucid_rl.sampling.observations import ObservationSettings
 from lucid_rl.sampling.trajectories import TrajectorySettings
-from lucid_rl.validation import at_least, between, check_fields, one_of
+from lucid_rl.validation import Fraction, Natural, Positive, Settings, one_of
 
 INPUT_LAYER = "input"
 
 
 @dataclasses.dataclass(frozen=True)
-class ExampleSettings:
+class ExampleSettings(Settings):
     """Which dataset examples the legend offers for each feature.
 
     Attributes:
@@ -28,16 +29,13 @@ class ExampleSettings:
             hold this many positions of the layer, such as 1,000 of 64 x 64.
     """
 
-    thumbnail_side: int = 4
+    thumbnail_side: Positive = 4
     map_multiples: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
-    positions: int = 4_096_000
-
-    def __post_init__(self) -> None:
-        check_fields(self, thumbnail_side=at_least(1), positions=at_least(1))
+    positions: Positive = 4_096_000
 
 
 @dataclasses.dataclass(frozen=True)
-class InterfaceSettings:
+class InterfaceSettings(Settings):
     """What to make an interface of, how, and where.
 
     Attributes:
@@ -111,53 +109,32 @@ class InterfaceSettings:
     game: str | None = None
     distribution_mode: str | None = None
     wrappers: str | None = None
-    n_levels: int = 0
-    start_level: int = 0
-    seed: int = 0
-    full_resolution: int = 0
+    n_levels: Natural = 0
+    start_level: Natural = 0
+    seed: Natural = 0
+    full_resolution: Natural = 0
     single_file: bool = False
     # Finer than the error of the integral, 1 to 4 % of a picture's brightest point.
     code_levels: int = 81
-    encoding: str = "windows-1252"
+    encoding: Annotated[str, one_of(ENCODINGS)] = "windows-1252"
     live_model: bool = True
     # The article: 32 environments, 128 each, 128 steps apart. More environments reach
     # as many levels in a fraction of the steps, which dominate the cost; 128 steps are
     # about a whole level, so that its end is seen as often as its beginning.
-    observations: ObservationSettings = dataclasses.field(
-        default_factory=lambda: ObservationSettings(
-            n_envs=128, n_per_env=32, interval=4
-        )
-    )
-    trajectories: TrajectorySettings = dataclasses.field(
-        default_factory=TrajectorySettings
-    )
-    attribution: AttributionSettings = dataclasses.field(
-        default_factory=lambda: AttributionSettings(n_steps=4)
-    )
-    error_tolerance: float = 0.05
-    max_steps: int = 5
-    max_side: int = 32
+    observations: ObservationSettings = ObservationSettings(128, 32, interval=4)
+    trajectories: TrajectorySettings = TrajectorySettings()
+    attribution: AttributionSettings = AttributionSettings(n_steps=4)
+    error_tolerance: Fraction = 0.05
+    max_steps: Positive = 5
+    max_side: Positive = 32
     early_page: bool = True
-    nmf: NMFSettings = dataclasses.field(
-        default_factory=lambda: NMFSettings(order="fraction")
-    )
-    fit_positions: int = 500_000
-    examples: ExampleSettings = dataclasses.field(default_factory=ExampleSettings)
+    nmf: NMFSettings = NMFSettings(order="fraction")
+    fit_positions: Positive = 500_000
+    examples: ExampleSettings = ExampleSettings()
 
     def __post_init__(self) -> None:
         check_levels(self.code_levels)
-        check_fields(
-            self,
-            encoding=one_of(ENCODINGS),
-            error_tolerance=between(0, 1),
-            max_steps=at_least(1),
-            max_side=at_least(1),
-            fit_positions=at_least(1),
-            n_levels=at_least(0),
-            start_level=at_least(0),
-            full_resolution=at_least(0),
-            seed=at_least(0),
-        )
+        super().__post_init__()
 
     @property
     def cache_path(self) -> pathlib.Path:

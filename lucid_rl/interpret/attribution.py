@@ -18,7 +18,7 @@ from lucid_rl import notebook
 from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.interpret.feature_set import FeatureSet
 from lucid_rl.interpret.occlusion import Occlusion
-from lucid_rl.interpret.quadrature import RULES, quadrature
+from lucid_rl.interpret.quadrature import quadrature
 from lucid_rl.interpret.targets import (
     Target,
     custom,
@@ -32,7 +32,7 @@ from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.layer_function import LayerFunction, weighted_sums
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
-from lucid_rl.validation import at_least, check_fields, none, one_of
+from lucid_rl.validation import Positive, Settings
 
 __all__ = [
     "METHODS",
@@ -60,7 +60,7 @@ _N_SHOWN = 6  # observations of an attribution in a notebook
 
 
 @dataclasses.dataclass(frozen=True)
-class AttributionSettings:
+class AttributionSettings(Settings):
     """How attributions are computed.
 
     Attributes:
@@ -83,23 +83,11 @@ class AttributionSettings:
     """
 
     method: Method = "difference_quotients"
-    n_steps: int = 10
+    n_steps: Positive = 10
     quadrature: Literal["right_riemann", "midpoint", "gauss_legendre"] = "right_riemann"
     occlude_with: Literal["zero", "mean"] = "zero"
-    memory_bytes: int = BATCH_BYTES
-    batch_size: int | None = None
-
-    def __post_init__(self):
-        """Raises SettingsError where a setting is out of range."""
-        check_fields(
-            self,
-            method=one_of(METHODS),
-            n_steps=at_least(1),
-            quadrature=one_of(RULES),
-            occlude_with=one_of(("zero", "mean")),
-            memory_bytes=at_least(1),
-            batch_size=none() | at_least(1),
-        )
+    memory_bytes: Positive = BATCH_BYTES
+    batch_size: Positive | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,15 @@ from lucid_rl.interpret.feature_sheet import FeatureSheet, feature_sheet
 from lucid_rl.interpret.nnls import solve_nonnegative
 from lucid_rl.interpret.row_sample import RowSample
 from lucid_rl.model.model import Model
-from lucid_rl.validation import at_least, between, check_fields, one_of
+from lucid_rl.validation import (
+    Fraction,
+    Natural,
+    NonNegativeFloat,
+    Positive,
+    Settings,
+    at_least,
+    check,
+)
 
 _FORMAT = "lucid_rl factorization"
 _VERSION = 1
@@ -47,7 +55,7 @@ Values = np.ndarray | Attribution | Iterable[np.ndarray | Attribution]
 
 
 @dataclasses.dataclass(frozen=True)
-class NMFSettings:
+class NMFSettings(Settings):
     """How feature directions are fitted.
 
     The defaults follow the article's procedure (scikit-learn's coordinate descent
@@ -55,35 +63,28 @@ class NMFSettings:
     kept every row.
     """
 
-    n_features: int | Literal["auto"] = 8
+    n_features: Positive | Literal["auto"] = 8
     """Number of directions, at most the number of channels. "auto" takes the fewest
     that leave `max_residual` in the residual, or as many as there are channels."""
-    max_residual: float = 0.15
+    max_residual: Fraction = 0.15
     """For "auto": `residual_fraction` of whole observations among the fitted values."""
-    max_rows: int = 300_000
+    max_rows: Positive = 300_000
     """Rows fitted. With more rows than this a weighted sample stands for all:
     directions then lie within a cosine of 0.999 of those of every row (measured by
     benchmarks/nmf.py); below 100,000 they may be others altogether."""
-    seed: int = 0
+    seed: Natural = 0
     """Draws the sample; without effect when every row is kept."""
-    tolerance: float = 1e-4
+    tolerance: NonNegativeFloat = 1e-4
     """The fit ends when the projected gradient, relative to the first, is below."""
-    max_iterations: int = 200
+    max_iterations: Positive = 200
     """The fit ends here at the latest."""
     order: Literal["fit", "fraction"] = "fit"
     """Order of the features: as fitted (the article's), or largest fraction first."""
 
     def __post_init__(self) -> None:
-        check_fields(self, n_features=one_of(("auto",)) | at_least(1))
-        check_fields(
-            self,
-            max_residual=between(0, 1),
-            max_rows=at_least(1 if self.n_features == "auto" else self.n_features),
-            tolerance=at_least(0.0),
-            max_iterations=at_least(1),
-            seed=at_least(0),
-            order=one_of(("fit", "fraction")),
-        )
+        super().__post_init__()
+        if self.n_features != "auto":
+            check("max_rows", self.max_rows, at_least(self.n_features))
 
 
 class NMF:

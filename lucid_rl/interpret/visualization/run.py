@@ -21,7 +21,6 @@ from lucid_rl.interpret.visualization.figures import (
 )
 from lucid_rl.interpret.visualization.presets import Preset
 from lucid_rl.model.loading import load
-from lucid_rl.model.model import Model
 from lucid_rl.sampling.model_samples import sample_observations
 from lucid_rl.sampling.observations import read_observations
 from lucid_rl.validation import Natural, Positive, Settings
@@ -109,35 +108,29 @@ def make_figures(
     )
     _check(presets, subject)
     with folder_lock(folder, "feature visualization"):
-        return _make_checked(model, presets, folder, settings, subject)
+        path = settings.observations or model.files.observations
+        if path is not None:
+            observations = read_observations(path).observations[:n]
+        else:
+            sampled = sample_observations(model, n, seed=settings.seed)
+            observations = sampled.observations
+        subject = dataclasses.replace(subject, observations=observations)
+        return run_presets(presets, subject, folder, _about(subject))
 
 
-def _make_checked(
-    model: Model,
-    presets: Mapping[str, Preset],
-    folder: PathLike,
-    settings: FigureSettings,
-    subject: Subject,
-) -> tuple[ContactSheet, pathlib.Path]:
-    n, imagenet = settings.n_observations, settings.imagenet
-    compare_to = subject.compare_to
-    path = settings.observations or model.files.observations
-    if path is not None:
-        observations = read_observations(path).observations[:n]
-    else:
-        observations = sample_observations(model, n, seed=settings.seed).observations
-    subject = dataclasses.replace(subject, observations=observations)
+def _about(subject: Subject) -> dict[str, Any]:
+    model, other, imagenet = subject.model, subject.compare_to, subject.imagenet
     about = {
         "title": f"Feature visualization of {model.name}",
         "model": model.digest,
-        "observations": str(len(observations)),
+        "observations": str(len(subject.observations)),
     }
-    if compare_to:
-        about["compared to"] = f"{compare_to.name}, {compare_to.digest}"
+    if other:
+        about["compared to"] = f"{other.name}, {other.digest}"
     if imagenet is not None:
         name = pathlib.Path(imagenet.model).name
         about["ImageNet"] = f"{name}: {imagenet.first}, {imagenet.intermediate}"
-    return run_presets(presets, subject, folder, about)
+    return about
 
 
 def run_presets(
