@@ -24,11 +24,8 @@ def sample_labelled_observations(
 ) -> Observations:
     """Samples observations of Procgen's CoinRun with the game's states.
 
-    Args:
-        model: the agent.
-        n: number of observations.
-        game: the game's options, by default those that the model was trained with.
-        **options: as `sample_observations` takes them, such as `seed`.
+    `game` is by default the one that the model was trained on; `options` are those
+    of `sample_observations`.
 
     Raises:
         InputError: another game, or a model of another number of actions.
@@ -44,12 +41,7 @@ def sample_labelled_observations(
 def measure_features(
     model: Model, factorization: NMF, sampled: Observations
 ) -> FeatureObjects:
-    """Compares features' responses with the locations of objects.
-
-    Raises:
-        InputError: observations without states.
-        ModelError: the factorization's layer does not exist.
-    """
+    """Compares features' responses with the locations of objects."""
     if sampled.states is None:
         raise InputError("the observations come without states; sample with states")
     responses = feature_responses(model, sampled.observations, factorization)

@@ -191,12 +191,6 @@ def situation_in_page(
     """The saved state of the game at a frame of a page, and the game.
 
     Trajectory and frame are numbered from 0.
-
-    Raises:
-        InputError: there is no such frame, the page does not tell game or level, or
-            its trajectory does not repeat itself.
-        BundleError: there is no such trajectory.
-        GameError: the game cannot start given levels, or has no states.
     """
     frames = bundle.frames(trajectory)
     if not 0 <= frame < frames.stop - frames.start:

@@ -68,12 +68,7 @@ class BlindSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class Grades:
-    """One rater's file.
-
-    Attributes:
-        rater: name.
-        grades: 0 to `BEST_GRADE`, by item.
-    """
+    """One rater's file: grades from 0 to `BEST_GRADE`, by item."""
 
     rater: str
     grades: dict[str, int]

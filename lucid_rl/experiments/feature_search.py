@@ -121,11 +121,6 @@ def search_features(
         settings: of the comparison; features that it names to be removed are.
         folder: where features, their pictures and what was chosen are kept; what is
             kept there of the same model and settings is not computed again.
-
-    Raises:
-        InputError: the model has another number of actions than the game, or an
-            object to be edited was never seen.
-        ModelError: a layer does not exist.
     """
     for layer in settings.layers:
         model.layer_shape(layer)  # raises for an unknown one

@@ -33,11 +33,7 @@ class ResultsFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator["ResultsFolder"]:
-        """Holds the folder's lock while the block runs.
-
-        Raises:
-            SaveError: the folder cannot be written, or another run uses it.
-        """
+        """Holds the folder's lock while the block runs."""
         check_output_folder(self.path)
         with folder_lock(self.path, self.name):
             yield self

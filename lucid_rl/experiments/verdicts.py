@@ -267,9 +267,6 @@ def judge(
 
     All evaluations are of the same levels; `invisible` is the original's where the
     object is not drawn, `hazards` says which levels hold which, as `levels_with` does.
-
-    Raises:
-        InputError: an evaluation did not find causes.
     """
     old, new = failure_rates(before), failure_rates(after)
     effects = tuple(

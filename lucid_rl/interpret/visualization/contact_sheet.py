@@ -98,11 +98,7 @@ class ContactSheet:
         return any(row["key"] == key for row in self._rows(name))
 
     def add(self, name: str, key: str, row: FigureRow) -> None:
-        """Writes a row's pictures and numbers.
-
-        Raises:
-            SaveError: a file cannot be written.
-        """
+        """Writes a row's pictures and numbers."""
         files = []
         for i, image in enumerate(row.images):
             file = f"{name}/{key}-{i:02d}.png"

@@ -99,12 +99,7 @@ class Subject:
         self._features: dict[str, NMF] = {}
 
     def layer_name(self, layer: str) -> str:
-        """The layer that "first", "intermediate", "different" or a name stands for.
-
-        Raises:
-            InputError: there is no layer where the two models differ.
-            ModelError: the model has no such layer.
-        """
+        """The layer that "first", "intermediate", "different" or a name stands for."""
         if layer == DIFFERENT:
             return self.different_layer
         found = {FIRST: self.first_layer, INTERMEDIATE: self.layer}.get(layer, layer)
@@ -169,12 +164,7 @@ class FigureRow:
 
 
 def make_row(row: Row, subject: Subject) -> FigureRow | None:
-    """Computes a row's pictures; None where the subject lacks its network.
-
-    Raises:
-        InputError: channels, features or observations that there are not.
-        ModelError: a layer that there is not.
-    """
+    """Computes a row's pictures; None where the subject lacks its network."""
     if isinstance(row, ObservationRow):
         chosen = _targets(row, subject)
         images = pictures_of(to_floats(subject.observations[chosen]))

@@ -99,12 +99,7 @@ class DatasetRow:
 
 @dataclasses.dataclass(frozen=True)
 class ObservationRow:
-    """Observations as they are, for comparison.
-
-    Attributes:
-        title: of the row.
-        observations: which, by number.
-    """
+    """Observations as they are, for comparison."""
 
     title: str
     observations: tuple[int, ...] = (0, 1, 2)
@@ -115,13 +110,7 @@ Row = GradientRow | DatasetRow | ObservationRow
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """A figure.
-
-    Attributes:
-        title: of the figure.
-        text: what it shows, in a sentence or two.
-        rows: its rows.
-    """
+    """A figure: its title, what it shows in a sentence or two, and its rows."""
 
     title: str
     text: str

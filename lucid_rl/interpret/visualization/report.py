@@ -22,9 +22,6 @@ def write_report(sheet: ContactSheet, path: PathLike, command: str) -> pathlib.P
 
     Pictures go to a folder of the page's name without ".md"; strips that an earlier
     report left there are removed. The page names the command that made the sheet.
-
-    Raises:
-        SaveError: a file cannot be written.
     """
     page = pathlib.Path(path)
     folder = page.with_suffix("")

@@ -143,14 +143,6 @@ def run_presets(
 
     `about` is shown on the page, such as the model's name, and part of what
     distinguishes one run from another.
-
-    Returns:
-        The sheet, and the path of its page.
-
-    Raises:
-        InputError: channels, features or observations that there are not.
-        ModelError: a layer that there is not.
-        SaveError: a file cannot be written.
     """
     _check(presets, subject)
     sheet = ContactSheet(folder, about, observation_numbers(subject.observations))
