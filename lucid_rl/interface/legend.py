@@ -18,6 +18,9 @@ from lucid_rl.interpret.patches import rescale_opacity
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 
+# Observations by which objects are told to be detected, about as many.
+_N_JUDGED = 1000
+
 
 def legend_arrays(
     model: Model,
@@ -47,9 +50,11 @@ def legend_arrays(
     found = feature_responses(model, observations, factorization)
     detected: list[list[dict[str, Any]]] = []
     if objects is not None:
-        shown = dataclasses.replace(objects, maps=objects.maps[chosen])
-        detected = detected_objects(found, shown)
-    responses = np.moveaxis(found, -1, 0)
+        judged = slice(None, None, -(-len(chosen) // _N_JUDGED))
+        shown = dataclasses.replace(objects, maps=objects.maps[chosen[judged]])
+        detected = detected_objects(found[judged], shown)
+    # Of each feature [N, h, w], observations side by side in memory: maps compare them.
+    responses = np.moveaxis(np.ascontiguousarray(found.T), -1, 1).swapaxes(2, 3)
     side = min(settings.thumbnail_side, int(np.sqrt(len(observations))))
     sizes = {
         multiple: tuple(int(n * multiple + 0.5) for n in responses.shape[2:])

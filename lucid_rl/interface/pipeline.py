@@ -36,6 +36,7 @@ from lucid_rl.interpret.features import fit_features
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
+from lucid_rl.sampling.trajectories import Trajectories
 
 # Frames on which the number of steps is chosen.
 _JUDGED_FRAMES = 16
@@ -51,6 +52,8 @@ def make_interface(
     *,
     model: Any = None,
     compare_to: Any = None,
+    observations: np.ndarray | None = None,
+    trajectories: Trajectories | None = None,
     nmf: NMF | Mapping[str, NMF] | None = None,
 ) -> pathlib.Path:
     """Makes an interface.
@@ -62,9 +65,11 @@ def make_interface(
     Args:
         settings: of which model, and how; the bundled model by default.
         cache: keeps finished stages; in the settings' folder by default.
-        samples: show these; by default they are sampled.
+        samples: show these; by default they are read or sampled.
         model: a `Model` in memory, or what `load` takes, in place of `settings.model`.
         compare_to: likewise in place of `settings.compare_to`.
+        observations: use these for features, in place of samples.
+        trajectories: show these, likewise.
         nmf: features that were fitted before, of one layer or by layer; those of other
             layers are fitted.
 
@@ -81,8 +86,10 @@ def make_interface(
     compare_to = settings.compare_to if compare_to is None else compare_to
     second = None if compare_to is None else load(compare_to, samples=True)
     # What is wrong with layers or folders shows now, not after the sampling.
-    for source in filter(None, (first, second)):
-        _layers(source, settings)
+    trunks = [
+        (source, default_layer(_layers(source, settings)))
+        for source in filter(None, (first, second))
+    ]
     own_folder = cache is None and settings.cache_dir is None
     cache = cache or StageCache(settings.cache_path)
     output = pathlib.Path(settings.output_dir)
@@ -91,7 +98,12 @@ def make_interface(
     with contextlib.ExitStack() as stack:
         for path in sorted({os.path.realpath(f) for f in (cache.directory, output)}):
             stack.enter_context(folder_lock(path, "the making of a page"))
-        samples = samples or get_samples(first, settings, cache)
+        for source, layer in trunks:
+            if layer != INPUT_LAYER:
+                stack.enter_context(source.cached_trunk(layer))
+        samples = samples or get_samples(
+            first, settings, cache, observations, trajectories
+        )
         job = _Job(settings, cache, samples, _given_features(nmf, first))
         page = _make(job, first, second, names)
         if own_folder:

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from lucid_rl.errors import InputError
+from lucid_rl.interpret.blocks import block_threads
 
 # Rows of scores sorted at once.
 _CHUNK_ROWS = 512
@@ -197,8 +198,9 @@ def _resample(weights: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.
     """Responses at places of a grid, f32 [h * w, N]."""
     vertical = _interpolation(rows, weights.shape[1])
     horizontal = _interpolation(columns, weights.shape[2])
-    found = np.tensordot(vertical, np.moveaxis(weights, 0, -1), 1)  # [h, W, N]
-    return np.matmul(horizontal, found).reshape(-1, len(weights))
+    with block_threads():
+        found = np.tensordot(vertical, np.moveaxis(weights, 0, -1), 1)  # [h, W, N]
+        return np.matmul(horizontal, found).reshape(-1, len(weights))
 
 
 def _interpolation(places: np.ndarray, n: int) -> np.ndarray:

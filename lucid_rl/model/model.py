@@ -7,11 +7,12 @@ file.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from lucid_rl.model.kernels import reading_kernels
 from lucid_rl.model.layer_function import LayerFunction, ScoreTensor
 from lucid_rl.model.onnx_graph import OnnxNetwork
 from lucid_rl.model.projection import orthonormal_basis, project_out
+from lucid_rl.model.sparse_cache import SparseCache
 
 INPUT = "input"
 _KEPT = ("bfloat16", "name", "checkpoint", "metadata", "files", "onnx", "notes")
@@ -115,6 +117,7 @@ class Model:
         self.layers = tuple(name for name in found if name in of_outputs)
         self.bfloat16 = bfloat16
         self._functions: dict[Any, Any] = {}
+        self._trunk: tuple[str, SparseCache] | None = None
         self.graph = tf.Graph()
         with self.graph.as_default(), tensorflow_errors("the graph cannot be used"):
             self._compute_graph_def = compute_graph(graph_def, bfloat16=bfloat16)
@@ -279,7 +282,7 @@ class Model:
             ModelError: a layer does not exist.
         """
         names = [layers] if isinstance(layers, str) else list(dict.fromkeys(layers))
-        fetches = {name: self.tensor_name(name) for name in names}
+        fetches = [self.tensor_name(name) for name in names]
         observations = self.check_observations(observations)
         n = len(observations)
         results = {
@@ -288,9 +291,8 @@ class Model:
         batch_size = batch_size or rows_within(BATCH_BYTES, self.forward_bytes)
         for rows in batch_slices(n, batch_size):
             batch = self.float_observations(observations[rows])
-            fetched = self.session.run(fetches, {self.tensor_name(INPUT): batch})
-            for name in names:
-                results[name][rows] = fetched[name]
+            for name, fetched in zip(names, self.run(fetches, batch), strict=True):
+                results[name][rows] = fetched
         return results[layers] if isinstance(layers, str) else results
 
     def without(
@@ -487,8 +489,43 @@ class Model:
         return observations.to_floats(batch, first)
 
     def run(self, tensors: Sequence[Any], batch: np.ndarray) -> list[np.ndarray]:
-        """Computes tensors of the graph for float observations."""
-        return self.session.run(tensors, {self._named[INPUT] + ":0": batch})
+        """Computes tensors of the graph, or their names, for float observations."""
+        feed = {self.tensor_name(INPUT): batch}
+        if self._trunk is not None:
+            layer, activations = self._trunk
+            nodes = [getattr(t, "name", t).split(":")[0] for t in tensors]
+            if all(self._determines(layer, node) for node in nodes):
+                feed = {self.tensor_name(layer): activations(batch)}
+        return self.session.run(tensors, feed)
+
+    @contextlib.contextmanager
+    def cached_trunk(self, layer: str) -> Iterator[None]:
+        """Computes the network up to a layer once for each observation, meanwhile.
+
+        The layer's activations are kept where they are sparse, within a bound of memory
+        (`SparseCache`); what depends on observations through the layer only is computed
+        from them.
+
+        Raises:
+            ModelError: there is no such layer.
+        """
+        source, before = self.tensor_name(layer), self.tensor_name(INPUT)
+
+        def compute(batch: np.ndarray) -> np.ndarray:
+            return self.session.run(source, {before: batch})
+
+        self._trunk = layer, SparseCache(compute, self.layer_shape(layer))
+        try:
+            yield
+        finally:
+            self._trunk = None
+
+    def _determines(self, layer: str, node: str) -> bool:
+        """Whether a node depends on observations through a layer only."""
+        through = self.node_name(layer)
+        return node in self.index.nodes and not self.index.reaches(
+            self.input_node, [node], without=through
+        )
 
     @property
     def input_node(self) -> str:
