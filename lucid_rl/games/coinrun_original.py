@@ -119,11 +119,7 @@ class OriginalCoinRun(VectorGame):
         return self._step
 
     def act(self, actions: np.ndarray) -> None:
-        """Starts the next step; see `VectorGame`.
-
-        Raises:
-            InputError: `actions` are not n_envs whole numbers in [0, n_actions).
-        """
+        """Starts the next step; see `VectorGame`."""
         actions = checked_actions(actions, self.n_envs, self.n_actions)
         self.observe()
         if self._starting is not None:
@@ -163,9 +159,6 @@ class OriginalCoinRun(VectorGame):
         """The current frames in high resolution, u8 [n, 512, 512, 3].
 
         The engine draws them at every step, which makes it about ten times slower.
-
-        Raises:
-            GameError: the game was made without `full_resolution`.
         """
         if not self.settings.full_resolution:
             raise GameError(

@@ -138,9 +138,8 @@ class OriginalEngine:
     ) -> None:
         """Starts a step; `wait` for the same environments must follow.
 
-        Args:
-            actions: int [n], each in [0, 7).
-            environments: int, those to step; None for all.
+        Of the chosen environments; None for all. Actions are int [n], each in
+        [0, 7).
         """
         self._actions[:] = actions
         for i in self._chosen(environments):

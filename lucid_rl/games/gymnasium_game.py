@@ -104,11 +104,7 @@ class GymnasiumGame(VectorGame):
         self._observations = np.array(observations).reshape(self.n_envs, *self._shape)
 
     def full_resolution(self) -> np.ndarray:
-        """The present frames as the environments render them, u8 [n, H, W, 3].
-
-        Raises:
-            GameError: the environments do not render into arrays.
-        """
+        """The present frames as the environments render them, u8 [n, H, W, 3]."""
         frames = self._open().render()
         if frames is None or frames[0] is None:
             raise GameError(

@@ -96,11 +96,7 @@ class ProcgenGame(VectorGame):
         return self._step
 
     def act(self, actions: np.ndarray) -> None:
-        """Starts the next step; see `VectorGame`.
-
-        Raises:
-            InputError: `actions` are not n_envs whole numbers in [0, n_actions).
-        """
+        """Starts the next step; see `VectorGame`."""
         engine = self._open_engine()
         actions = checked_actions(actions, self.n_envs, self.n_actions)
         self._actions[:] = actions
@@ -155,9 +151,6 @@ class ProcgenGame(VectorGame):
 
         They are drawn from the present states, about 2 ms each, so that stepping
         is no slower for them.
-
-        Raises:
-            GameError: the game was made without `full_resolution`.
         """
         if not self.settings.full_resolution:
             raise GameError(
@@ -177,11 +170,7 @@ class ProcgenGame(VectorGame):
         return frames
 
     def get_states(self, environments: Sequence[int] | None = None) -> list[bytes]:
-        """Complete states, about 40 kB and 0.3 ms each; see `VectorGame`.
-
-        Raises:
-            InputError: there is no such environment.
-        """
+        """Complete states, about 40 kB and 0.3 ms each; see `VectorGame`."""
         self._check_has_states()
         self.observe()
         environments = self._checked(environments)
@@ -198,12 +187,7 @@ class ProcgenGame(VectorGame):
     def set_states(
         self, states: Sequence[bytes], environments: Sequence[int] | None = None
     ) -> None:
-        """Restores states; see `VectorGame`.
-
-        Raises:
-            InputError: not one state of this game for each environment, or no such
-                environment.
-        """
+        """Restores states; see `VectorGame`."""
         self._check_has_states()
         environments = self._checked(environments)
         if len(states) != len(environments):

@@ -150,10 +150,8 @@ class LayerFunction:
     ) -> list[np.ndarray]:
         """Gradients of sum(seed * target) at given activations, f32 [B, *shape] each.
 
-        Args:
-            points: activations of the layer, f32 [B, *shape].
-            seeds: for each target weights f32 [B, *target shape].
-            observations: float observations, where they are needed.
+        At `points` f32 [B, *shape], with weights f32 [B, *target shape] for
+        each target as seeds, and float observations where they are needed.
         """
         feed = self._feed(points, observations)
         feed.update(zip(self._seeds, seeds, strict=True))

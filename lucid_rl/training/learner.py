@@ -80,9 +80,7 @@ class Learner:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Computes the policy and the value of observations.
 
-        Args:
-            observations: u8 [N, H, W, C].
-            averaged: use the averaged parameters.
+        `averaged`: by the averaged parameters.
 
         Returns:
             Logits f32 [N, A] and values f32 [N].
@@ -93,9 +91,7 @@ class Learner:
     def update(self, batch: Arrays, learning_rate: float) -> dict[str, float]:
         """Takes one gradient step on one minibatch; returns the loss's statistics.
 
-        Args:
-            batch: see `losses.loss`, and "observations" u8 [M, H, W, C].
-            learning_rate: the optimizer's.
+        `batch` is that of `losses.loss`, with "observations" u8 [M, H, W, C].
         """
         rate = self._tensor(np.float32(learning_rate))
         return self._floats(self._step(self._tensors(batch), rate))

@@ -58,9 +58,6 @@ class TrainingLog:
         """Adds a record, which has the counter and numbers by name.
 
         JSON has none that are not finite: they become null.
-
-        Raises:
-            SaveError: the disk is full or the folder is gone.
         """
         record = {
             name: value if value is not None and math.isfinite(value) else None
