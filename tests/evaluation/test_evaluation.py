@@ -243,10 +243,22 @@ def test_bad_input():
 
     with pytest.raises(InputError, match="9 actions"):
         evaluate(nine_actions, settings=TINY)
+    with pytest.raises(SettingsError, match="game='coinrun': expected a GameSettings"):
+        evaluate(eager_policy, 1, game="coinrun")
+    with pytest.raises(SettingsError, match="settings=3: expected a EvaluationSet"):
+        evaluate(eager_policy, settings=3)
+    nothing = np.full((8, 15), np.nan)
+    for found, words in (
+        (np.zeros((8, 15)), "returned ndarray: expected a pair"),
+        ((np.zeros((1, 15)), np.zeros(1)), r"shape \(1, 15\): expected numbers \[8"),
+        ((nothing, np.zeros(8)), "not finite"),
+    ):
+        with pytest.raises(InputError, match=words):
+            evaluate(lambda _, found=found: found, settings=TINY)
 
 
-def test_a_model_in_memory_plays_its_own_game_and_is_named(checkpoint_a, tmp_path):
-    model = load(checkpoint_a)
+def test_a_model_in_memory_plays_its_own_game_and_is_named():
+    model = load("bundled")
     found = evaluate(model, 3, n_workers=1)
     assert found.header["model"] == {"name": model.name, "sha256": model.digest}
     assert found.settings.game.name == "coinrun" and len(found.episodes) == 3
@@ -260,11 +272,11 @@ def test_a_model_in_memory_plays_its_own_game_and_is_named(checkpoint_a, tmp_pat
         found.replay(3)
 
 
-def test_settings_without_a_game_play_the_models_own(checkpoint_a):
-    other = dataclasses.replace(
-        checkpoint_a, args={**checkpoint_a.args, "paint_vel_info": None}
-    )
-    for checkpoint, painted in ((checkpoint_a, True), (other, False)):
+def test_settings_without_a_game_play_the_models_own():
+    # A trained model, whose episodes are short.
+    bundled = load_checkpoint(bundled_checkpoint_path())
+    other = dataclasses.replace(bundled, args={**bundled.args, "paint_vel_info": None})
+    for checkpoint, painted in ((bundled, True), (other, False)):
         found = evaluate(load(checkpoint), settings=EvaluationSettings(1, greedy=True))
         assert found.settings.greedy
         assert found.settings.played.paint_vel_info is painted
@@ -292,6 +304,7 @@ def test_files_of_several_evaluations(tmp_path):
     )
     for name, evaluation in results.items():
         written = json.loads((tmp_path / name / "evaluation.json").read_text())
+        assert written.pop("command")
         kinds = written.pop("completed_by_kind")
         assert {
             kind: (found["count"], found["of"]) for kind, found in kinds.items()

@@ -3,8 +3,6 @@
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -19,8 +17,8 @@ from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.logs import BOARD_FOLDER, LOG_NAME, TrainingLog, read_log
 from lucid_rl.training.noise import NoiseSettings
 from lucid_rl.training.ppo import Trainer
-from lucid_rl.training.run import first_parameters, train
-from tests.programs import run_python
+from lucid_rl.training.run import first_parameters, stop_on_signal, train
+from tests.programs import run_forked
 from tests.training import OPTIMIZER
 
 TINY = TrainConfig(
@@ -47,17 +45,14 @@ def tiny(folder, **changes):
     return dataclasses.replace(TINY, output_dir=str(folder), **changes)
 
 
-def train_apart(folder, base="{}", max_seconds=None, **changes):
-    """Trains in a process of its own, with a dictionary of this module's as the base.
+def train_apart(folder, max_seconds=None, **changes):
+    """Trains in a process of its own.
 
     TensorFlow's threads are the process's: the first session there decides on their
     number, whatever later ones ask for.
     """
-    code = (
-        "import sys; from tests.training.test_ppo import KICKSTARTED, tiny, train; "
-        f"train(tiny(sys.argv[1], **({base} | {changes!r})), {max_seconds})"
-    )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    done = run_forked(train, tiny(folder, **changes), max_seconds)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +82,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(uninterrupted, tmp_path):
 
 def test_so_does_one_with_a_teacher(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train_apart(whole, "KICKSTARTED")
-    train_apart(parts, "KICKSTARTED", max_seconds=0.0)
-    train_apart(parts, "KICKSTARTED")
+    train_apart(whole, **KICKSTARTED)
+    train_apart(parts, max_seconds=0.0, **KICKSTARTED)
+    train_apart(parts, **KICKSTARTED)
     assert_same_run(whole, parts)
     log = read_log(whole / LOG_NAME)
     assert [("teacher_kl" in record) for record in log] == [True, True, False]
@@ -116,31 +111,25 @@ def test_a_log_holds_no_numbers_that_json_lacks(tmp_path):
     assert kept["approximate_kl"] is None and kept["student_kl"] is None
 
 
-KILLED = """
-import dataclasses, os, signal, sys
-from tests.training.test_ppo import tiny
-from lucid_rl.training.ppo import Trainer
-from lucid_rl.training.run import first_parameters, stop_on_signal
+def train_until_killed(folder, number):
+    config = tiny(folder, save_interval=1e-9)
+    trainer = Trainer(config, first_parameters(config))
+    whole_update = trainer.update
 
-config = tiny(sys.argv[1], save_interval=1e-9)
-trainer = Trainer(config, first_parameters(config))
-whole_update = trainer.update
+    def update():
+        if trainer.n_steps_done == 64:
+            # In the middle of the third update, when the second has been saved.
+            trainer.groups[1].observe = lambda: os.kill(os.getpid(), number)
+        return whole_update()
 
-def update():
-    if trainer.n_steps_done == 64:
-        # In the middle of the third update, when the second has been saved.
-        trainer.groups[1].observe = lambda: os.kill(os.getpid(), int(sys.argv[2]))
-    return whole_update()
-
-trainer.update = update
-with stop_on_signal():
-    trainer.run()
-"""
+    trainer.update = update
+    with stop_on_signal():
+        trainer.run()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_goes_on_as_if_nothing_had_been(uninterrupted, tmp_path, number):
-    process = run_python("-c", KILLED, tmp_path, int(number))
+    process = run_forked(train_until_killed, tmp_path, number)
     if number == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL, process.stderr
     else:
