@@ -129,9 +129,12 @@ def write_json(path: PathLike, values: Any) -> None:
 
     Args:
         path: the file.
-        values: plain values; arrays are written as lists, dataclasses as objects.
+        values: plain values; arrays are written as lists, dataclasses as objects, and
+            numbers that are not finite, which JSON lacks, as null.
     """
-    write_text(path, f"{json.dumps(values, indent=1, default=_plain)}\n")
+    text = json.dumps(values, default=_plain)
+    finite = json.loads(text, parse_constant=lambda name: None)
+    write_text(path, f"{json.dumps(finite, indent=1)}\n")
 
 
 def _plain(value: Any) -> Any:

@@ -101,6 +101,8 @@ class Mean:
         return self.mean - half, self.mean + half
 
     def __str__(self) -> str:
+        if self.n < 2:
+            return f"{self.mean:.4g}"
         low, high = self.interval()
         return f"{self.mean:.4g} ({low:.4g} to {high:.4g})"
 

@@ -97,6 +97,11 @@ def some_of(known: Collection[Any]) -> Rule:
     )
 
 
+def instance_of(kind: type) -> Rule:
+    """An instance of a class."""
+    return Rule(lambda value: isinstance(value, kind), f"a {kind.__name__}")
+
+
 def none() -> Rule:
     """None, for `none() | at_least(1)`."""
     return Rule(lambda value: value is None, "None")
@@ -113,8 +118,9 @@ def check_fields(settings: Any, **rules: Rule) -> None:
     """Checks fields of a settings dataclass.
 
     Args:
-        settings: an instance; fields of a type `Annotated[..., rule]` or `Literal` are
-            checked, and of unions of these and None.
+        settings: an instance; fields of a type `Annotated[..., rule]`, `Literal`,
+            `bool`, of dataclasses and of tuples are checked, and of unions of these and
+            None.
         **rules: rules of other fields.
 
     Raises:
@@ -140,11 +146,29 @@ def _rules(kind: Any) -> list[Rule]:
         return [one_of(arguments)]
     if kind is types.NoneType:
         return [none()]
+    if kind is bool:
+        return [Rule(_is_truth, "True or False")]
+    if dataclasses.is_dataclass(kind):
+        return [instance_of(kind)]  # type: ignore[arg-type]
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return [_all_of(arguments[0])]
     if origin in (Union, types.UnionType):
         # None where a member takes any value.
         combinations = itertools.product(*map(_rules, arguments))
         return [functools.reduce(operator.or_, rules) for rules in combinations]
     return []
+
+
+def _all_of(kind: Any) -> Rule:
+    """A tuple or list; text, whose letters would be its items, is neither."""
+    rules = _rules(kind)
+    return Rule(
+        lambda values: (
+            isinstance(values, tuple | list)
+            and all(rule.holds(value) for value in values for rule in rules)
+        ),
+        " ".join(["a tuple", *(f"of {rule.expected}" for rule in rules)]),
+    )
 
 
 class Settings:
@@ -166,6 +190,10 @@ def is_set(value: Any) -> bool:
     Arrays of several numbers have none; those are set unless all are 0.
     """
     return bool(np.any(value) if isinstance(value, np.ndarray) else value)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_) or (_is_whole(value) and value in (0, 1))
 
 
 def _is_whole(value: Any) -> bool:

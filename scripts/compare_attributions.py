@@ -20,6 +20,7 @@ _output_dir = program.output_dir("outputs/trust")
 _settings = define_flags(TrustSettings())
 
 
+@program.resumable
 def main() -> None:
     """Compares what the flags describe."""
     found = compare_attributions(_MODEL.value, _settings(), _output_dir())
@@ -28,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

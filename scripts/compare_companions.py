@@ -27,6 +27,7 @@ _use_engine = shared_flags.define_engine_flags()
 _settings = define_flags(CompanionSettings(), skip=("nmf",))
 
 
+@program.resumable
 def main() -> None:
     """Compares what the flags name."""
     _use_engine()
@@ -42,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

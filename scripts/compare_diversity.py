@@ -26,6 +26,7 @@ _output_dir = program.output_dir("outputs/diversity")
 _settings = define_flags(DiversitySettings(), skip=("nmf",))
 
 
+@program.resumable
 def main() -> None:
     """Compares what the flags describe."""
     models = program.model_names(_MODEL.value)
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

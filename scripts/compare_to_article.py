@@ -53,6 +53,7 @@ _settings = define_flags(
 )
 
 
+@program.resumable
 def main() -> None:
     """Runs the experiments that the flags describe."""
     _use_engine()
@@ -75,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

@@ -45,6 +45,8 @@ def main() -> None:
     settings, output = _settings(), _OUTPUT.value
     path = _FACTORIZATION.value
     edit = Edit(_load(_MODEL.value), settings, NMF.load(path) if path else None)
+    if _LIST.value and output:
+        raise InputError("--list edits nothing: leave --output out, or --list")
     if _LIST.value:
         print(edit.feature_objects.table())
     elif not output:

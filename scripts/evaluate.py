@@ -46,6 +46,7 @@ _REPLAY_FORMAT = flags.DEFINE_enum(
 )
 
 
+@program.resumable
 def main() -> None:
     """Plays levels, or films episodes, as the flags say."""
     _use_engine()
@@ -68,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

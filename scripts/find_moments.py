@@ -68,6 +68,7 @@ _settings = define_flags(
 _what_if = define_flags(WhatIfSettings(), skip=("seed",))
 
 
+@program.resumable
 def main() -> None:
     """Finds the moments that the flags describe."""
     _use_engine()
@@ -111,4 +112,4 @@ def _play_on(
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

@@ -25,6 +25,7 @@ _settings = define_flags(
 )
 
 
+@program.resumable
 def main() -> None:
     """Measures what the flags describe."""
     rows = measure_finite_levels(_settings(), _output_dir())
@@ -33,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

@@ -1,7 +1,7 @@
 """Makes a model's page, which shows frame by frame what the model detects.
 
     python -m scripts.make_interface --output_dir=outputs/interface
-    python -m scripts.make_interface --model=released:coinrun
+    python -m scripts.make_interface --model=released:procgen/coinrun
     python -m scripts.make_interface --model=my.jd --policy_layers=2b --single_file
     python -m scripts.make_interface --model=my.jd --mail
     python -m scripts.make_interface --model=my.jd --compare_to=edited.jd
@@ -52,6 +52,7 @@ _QUICK = flags.DEFINE_boolean(
 )
 
 
+@program.resumable
 def main() -> None:
     """Makes the page that the flags describe."""
     _use_engine()
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

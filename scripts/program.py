@@ -13,12 +13,10 @@ from absl import app, flags
 
 from lucid_rl.errors import InputError, LucidRLError
 from lucid_rl.files import check_output, check_output_folder, open_input
+from lucid_rl.signals import stop_on_signal
 
 _LONGEST_LINE = 1000
 _LARGEST_FLAGFILE = 2**20
-
-RESUMES = "stopped; run the same command again to resume"
-"""For `run`, where finished work is kept."""
 
 MODEL_HELP = (
     "A .jd, .onnx, .model.pb, a file of PyTorch's or Stable-Baselines3's, "
@@ -36,28 +34,35 @@ def output_dir(default: str) -> Callable[[], pathlib.Path]:
     return lambda: pathlib.Path(holder.value)
 
 
-def run(work: Callable[[], None], stopped: str = "stopped") -> None:
+def resumable(work: Callable[[], None]) -> Callable[[], None]:
+    """Marks a program that keeps what is done: `run` says so if it is interrupted."""
+    work.resumable = True  # type: ignore[attr-defined]
+    return work
+
+
+def run(work: Callable[[], None]) -> None:
     """Parses the flags, runs the function, and ends the process.
 
-    A wrong flag, an error of this package and an interruption end the process with
-    one line on standard error and exit status 1.
+    A wrong flag, an error of this package and an interruption, by Ctrl-C or SIGTERM,
+    end the process with one line on standard error and exit status 1.
 
     Args:
         work: what the program does, once flags have their values.
-        stopped: what to say when it is interrupted.
     """
 
     def main(argv: list[str]) -> None:
         try:
             check_outputs()
-            work()
+            with stop_on_signal():
+                work()
             print(end="", flush=True)  # not as Python ends, when no one can catch
         except LucidRLError as error:
             fail(error)
         except MemoryError as error:
             fail(f"not enough memory ({error}): ask for less")
         except KeyboardInterrupt:
-            sys.exit(stopped)
+            resumes = "; run the same command again to resume"
+            sys.exit(f"stopped{resumes if hasattr(work, 'resumable') else ''}")
 
     # What is printed may name files, whose names need not be text of the terminal's.
     for stream in (sys.stdout, sys.stderr):

@@ -59,6 +59,7 @@ def _fetch(name: str, wanted: Wanted) -> bool:
         return False
 
 
+@program.resumable
 def main() -> None:
     """Lists, fetches and checks; exit status 1 where a model fails."""
     wanted = _settings()
@@ -81,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

@@ -40,6 +40,7 @@ _settings = define_flags(
 )
 
 
+@program.resumable
 def main() -> None:
     """Sweeps what the flags describe."""
     minutes = _MAX_MINUTES.value
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

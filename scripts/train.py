@@ -37,6 +37,7 @@ settings = define_flags(
 )
 
 
+@program.resumable
 def main() -> None:
     """Trains as the flags say."""
     # Imported late: --help and mistakes in flags need no Keras.
@@ -49,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

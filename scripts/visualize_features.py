@@ -83,6 +83,7 @@ _examples = define_flags(
 )
 
 
+@program.resumable
 def main() -> None:
     """Makes the figures that the flags describe."""
     _use_engine()
@@ -126,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

@@ -1,11 +1,13 @@
 """Files are written whole or not at all, and only over files."""
 
+import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from lucid_rl.errors import InputError, SaveError
@@ -14,6 +16,7 @@ from lucid_rl.files import (
     check_output,
     check_output_folder,
     expand_user,
+    write_json,
     write_text,
 )
 
@@ -142,3 +145,11 @@ def test_home_folders(monkeypatch):
     assert expand_user("~/x") == pathlib.Path("/home/ada/x")
     with pytest.raises(InputError, match="whole path"):
         expand_user("~nobody_at_all/x")
+
+
+def test_json_has_no_numbers_that_are_not_finite(tmp_path):
+    write_json(tmp_path / "a.json", {"a": float("nan"), "b": np.array([1.5, np.inf])})
+    assert json.loads((tmp_path / "a.json").read_text()) == {
+        "a": None,
+        "b": [1.5, None],
+    }

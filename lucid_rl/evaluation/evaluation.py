@@ -40,6 +40,7 @@ from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
 from lucid_rl.statistics import Mean, Proportion
+from lucid_rl.validation import check, instance_of, none
 from lucid_rl.version import __version__
 
 # How often episodes are written while more are played, in seconds.
@@ -230,11 +231,13 @@ def evaluate(
     Example:
         >>> print(lucid_rl.evaluate("bundled", 500).table())
     """
-    bfloat16 = settings is not None and settings.bfloat16
+    settings = settings or EvaluationSettings(n_episodes)
+    check("settings", settings, instance_of(EvaluationSettings))
+    check("game", game, instance_of(GameSettings) | none())
+    bfloat16 = settings.bfloat16
     if isinstance(model, Model) or not callable(model):
         model = load(model, bfloat16=bfloat16)
         bfloat16 = model.bfloat16
-    settings = settings or EvaluationSettings(n_episodes)
     if None not in (game, settings.game) and game != settings.game:
         raise SettingsError("game and settings.game differ: give one of them")
     game = settings.game or game

@@ -1,10 +1,11 @@
 """Evaluations of many models: one after the other, or at once on Ray's machines."""
 
+import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lucid_rl.errors import InputError
+from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate, read_evaluation
 from lucid_rl.evaluation.replay import write_film
 from lucid_rl.evaluation.settings import EvaluationSettings
@@ -97,6 +98,11 @@ def film_episodes(
         GameError: the game cannot repeat it.
     """
     folder = pathlib.Path(folder).absolute()
+    if not os.path.exists(folder / EPISODES_FILE):
+        raise FileFormatError(
+            f"{folder} holds no {EPISODES_FILE}: evaluate a model into that folder "
+            "first (lucid-rl evaluate, without --replay)"
+        )
     evaluation = read_evaluation(folder / EPISODES_FILE)
     for number in numbers:
         path = folder / "replays" / f"episode_{number}.{kind}"

@@ -28,7 +28,7 @@ from lucid_rl.evaluation.episodes import (
 )
 from lucid_rl.games.registry import check_fits
 from lucid_rl.games.vector_game import VectorGame
-from lucid_rl.sampling.actions import Policy, sample_at
+from lucid_rl.sampling.actions import Policy, policy_logits, sample_at
 
 # An environment's time within its episode, or one of:
 _IDLE = -2  # nothing left to play
@@ -104,7 +104,8 @@ def play(
         one of the plan must be counted, or none.
 
     Raises:
-        InputError: the policy has not as many actions as the game.
+        InputError: the policy has not as many actions as the game, or returns
+            something else than logits.
     """
     playing = _Episodes(game, plan, seed)
     playing.assign(range(game.n_envs))
@@ -124,7 +125,7 @@ def play(
         actions = np.zeros(game.n_envs, np.int64)
         if acting.any():
             rows = _rows_to_evaluate(acting)
-            logits, _ = policy(step.observations[rows])
+            logits = policy_logits(policy, step.observations[rows])
             check_fits(game, logits.shape[-1])
             if greedy:
                 actions[rows] = np.argmax(logits, axis=-1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
@@ -47,8 +48,8 @@ def play_episodes(
     n_cores = len(os.sched_getaffinity(0))
     if n_workers is None:
         n_workers = n_cores
-    if n_workers < 1:
-        raise InputError(f"n_workers={n_workers}: expected 1 or more")
+    if not isinstance(n_workers, numbers.Integral) or n_workers < 1:
+        raise InputError(f"n_workers={n_workers!r}: expected a whole number from 1 on")
     n_workers = min(n_workers, len(rounds))
     if n_workers == 1 or not isinstance(model, Model):
         yield from _play_part(model, settings, indices)

@@ -253,7 +253,13 @@ def situation(
 
     The arguments and errors are those of `what_if`.
     """
-    actions = np.asarray(actions, np.int64)
+    actions = np.asarray(actions)
+    if actions.ndim != 1 or (actions.size and actions.dtype.kind not in "iu"):
+        raise InputError(
+            f"actions are {actions.dtype} of shape {actions.shape}: expected whole "
+            "numbers [t], such as an episode's actions[:t]"
+        )
+    actions = actions.astype(np.int64)
     with one_environment(game) as played:
         reward = 0.0
         for t, step in enumerate(play_actions(played, level_seed, actions)):

@@ -44,14 +44,15 @@ def use_engine_files(library: PathLike | None, assets: PathLike | None) -> None:
         assets: path of the folder of pictures; None leaves it as it is.
 
     Raises:
-        GameError: a path holds NUL.
+        GameError: no file can have such a name.
         InputError: it is in a home folder that is not known.
     """
     for variable, path in ((LIBRARY_VARIABLE, library), (ASSETS_VARIABLE, assets)):
         if path is not None:
-            if "\0" in os.fspath(path):
-                raise GameError(f"no file is called {path!r}: a name cannot hold NUL")
-            os.environ[variable] = str(expand_user(path).absolute())
+            try:
+                os.environ[variable] = str(expand_user(path).absolute())
+            except ValueError as error:
+                raise GameError(f"no file is called {path!r}: {error}") from error
 
 
 def engine_files() -> EngineFiles:

@@ -13,7 +13,7 @@ from lucid_rl.games import coinrun_original, gymnasium_game, procgen_game
 from lucid_rl.games.engine import Engine
 from lucid_rl.games.frame_stack import StackedGame
 from lucid_rl.games.model_args import fields_from_args, not_played
-from lucid_rl.games.vector_game import GameSettings, VectorGame
+from lucid_rl.games.vector_game import GameSettings, VectorGame, check_options
 from lucid_rl.validation import is_set
 
 ENGINES: tuple[Engine, ...] = (
@@ -55,6 +55,7 @@ def game_settings(
         InputError: the game has another number of actions than the model, or frames
             of another shape.
     """
+    check_options(overrides)
     overrides = {name: value for name, value in overrides.items() if value is not None}
     given = overrides.pop("name", None)
     name = check_name(given) if given else _name_from_args(args)

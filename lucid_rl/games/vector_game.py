@@ -8,7 +8,7 @@ episode ends starts the next one by itself: the reward of the last action and
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -88,8 +88,9 @@ class GameSettings(Settings):
     frame_stack: Annotated[int, whole(1, 64)] | None = None
 
     def __post_init__(self) -> None:
-        # One order, so that equal sets of objects make equal settings.
-        object.__setattr__(self, "invisible", tuple(sorted(set(self.invisible))))
+        # One order, so that equal sets of objects make equal settings; not of letters.
+        if not isinstance(self.invisible, str):
+            object.__setattr__(self, "invisible", tuple(sorted(set(self.invisible))))
         if self.frame_stack is None:
             stacked = 4 if self.wrappers == "atari" else 1
             object.__setattr__(self, "frame_stack", stacked)
@@ -113,7 +114,8 @@ class GameSettings(Settings):
         return self.paint_vel_info
 
     def replace(self, **changes: Any) -> "GameSettings":
-        """A copy with some fields changed."""
+        """A copy with some fields changed; raises as `check_options`."""
+        check_options(changes)
         return dataclasses.replace(self, **changes)
 
     def unseen(self, n_envs: int) -> "GameSettings":
@@ -132,6 +134,15 @@ class GameSettings(Settings):
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that JSON can hold, for a results file."""
         return {**dataclasses.asdict(self), "invisible": list(self.invisible)}
+
+
+def check_options(given: Iterable[str]) -> None:
+    """Raises `SettingsError` for a name that is no field of `GameSettings`."""
+    known = [field.name for field in dataclasses.fields(GameSettings)]
+    if unknown := sorted(set(given) - set(known)):
+        raise SettingsError(
+            f"games have no option {unknown[0]!r}: expected some of {', '.join(known)}"
+        )
 
 
 class GameStep(NamedTuple):

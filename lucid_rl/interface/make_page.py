@@ -9,9 +9,7 @@ import numpy as np
 
 from lucid_rl.files import PathLike
 from lucid_rl.interface.pipeline import make_interface
-from lucid_rl.interface.samples import get_samples
 from lucid_rl.interface.settings import InterfaceSettings
-from lucid_rl.interface.stages import StageCache
 from lucid_rl.interpret.nmf import NMF
 from lucid_rl.model.loading import load
 from lucid_rl.sampling.observations import Observations
@@ -61,8 +59,11 @@ def make_page(
     )
     if isinstance(observations, Observations):
         observations = observations.observations
-    cache = StageCache(settings.cache_path)
-    samples = get_samples(model, settings, cache, observations, trajectories)
     return make_interface(
-        settings, cache, samples, model=model, compare_to=compare_to, nmf=nmf
+        settings,
+        model=model,
+        compare_to=compare_to,
+        observations=observations,
+        trajectories=trajectories,
+        nmf=nmf,
     )

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterable
 
 from lucid_rl.errors import BundleError
-from lucid_rl.files import PathLike, atomic_open, open_input
+from lucid_rl.files import PathLike, atomic_open, check_output, open_input
 from lucid_rl.interface.bundle import part_element, part_file, write_part
 from lucid_rl.interface.parts import Part
 
@@ -58,6 +58,7 @@ def write_page(
         SaveError: a file cannot be written.
     """
     output = pathlib.Path(output_dir)
+    check_output(output / PAGE)
     page = template()
     with contextlib.suppress(FileNotFoundError):
         os.unlink(output / part_file("manifest"))

@@ -114,6 +114,11 @@ def get_samples(
         InputError: the model cannot see what the files hold.
     """
     if settings.samples is not None:
+        if observations is not None or trajectories is not None:
+            raise InputError(
+                f"settings.samples={settings.samples!r} and observations or "
+                "trajectories: give the file, or the arrays"
+            )
         return recorded_samples(source, settings, load_samples(settings.samples))
     own = source.files if settings.own_samples else None
     notes = []

@@ -92,7 +92,17 @@ def load(
             f"the model's file does not say is given as args={{{unknown[0]!r}: …}}."
         )
     if isinstance(spec, Model):
+        if game or args or options.keys() - {"bfloat16"}:
+            raise InputError(
+                f"{spec.name} is loaded already: what its file does not say is given "
+                "with the file, as in load('agent.pt', game='maze')"
+            )
         return spec
+    if not isinstance(spec, Checkpoint | str | os.PathLike):
+        raise InputError(
+            f"a model of type {type(spec).__name__}: expected a Model, a Checkpoint or "
+            "what names a file, such as 'bundled' or a path"
+        )
     args = {**(args or {}), **({"env_name": check_name(game)} if game else {})}
     if isinstance(spec, Checkpoint):
         return _of_checkpoint(spec, args, options)

@@ -4,9 +4,39 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lucid_rl.errors import InputError
+
 # Observations u8 [n, height, width, channels] -> logits f32 [n, A], values f32 [n].
 # `Model.policy` is one.
 Policy = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def policy_logits(policy: Policy, observations: np.ndarray) -> np.ndarray:
+    """A policy's logits of observations, float [n, A].
+
+    Raises:
+        InputError: the policy returns something else, or no finite logit for one.
+    """
+    found, n = policy(observations), len(observations)
+    if not isinstance(found, tuple | list) or len(found) != 2:
+        raise InputError(
+            f"the policy returned {type(found).__name__}: expected a pair, logits "
+            f"[{n}, A] and values [{n}]"
+        )
+    logits = np.asarray(found[0])
+    if (
+        logits.ndim != 2
+        or len(logits) != n
+        or not logits.size
+        or logits.dtype.kind not in "iuf"
+    ):
+        raise InputError(
+            f"the policy returned logits {logits.dtype} of shape {logits.shape}: "
+            f"expected numbers [{n}, A], a row for each observation"
+        )
+    if not np.isfinite(logits.max(axis=1)).all():
+        raise InputError("the policy returned logits that are not finite")
+    return logits
 
 
 def choose_actions(

@@ -17,12 +17,15 @@ from lucid_rl.model.model import Model
 from lucid_rl.sampling import observations, trajectories
 from lucid_rl.sampling.observations import Observations, ObservationSettings
 from lucid_rl.sampling.trajectories import Trajectories, TrajectorySettings
+from lucid_rl.validation import at_least, check
 
 # A model, or what `load` takes.
 ModelLike = Model | Checkpoint | str | os.PathLike
 # A game's name, its options, a game that is made, or Gymnasium's vector environment;
 # None for the model's own.
 GameLike = Any
+# Of `changes` below: what sampling itself sets.
+_OF_ANY_GAME = {"n_envs", "seed", "full_resolution"}
 
 
 def sample_observations(
@@ -71,6 +74,7 @@ def sample_observations(
     if not isinstance(n, int | np.integer) or n < 1:
         raise InputError(f"n={n!r}: expected a whole number of at least 1")
     n_envs = _n_envs(game, n_envs, min(ObservationSettings.n_envs, n))
+    check("n_envs", n_envs, at_least(1))
     settings = ObservationSettings(
         n_envs=n_envs,
         n_per_env=-(-n // n_envs),
@@ -152,8 +156,18 @@ def _game(
     elif isinstance(game, GameSettings):
         settings = game.replace(**changes)
     else:
+        if unused := sorted(changes.keys() - _OF_ANY_GAME):
+            raise InputError(
+                f"{unused[0]}={changes[unused[0]]!r}: the game is made already; give "
+                "its name or GameSettings, or make it so"
+            )
         if hasattr(game, "single_observation_space"):
             game = GymnasiumGame(envs=game)
+        if not hasattr(game, "observe"):
+            raise InputError(
+                f"game={game!r}: expected a name, GameSettings, a game, or Gymnasium's "
+                "vector environments"
+            )
         check_fits(game, model.n_actions, model.image_shape)
         yield game
         return

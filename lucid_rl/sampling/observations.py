@@ -15,7 +15,7 @@ from lucid_rl.errors import InputError
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import VectorGame
 from lucid_rl.progress import progress
-from lucid_rl.sampling.actions import Policy, choose_actions
+from lucid_rl.sampling.actions import Policy, choose_actions, policy_logits
 from lucid_rl.sampling.array_files import check_shapes, read_arrays, write_arrays
 from lucid_rl.validation import Positive, Settings, at_least, check
 
@@ -125,7 +125,7 @@ def sample_observations(
     states: list[bytes] | None = [] if settings.states else None
     n_steps = settings.n_per_env * settings.interval
     for step in progress(range(1, n_steps + 1), "sampling observations"):
-        logits, _ = policy(game.observe().observations)
+        logits = policy_logits(policy, game.observe().observations)
         game.act(choose_actions(logits, rng, settings.greedy))
         if step % settings.interval == 0:
             index = step // settings.interval - 1

@@ -11,7 +11,7 @@ from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import FULL_RESOLUTION_SIZE, VectorGame
 from lucid_rl.notebook import Film
 from lucid_rl.progress import progress
-from lucid_rl.sampling.actions import Policy, choose_actions
+from lucid_rl.sampling.actions import Policy, choose_actions, policy_logits
 from lucid_rl.sampling.array_files import check_shapes, read_arrays, write_arrays
 from lucid_rl.sampling.observations import check_n_envs, pictures_of
 from lucid_rl.validation import Positive, check_fields, one_of
@@ -163,7 +163,7 @@ def sample_trajectories(
         if states is not None:
             for kept, state in zip(states, game.get_states(), strict=True):
                 kept.append(state)
-        logits, _ = policy(observations[:, t])
+        logits = policy_logits(policy, observations[:, t])
         actions[:, t] = choose_actions(logits, rng, settings.greedy)
         game.act(actions[:, t])
         rewards[:, t] = game.observe().rewards

@@ -1,6 +1,7 @@
 """What a training run is: every choice once, with the article's as the default."""
 
 import dataclasses
+import os
 import pathlib
 from typing import Annotated, Any, Literal
 
@@ -136,8 +137,11 @@ class TrainConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("teacher", "initial_model", "output_dir"):
-            if getattr(self, name) == "":
-                raise SettingsError(f"{name}='': it names nothing; give a name")
+            value = getattr(self, name)
+            if isinstance(value, os.PathLike):
+                object.__setattr__(self, name, os.fspath(value))
+            elif value == "" or not isinstance(value, str | None):
+                raise SettingsError(f"{name}={value!r}: expected a name")
         if not self.teacher:
             check("n_total_steps", self.n_total_steps, at_least(1, 10**12))
         n_envs = self.game.n_envs

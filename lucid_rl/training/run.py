@@ -1,11 +1,7 @@
 """A whole training run: policy distillation where there is a teacher, then PPO."""
 
-import contextlib
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,6 +12,7 @@ from lucid_rl.errors import CheckpointError, SettingsError
 from lucid_rl.files import check_output_folder
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.registry import make_game
+from lucid_rl.signals import stop_on_signal
 from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.distillation import Distillation
 from lucid_rl.training.initialization import Parameters, initial_parameters
@@ -95,23 +92,3 @@ def first_parameters(config: TrainConfig) -> Parameters:
         )
     shapes = parameter_shapes(config.architecture, n_actions)
     return {name: np.array(model.params[name]) for name in shapes}
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[None]:
-    """Raises KeyboardInterrupt in the block when the process gets SIGTERM.
-
-    Only the main thread can take signals; elsewhere this does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt(f"signal {number}")
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

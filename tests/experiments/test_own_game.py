@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 
 import lucid_rl
-from lucid_rl.errors import SettingsError
+from lucid_rl.errors import InputError, SettingsError
 from lucid_rl.evaluation.evaluation import evaluate
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.experiments import article_experiments
@@ -74,6 +74,13 @@ def test_a_model_of_another_game_is_refused(unpainted, tmp_path):
     with pytest.raises(SettingsError, match="got the game 'maze'"):
         repeat_experiments(maze, ComparisonSettings(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_in_memory_is_not_said_to_play_another_game(unpainted):
+    with pytest.raises(InputError, match="loaded already"):
+        load(load(unpainted), game="maze")
+    with pytest.raises(InputError, match="a model of type int"):
+        load(3)
 
 
 def test_no_game_is_an_error_where_there_is_no_model(unpainted):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lucid_rl.checkpoints.checkpoint import Checkpoint
-from lucid_rl.errors import InputError, SettingsError
+from lucid_rl.errors import InputError, LucidRLError, SettingsError
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.sampling.model_samples import sample_observations, sample_trajectories
@@ -98,3 +98,25 @@ def test_an_atari_model_is_sampled(player):
     player.args.pop("wrappers")
     with pytest.raises(InputError, match="wrappers or frame_stack"):
         sample_observations(player, 2)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"foo": 1}, "no option 'foo'"),
+        ({"game": GameSettings(), "foo": 1}, "no option 'foo'"),
+        ({"n_envs": 0}, "n_envs=0: expected"),
+        ({"game": 3}, "game=3: expected a name"),
+    ],
+)
+def test_wrong_options_are_named(player, options, words):
+    with pytest.raises(LucidRLError, match=words):
+        sample_observations(player, 2, **options)
+
+
+def test_options_of_a_game_that_is_made_already_are_refused(player):
+    with (
+        make_game(GameSettings(name="maze", n_envs=2)) as game,
+        pytest.raises(InputError, match="distribution_mode='easy': the game is made"),
+    ):
+        sample_observations(player, 2, game=game, distribution_mode="easy")
