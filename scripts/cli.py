@@ -12,6 +12,8 @@ import sys
 
 from absl import flags
 
+from lucid_rl.version import __version__
+
 from . import program
 
 _NO_COMMANDS = ("__init__", "cli", "program", "shared_flags")
@@ -33,6 +35,9 @@ def main() -> None:
         for name, module in known.items():
             if name != "make-interface":  # the script's own name for make-page
                 print(f"  {name:24}{_summary(module)}")
+        return
+    if command == "--version":
+        print(f"lucid-rl {__version__}")
         return
     if command not in known:
         sys.exit(f"error: no command {command!r}: expected one of {', '.join(known)}")

@@ -52,7 +52,6 @@ _QUICK = flags.DEFINE_boolean(
 )
 
 
-@program.resumable
 def main() -> None:
     """Makes the page that the flags describe."""
     _use_engine()
@@ -73,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, program.RESUMES)

@@ -39,7 +39,8 @@ class InterfaceSettings(Settings):
     """What to make an interface of, how, and where.
 
     Attributes:
-        model: a checkpoint's path, a `.model.pb`, "released:<name>" or "bundled".
+        model: a .jd, .onnx, .model.pb, a file of PyTorch's or Stable-Baselines3's,
+            "released:<name>" or "bundled".
         compare_to: a second model to show on the same trajectories, as `model`.
         output_dir: where the page goes; it holds nothing else.
         cache_dir: where finished stages are kept, so that the next run need not
@@ -70,9 +71,9 @@ class InterfaceSettings(Settings):
         full_resolution: side, in pixels, of the full-resolution frames shown beside
             the observations; 0: none. They are stored with loss.
         single_file: put everything into index.html.
-        code_levels: of attributions from a frame's largest to its negative, an odd
-            number up to 255: what is shown errs by at most 1/code_levels of the
-            largest. Fewer make a smaller page.
+        code_levels: levels of stored attributions, an odd number up to 255: what is
+            shown errs by at most 1/code_levels of a frame's largest. Fewer make a
+            smaller page.
         encoding: of the data files, "windows-1252", or "base64" where only ASCII may
             pass.
         live_model: put the model into the page, which then shows what it would do
@@ -80,9 +81,9 @@ class InterfaceSettings(Settings):
         observations: how observations for features and examples are sampled.
         trajectories: how trajectories are sampled.
         attribution: how attributions are computed.
-        error_tolerance: of features' totals, relative to the target's mean change,
-            that each layer's attributions take as many steps as they need for, up to
-            `max_steps`; 0: `attribution.n_steps` steps. The page states the error.
+        error_tolerance: largest error of features' totals, relative to the target's
+            mean change; each layer's attributions take as many steps as that needs, up
+            to `max_steps`. 0: `attribution.n_steps` steps. The page states the error.
         max_steps: steps of attributions at most; early layers of some models would
             take very many.
         max_side: early layers' maps are stored with this many positions along each
