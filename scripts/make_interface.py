@@ -52,6 +52,7 @@ _QUICK = flags.DEFINE_boolean(
 )
 
 
+@program.resumable
 def main() -> None:
     """Makes the page that the flags describe."""
     _use_engine()
@@ -72,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main, program.RESUMES)
+    program.run(main)

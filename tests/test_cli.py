@@ -75,3 +75,19 @@ def test_output_on_a_full_disk(arguments):
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "error: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "mark, words", [("", "stopped"), ("@program.resumable", "stopped; run the same co")]
+)
+def test_an_interruption_is_one_line_and_ends_what_runs(name, mark, words):
+    code = (
+        "import os, signal\nfrom scripts import program\n"
+        f"{mark}\ndef work():\n    try:\n"
+        f"        os.kill(os.getpid(), signal.{name})\n        signal.pause()\n"
+        "    finally:\n        print('saved')\nprogram.run(work)"
+    )
+    done = run_python("-c", code)
+    assert (done.returncode, done.stdout) == (1, "saved\n")
+    assert done.stderr.startswith(words) and done.stderr.count("\n") == 1
