@@ -85,6 +85,11 @@ def test_results_name_their_command(path):
     command = json.loads(path.read_text())["command"]
     assert "python -m " in command or command.startswith("lucid-rl "), command
     assert str(ROOT.parent) not in command, command
+    benchmark = re.match(r"python -m benchmarks\.(\w+)", command)
+    if benchmark:
+        source = (ROOT / f"benchmarks/{benchmark[1]}.py").read_text()
+        for flag in re.findall(r"--(\w+)", command):
+            assert f'"--{flag}"' in source or f'"{flag}"' in source, flag
     table = path.with_suffix(".md")
     # Tables of several results name a command for each.
     if table.exists() and path.stem not in ("attribution", "feature_visualization"):
