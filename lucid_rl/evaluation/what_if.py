@@ -15,7 +15,7 @@ import numpy as np
 
 from lucid_rl.editing.for_model import object_directions
 from lucid_rl.editing.paired_observations import ERASABLE_OBJECTS
-from lucid_rl.errors import InputError
+from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.evaluation.play import OwnLevels, play
 from lucid_rl.evaluation.players import cause_finder
@@ -237,7 +237,11 @@ def changed_agent(model: Model, change: Any) -> Model:
     if isinstance(change, str) and change in ERASABLE_OBJECTS:
         found = object_directions(model, change)
         return model.without(found.directions, found.layer)
-    changed = load(change)
+    try:
+        changed = load(change)
+    except FileFormatError as error:
+        known = ", ".join(ERASABLE_OBJECTS)
+        raise FileFormatError(f"{error} Or one of the objects {known}.") from error
     if changed.n_actions != model.n_actions:
         raise InputError(
             f"{changed.name} has {changed.n_actions} actions, {model.name} "

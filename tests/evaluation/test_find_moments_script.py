@@ -87,6 +87,7 @@ def test_bad_input_is_one_clear_line(played, tmp_path):
         "has no layer '9z'": ["--layers=9z"],
         "has no layer '9y'": ["--layers=2b,9y"],
         "nobody.jd": ["--counterfactual=nobody.jd"],
+        "Or one of the objects buzzsaw": ["--counterfactual=saw"],
         "n_samples=0": ["--counterfactual=buzzsaw", "--n_samples=0"],
         "spike_height=0.0": ["--spike_height=0"],
         "nowhere.jd": ["--model=nowhere.jd"],
