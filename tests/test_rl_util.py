@@ -25,13 +25,13 @@ from lucid_rl.model import lucid_bridge, lucid_network
 from lucid_rl.model.loading import load
 from lucid_rl.rl_util.parameter_editor import ParameterEditor
 from tests import rl_util_oracle
+from tests.programs import ROOT, run_forked
 
 VALUE = "ppo2_model/strided_slice"
 LOGITS = "ppo2_model/pi_1/add"
 RELU_3A = "ppo2_model/pi/3a/Relu"
 KERNEL = "ppo2_model/pi/3a/conv2d/kernel"
 RELU_4A = "ppo2_model/pi/4a/Relu"
-ROOT = pathlib.Path(__file__).parents[1]
 LUCID_0310 = pathlib.Path(os.environ.get("LUCID_0310", ROOT / ".venv" / "lucid-0.3.10"))
 
 
@@ -82,6 +82,12 @@ def test_the_originals_submodules():
     assert found.shape.as_list() == [None, expected["dense_1/bias:0"][0]]
 
 
+def assert_runs(code):
+    """Runs code in a process that has imported none of the package."""
+    done = run_forked(exec, code, {})
+    assert done.returncode == 0, done.stderr
+
+
 def test_importing_it_leaves_lucid_for_later():
     code = (
         "import sys, lucid_rl.rl_util as u; assert not any("
@@ -89,7 +95,7 @@ def test_importing_it_leaves_lucid_for_later():
         "assert 'lucid.optvis.param' in sys.modules; "
         "import tensorflow as tf; assert tf.executing_eagerly()"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    assert_runs(code)
 
 
 # Models.
@@ -486,7 +492,7 @@ def test_lucid_can_be_imported_after_it():
         "assert not hasattr(tensorflow, 'contrib') and tensorflow.executing_eagerly();"
         "assert set(vars(tensorflow)) == set(before)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert_runs(code)
 
 
 def test_what_plain_pip_does_not_install_is_supplied():
@@ -500,7 +506,7 @@ def test_what_plain_pip_does_not_install_is_supplied():
         "assert LayerNMF is lucid_rl.rl_util.LayerNMF;"
         "assert lucid.scratch.rl_util is lucid_rl.rl_util"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert_runs(code)
 
 
 class TestShow:

@@ -3,7 +3,6 @@
 import itertools
 import pathlib
 import random
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -410,7 +409,7 @@ def _use(path):
         model.without(np.ones(model.layer_shape(layer)[-1]), layer=layer)
 
 
-def main(folder: str, n_mutated: int, seed: int) -> None:
+def main(folder: pathlib.Path, n_mutated: int, seed: int) -> None:
     """Loads and uses each graph within a memory limit; prints what comes of each."""
     plain = [next(hostile_graphs()), next(hostile_onnx())]
     mutated = itertools.islice(mutated_graphs(seed), n_mutated)
@@ -419,10 +418,6 @@ def main(folder: str, n_mutated: int, seed: int) -> None:
         itertools.chain(plain, hostile_graphs(), mutated, hostile_onnx())
     ):
         suffix = "onnx" if name.startswith("onnx_") else "model.pb"
-        path = pathlib.Path(folder) / f"x.{suffix}"
+        path = folder / f"x.{suffix}"
         path.write_bytes(data)
         attempt(name, _use, path, limited=i >= len(plain))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from tests.memory_limit import check
-from tests.programs import run_python
+from tests.model import hostile_graphs
+from tests.programs import run_forked
 
 # What is sound, beside what is refused: an analysis of it ends well.
 _FINE = {
@@ -21,7 +22,7 @@ _FINE = {
 
 
 def results(folder, n_mutated, seed):
-    done = run_python("-m", "tests.model.hostile_graphs", folder, n_mutated, seed)
+    done = run_forked(hostile_graphs.main, folder, n_mutated, seed)
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
