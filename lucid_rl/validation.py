@@ -204,5 +204,5 @@ def _is_finite(value: Any) -> bool:
     return (
         isinstance(value, numbers.Real)
         and not isinstance(value, bool)
-        and abs(value) <= _LARGEST  # not for NaN
+        and -_LARGEST <= value <= _LARGEST  # not for NaN
     )

@@ -20,8 +20,8 @@ from absl import flags
 
 from lucid_rl.editing.paired_observations import ERASABLE_OBJECTS
 from lucid_rl.errors import InputError
-from lucid_rl.evaluation.evaluation import evaluate, read_evaluation
-from lucid_rl.evaluation.many import EPISODES_FILE
+from lucid_rl.evaluation.evaluation import evaluate
+from lucid_rl.evaluation.many import EPISODES_FILE, evaluation_in
 from lucid_rl.evaluation.moment_report import (
     ReportSettings,
     load_for_report,
@@ -85,7 +85,7 @@ def main() -> None:
     if _COUNTERFACTUAL.value not in (None, *ERASABLE_OBJECTS):
         changed_agent(model, _COUNTERFACTUAL.value)
     if _EPISODES.value:
-        evaluation = read_evaluation(pathlib.Path(_EPISODES.value, EPISODES_FILE))
+        evaluation = evaluation_in(_EPISODES.value)
     else:
         game = _game(model)
         check_replayable(game)

@@ -18,7 +18,7 @@ from typing import Any
 import pooch
 
 from lucid_rl.errors import DownloadError, FileFormatError
-from lucid_rl.files import atomic_open, write_text
+from lucid_rl.files import atomic_open, open_input, write_text
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.progress import progress_bar
 
@@ -265,10 +265,10 @@ def _check_by_hand(
 
 def _recorded(record: pathlib.Path) -> str | None:
     try:
-        with open(record, encoding="utf-8", errors="replace") as stream:
-            words = stream.read(10_000).split()
-    except FileNotFoundError:
-        return None
+        with open_input(record) as stream:
+            words = stream.read(10_000).decode(errors="replace").split()
+    except OSError:
+        return None  # whether the folder can be written shows when it is locked
     if not words or len(words[0]) != 64:
         raise DownloadError(f"{record} holds no checksum. Delete it to make it anew.")
     return words[0]

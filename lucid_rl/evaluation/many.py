@@ -79,6 +79,21 @@ def evaluate_many(
     return {name: ray.get(task) for name, task in tasks.items()}
 
 
+def evaluation_in(folder: PathLike) -> Evaluation:
+    """Reads the evaluation that `evaluate_into` wrote into a folder.
+
+    Raises:
+        FileFormatError: there is none.
+    """
+    path = pathlib.Path(folder, EPISODES_FILE)
+    if not os.path.exists(path):
+        raise FileFormatError(
+            f"there is no {path}: evaluate a model into that folder first "
+            "(lucid-rl evaluate --output_dir=...)"
+        )
+    return read_evaluation(path)
+
+
 def film_episodes(
     folder: PathLike,
     numbers: Sequence[int],
@@ -98,12 +113,7 @@ def film_episodes(
         GameError: the game cannot repeat it.
     """
     folder = pathlib.Path(folder).absolute()
-    if not os.path.exists(folder / EPISODES_FILE):
-        raise FileFormatError(
-            f"{folder} holds no {EPISODES_FILE}: evaluate a model into that folder "
-            "first (lucid-rl evaluate, without --replay)"
-        )
-    evaluation = read_evaluation(folder / EPISODES_FILE)
+    evaluation = evaluation_in(folder)
     for number in numbers:
         path = folder / "replays" / f"episode_{number}.{kind}"
         write_film(evaluation.replay(number, full_resolution), path)

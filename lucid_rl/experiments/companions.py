@@ -19,7 +19,7 @@ from lucid_rl.editing.edit_comparison import (
     find_edit,
     match_edit,
 )
-from lucid_rl.errors import GameError
+from lucid_rl.errors import GameError, reading
 from lucid_rl.evaluation.evaluation import Evaluation, evaluate
 from lucid_rl.evaluation.settings import NOT_KNOWN, EvaluationSettings
 from lucid_rl.experiments.article import published_failures
@@ -135,7 +135,10 @@ def compare_companions(
     game = game or game_settings(
         original.args, original.n_actions, original.image_shape
     )
-    found = {name: find_edit(original, model) for name, model in edited.items()}
+    found = {}
+    for name, model in edited.items():
+        with reading(f"companion {name}"):
+            found[name] = find_edit(original, model)
     with ResultsFolder(folder, NAME).locked() as results:
         matched = {}
         if found:
