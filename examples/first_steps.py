@@ -39,8 +39,8 @@ def main(
     # What does the agent do without them?
     blind = model.without(buzzsaw.directions, "2b")
     blind.save(folder / "blind.jd")
-    for name, subject in (("original", model), ("blind to buzzsaws", blind)):
-        print(f"{name}:\n{lr.evaluate(subject, int(n_episodes)).table()}")
+    before, after = (lr.evaluate(m, int(n_episodes)) for m in (model, blind))
+    print(after.compare(before))
 
     settings = lr.InterfaceSettings().quick()
     page = lr.make_page(

@@ -39,7 +39,7 @@ from lucid_rl.games.vector_game import GameSettings
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
-from lucid_rl.statistics import Mean, Proportion
+from lucid_rl.statistics import Mean, Proportion, compare
 from lucid_rl.validation import check, instance_of, none
 from lucid_rl.version import __version__
 
@@ -142,9 +142,42 @@ class Evaluation:
         lines = [f"{name:{width}}  {value}" for name, value in rows.items()]
         return "\n".join([f"{len(self.episodes)} episodes", *lines])
 
+    def compare(self, other: "Evaluation") -> str:
+        """Outcomes of this evaluation beside another's, such as the unedited model's.
+
+        Returns:
+            Aligned text: for success and each cause of failure both fractions, the
+            difference with its 95 % interval, and the p-value of Fisher's exact test.
+
+        Raises:
+            InputError: the two played other games, or one whose episodes cannot be
+                completed.
+        """
+        game, others = self.settings.played, other.settings.played
+        if game.name != others.name or not has_completion(game):
+            raise InputError(
+                f"{game.name} and {others.name}: expected evaluations of one game "
+                "whose levels can be completed; others have a mean_return"
+            )
+        rows = [("", other._name, self._name, "difference", "")]
+        for outcome in [COMPLETED, *(self.failures() | other.failures())]:
+            before, now = other.fraction_of(outcome), self.fraction_of(outcome)
+            found = compare(now, before)
+            ends = f"({found.low:+.2%} to {found.high:+.2%})"
+            percents = f"{before.fraction:.2%}", f"{now.fraction:.2%}"
+            difference = f"{found.difference:+.2%} {ends}"
+            rows.append((outcome, *percents, difference, found.p_text))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows
+        )
+
+    @property
+    def _name(self) -> str:
+        return str(self.header.get("model", {}).get("name", "unknown"))
+
     def __repr__(self) -> str:
-        name = self.header.get("model", {}).get("name", "unknown")
-        return f"Evaluation({name!r}, {len(self.episodes)} episodes)"
+        return f"Evaluation({self._name!r}, {len(self.episodes)} episodes)"
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self.table())}</pre>"

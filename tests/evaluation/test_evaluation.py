@@ -48,6 +48,22 @@ def test_everything_adds_up(whole):
     ) == (TINY)
 
 
+def test_an_evaluation_beside_another(whole):
+    lost = [dataclasses.replace(e, outcome="buzzsaw") for e in whole.episodes]
+    worse = dataclasses.replace(whole, episodes=lost)
+    _, completed, *causes = worse.compare(whole).splitlines()
+    before = whole.completed.fraction
+    assert completed.split()[:4] == [
+        *("completed", f"{before:.2%}", "0.00%", f"{-before:+.2%}")
+    ]
+    rows = {line.split()[0]: line for line in causes}
+    assert rows.keys() == {"buzzsaw", *whole.failures()}
+    assert "100.00%" in rows["buzzsaw"] and "p < 1e-09" in rows["buzzsaw"]
+    header = {**whole.header, "settings": {"game": {"name": "starpilot"}}}
+    with pytest.raises(InputError, match="of one game"):
+        whole.compare(dataclasses.replace(whole, header=header))
+
+
 def test_an_atari_games_results_are_returns():
     pytest.importorskip("ale_py")
     pytest.importorskip("cv2")
