@@ -17,6 +17,7 @@ from lucid_rl.validation import (
     Settings,
     at_least,
     check,
+    whole,
 )
 
 
@@ -125,9 +126,9 @@ class TrainConfig(Settings):
     noise: NoiseSettings = NoiseSettings()
     engine: Literal["tensorflow", "jax"] = "tensorflow"
     bfloat16: bool = False
-    n_groups: int = 2
+    n_groups: Positive = 2
     distributed: bool = False
-    n_threads: Natural = 0
+    n_threads: Annotated[int, whole(0, 1024)] = 0
     initialization: Literal["glorot", "he"] = "glorot"
     initial_model: str | None = None
     seed: Natural = 0

@@ -1,10 +1,11 @@
 """Noise on observations, for the article's experiments on low-level diversity."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from lucid_rl.validation import Fraction, Positive, Settings
+from lucid_rl.validation import Fraction, Positive, Settings, whole
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class NoiseSettings(Settings):
     correlated_std: Fraction = 0.0
     correlation_pixels: Positive = 8
     adversarial_epsilon: Fraction = 0.0
-    adversarial_steps: Positive = 3
+    adversarial_steps: Annotated[int, whole(1, 1000)] = 3
 
 
 def add_noise(
