@@ -35,7 +35,9 @@ class SparseCache:
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """The function at observations f32 [B, ...], f32 [B, *shape]."""
-        keys = [hashlib.sha256(np.ascontiguousarray(row)).digest() for row in batch]
+        keys = [
+            hashlib.sha256(np.ascontiguousarray(row).data).digest() for row in batch
+        ]
         found = np.zeros((len(batch), *self._shape), np.float32)
         flat = found.reshape(len(batch), -1)
         missing = []
