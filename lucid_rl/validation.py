@@ -200,9 +200,9 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _is_finite(value: Any) -> bool:
-    return (
-        isinstance(value, numbers.Real)
-        and not isinstance(value, bool)
-        and -_LARGEST <= value <= _LARGEST  # not for NaN
-    )
+    return _is_number(value) and bool(abs(value) <= _LARGEST)  # not for NaN
