@@ -161,9 +161,8 @@ def write_film(frames: Iterable[np.ndarray], path: PathLike) -> None:
 
     Observations are enlarged, each pixel to a square, so that they can be watched.
 
-    Args:
-        frames: u8 [height, width, 3], all of one size; at least one.
-        path: file to write, atomically. `.mp4` needs the package imageio-ffmpeg.
+    `frames` are u8 [height, width, 3] of one size, at least one. The file is
+    written atomically; `.mp4` needs the package imageio-ffmpeg.
 
     Raises:
         InputError: another ending, no frames, or imageio-ffmpeg is not installed.

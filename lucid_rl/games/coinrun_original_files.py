@@ -83,11 +83,7 @@ def engine_files() -> EngineFiles:
 
 
 def library_version() -> str:
-    """The engine and the start of its library's SHA-256, for a results file.
-
-    Raises:
-        GameError: as `engine_files`, or the library cannot be read.
-    """
+    """The engine and the start of its library's SHA-256, for a results file."""
     library = engine_files().library
     try:
         digest = hashlib.sha256(read_input(library)).hexdigest()

@@ -30,9 +30,6 @@ def policy_parts(part: Part) -> Iterator[Part]:
     """What is common to a layer's attributions of actions, and a part for each action.
 
     A page so loads the actions it shows and no others.
-
-    Args:
-        part: as `layers.layer_part` makes it of a number of actions.
     """
     maps = [name for name in part.names if name.startswith("attribution/")]
     yield part.pick(part.name, [name for name in part.names if name not in maps])
@@ -43,10 +40,8 @@ def policy_parts(part: Part) -> Iterator[Part]:
 def write_part(part: Part, directory: PathLike, encoding: str = "windows-1252") -> None:
     """Writes a part's script beside the page, atomically.
 
-    Args:
-        part: the part.
-        directory: where index.html stands.
-        encoding: "windows-1252" or "base64".
+    `directory` is where index.html stands; `encoding` is "windows-1252" or
+    "base64".
 
     Raises:
         SaveError: the file cannot be written.

@@ -187,10 +187,6 @@ def _is_size(value: Any) -> bool:
 def decode_array(entry: dict[str, Any], data: bytes) -> np.ndarray:
     """Reads one array.
 
-    Args:
-        entry: its description, from a part's header.
-        data: its bytes.
-
     Raises:
         BundleError: the description makes no sense, the bytes do not fit it, or it
             decodes to more than 24 times their memory and 64 MiB.

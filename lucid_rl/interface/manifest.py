@@ -78,13 +78,8 @@ def manifest_part(
 ) -> Part:
     """Writes the manifest.
 
-    Args:
-        models: the models, the first of which acted.
-        samples: what they were shown.
-        names: names of features.
-        title: the page's title; by default it names the models.
-        created_with: settings; plain values.
-        notes: sentences for the page.
+    The first of the models acted. By default the title names them; `created_with`
+    are settings, `notes` sentences for the page.
     """
     first = models[0]
     trajectories = samples.trajectories

@@ -243,10 +243,8 @@ def observations_part(
 ) -> Part:
     """A part that holds pictures u8 [N, H, W, 3] without loss.
 
-    Args:
-        name: the part's name.
-        observations: the pictures.
-        lengths: pictures in each entry; by default as many as a sheet takes well.
+    `lengths` are those of the entries, by default as many pictures as a sheet takes
+    well.
     """
     lengths = lengths or _lengths(len(observations), _PER_SHEET)
     layout = Layout("webp", 0, tuple(lengths))

@@ -25,11 +25,7 @@ _SUFFIX = ".stage"
 
 
 class StageCache:
-    """A folder of finished stages.
-
-    Args:
-        directory: the folder; made when first written to.
-    """
+    """A folder of finished stages."""
 
     def __init__(self, directory: PathLike) -> None:
         self.directory = pathlib.Path(directory)

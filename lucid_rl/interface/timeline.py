@@ -57,12 +57,7 @@ def action_keys(combos: list[list[str]] | None, n_actions: int) -> list[list[str
 
 
 def idle_actions(keys: list[list[str]], game: str) -> list[int]:
-    """Actions that do what pressing nothing does, by index; none where unknown.
-
-    Args:
-        keys: of each action.
-        game: the game's name.
-    """
+    """Actions that do what pressing nothing does, by index; none where unknown."""
     if game not in PLATFORM_GAMES:
         return []
     idle = [i for i, combo in enumerate(keys) if not {*combo} & _DIRECTIONS]
@@ -157,12 +152,7 @@ def _returns(listed: list[dict[str, Any]], rewards: np.ndarray) -> str:
 
 
 def returns_note(listed: list[list[dict[str, Any]]], rewards: np.ndarray) -> list[str]:
-    """A sentence on the mean return where episodes have neither success nor failure.
-
-    Args:
-        listed: each trajectory's episodes.
-        rewards: f32 [n, T].
-    """
+    """A sentence on the mean return where episodes have neither success nor failure."""
     found = [
         float(rewards[i, episode["start"] : episode["end"]].sum())
         for i, of_trajectory in enumerate(listed)
@@ -188,11 +178,7 @@ def moments(
 
     Best first by kind.
 
-    Args:
-        trajectories: the trajectories.
-        values: f32 [n, T].
-        advantages: f32 [n, T].
-        listed: each trajectory's episodes.
+    `values` and `advantages` are f32 [n, T].
     """
     found = []
     for kind, highest in (("advantage_low", False), ("advantage_high", True)):

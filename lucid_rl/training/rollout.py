@@ -190,11 +190,7 @@ def make_batch(
 ) -> Batch:
     """Makes transitions of a rollout, with generalized advantage estimates.
 
-    Args:
-        rollout: as `collect` returns it, of n environments and T steps.
-        gamma: discount per step.
-        lam: lambda of the estimates.
-        reward_scale: factor of the rewards.
+    `rollout` is what `collect` returns, of n environments and T steps.
 
     Returns:
         n * T transitions, each environment's in a row: the rollout's arrays but
