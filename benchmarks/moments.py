@@ -19,7 +19,7 @@ import lucid_rl as lr
 from benchmarks.measuring import ROOT, write_result
 from lucid_rl.editing.paired_observations import without_object
 from lucid_rl.evaluation.episodes import FAILED, Episode
-from lucid_rl.evaluation.play import OwnLevels, play
+from lucid_rl.evaluation.play import own_levels, play
 from lucid_rl.evaluation.replay import replay_frames
 from lucid_rl.evaluation.what_if import situation
 from lucid_rl.games.procgen_state import parse_state
@@ -101,7 +101,7 @@ def failed(policy: Policy, state: bytes, game: GameSettings) -> Proportion:
     """Fraction of the samples that fail from a state on."""
     with make_game(game.replace(n_envs=_N_SAMPLES, n_levels=0)) as played:
         played.set_states([state] * _N_SAMPLES)
-        plan = OwnLevels(range(_N_SAMPLES), _N_SAMPLES)
+        plan = own_levels(range(_N_SAMPLES), _N_SAMPLES)
         return Proportion.of(
             not episode.completed for episode in play(played, policy, plan, seed=0)
         )

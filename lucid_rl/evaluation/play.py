@@ -14,8 +14,7 @@ environments, nor on which of them plays it, nor on interruptions.
 """
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -37,53 +36,31 @@ _STARTING = -1  # its level starts with the next act
 _BLOCK = 256
 
 
-class Plan(Protocol):
-    """Which episode each environment plays next."""
+Plan = Callable[[int], tuple[int, int | None] | None]
+"""Gives index and level seed of the next episode of an environment that is free.
 
-    def next_episode(self, environment: int) -> tuple[int, int | None] | None:
-        """Index and level seed of the next episode of an environment that is free.
-
-        The seed is None where the game continues with a level of its own; instead of
-        both, None says that nothing is left for this environment.
-        """
-        ...
+The seed is None where the game continues with a level of its own; instead of both, None
+says that nothing is left for this environment.
+"""
 
 
-class GivenLevels:
-    """Each of the given levels once, by whichever environment is free.
-
-    Args:
-        indices: number of each episode.
-        level_seeds: level of each.
-    """
-
-    def __init__(self, indices: Sequence[int], level_seeds: Sequence[int]) -> None:
-        if len(indices) != len(level_seeds):
-            raise InputError(f"{len(indices)} episodes for {len(level_seeds)} levels")
-        self._left = collections.deque(zip(indices, level_seeds, strict=True))
-
-    def next_episode(self, environment: int) -> tuple[int, int] | None:
-        """The first level that has not been started; see `Plan`."""
-        del environment
-        return self._left.popleft() if self._left else None
+def given_levels(indices: Sequence[int], level_seeds: Sequence[int]) -> Plan:
+    """A plan of each of the given levels once, by whichever environment is free."""
+    if len(indices) != len(level_seeds):
+        raise InputError(f"{len(indices)} episodes for {len(level_seeds)} levels")
+    left = collections.deque(zip(indices, level_seeds, strict=True))
+    return lambda environment: left.popleft() if left else None
 
 
-class OwnLevels:
-    """A fixed number of episodes of each environment, on levels the game draws.
+def own_levels(indices: Iterable[int], n_envs: int) -> Plan:
+    """A plan of episodes dealt to the environments, on levels that the game draws."""
+    indices = list(indices)
+    left = [collections.deque(indices[i::n_envs]) for i in range(n_envs)]
 
-    Args:
-        indices: number of each episode; dealt to the environments in turn.
-        n_envs: number of environments.
-    """
+    def next_episode(environment: int) -> tuple[int, None] | None:
+        return (left[environment].popleft(), None) if left[environment] else None
 
-    def __init__(self, indices: Iterable[int], n_envs: int) -> None:
-        indices = list(indices)
-        self._left = [collections.deque(indices[i::n_envs]) for i in range(n_envs)]
-
-    def next_episode(self, environment: int) -> tuple[int, None] | None:
-        """This environment's next; see `Plan`."""
-        left = self._left[environment]
-        return (left.popleft(), None) if left else None
+    return next_episode
 
 
 def play(
@@ -154,7 +131,7 @@ class _Episodes:
         """Gives environments that are free their next episodes."""
         starting: dict[int, int] = {}
         for environment in environments:
-            following = self._plan.next_episode(environment)
+            following = self._plan(environment)
             if following is None:
                 self.time[environment] = _IDLE
                 continue

@@ -14,7 +14,7 @@ from lucid_rl.child_process import ChildProcess
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import Episode
 from lucid_rl.evaluation.failure_causes import FailureClassifier
-from lucid_rl.evaluation.play import GivenLevels, OwnLevels, play
+from lucid_rl.evaluation.play import given_levels, own_levels, play
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.registry import make_game
 from lucid_rl.model.model import Model
@@ -103,7 +103,7 @@ def _play_part(
         game = stack.enter_context(make_game(game_settings))
         finish = cause_finder(settings, stack)
         if game.chooses_levels:
-            levels = GivenLevels(
+            levels = given_levels(
                 indices, settings.level_seeds()[list(indices)].tolist()
             )
             episodes = play(game, model, levels, settings.seed, settings.greedy)
@@ -114,7 +114,7 @@ def _play_part(
         everything = range(number * _round_size(settings), last)
         seed = int(np.random.default_rng([settings.seed, number, 2]).integers(2**31))
         with make_game(game_settings.replace(seed=seed)) as game:
-            turns = OwnLevels(everything, game.n_envs)
+            turns = own_levels(everything, game.n_envs)
             ended: list[Episode] = []
             for episode in play(game, model, turns, settings.seed, settings.greedy):
                 if episode.index in wanted:

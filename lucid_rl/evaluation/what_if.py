@@ -17,7 +17,7 @@ from lucid_rl.editing.for_model import object_directions
 from lucid_rl.editing.paired_observations import ERASABLE_OBJECTS
 from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.evaluation.episodes import Episode
-from lucid_rl.evaluation.play import OwnLevels, play
+from lucid_rl.evaluation.play import own_levels, play
 from lucid_rl.evaluation.players import cause_finder
 from lucid_rl.evaluation.replay import one_environment, play_actions, replay_frames
 from lucid_rl.evaluation.settings import EvaluationSettings
@@ -312,7 +312,7 @@ def play_on(
         check_fits(vector, model.n_actions, model.image_shape)
         for rows in batch_slices(settings.n_samples, n_envs):
             vector.set_states([moment.state] * n_envs)
-            turns = OwnLevels(range(rows.start, rows.stop), n_envs)
+            turns = own_levels(range(rows.start, rows.stop), n_envs)
             episodes += play(vector, model, turns, settings.seed)
     whole = [
         dataclasses.replace(

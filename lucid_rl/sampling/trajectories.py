@@ -1,6 +1,7 @@
 """Trajectories: every step of an agent's play."""
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
@@ -14,7 +15,7 @@ from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions, policy_logits
 from lucid_rl.sampling.array_files import check_shapes, read_arrays, write_arrays
 from lucid_rl.sampling.observations import check_n_envs, pictures_of
-from lucid_rl.validation import Positive, check_fields, one_of
+from lucid_rl.validation import Positive, Settings, one_of
 
 # Arrays of a file and their types; the second three are this package's own.
 _REQUIRED = {"observations": "u1", "actions": "i8", "rewards": "f4", "firsts": "?"}
@@ -31,12 +32,13 @@ _AXES = {
     "last_observations": "nhwc",
     "last_firsts": "n",
 }
+_FRAME_SIZES = (0, *(2**k for k in range(FULL_RESOLUTION_SIZE.bit_length())))
 # Of trajectories in a notebook: how many are shown, and frames of each.
 _N_SHOWN, _N_FRAMES = 8, 12
 
 
 @dataclasses.dataclass(frozen=True)
-class TrajectorySettings:
+class TrajectorySettings(Settings):
     """How trajectories are sampled; the defaults are the article's.
 
     Attributes:
@@ -52,13 +54,8 @@ class TrajectorySettings:
     n_envs: Positive = 8
     n_steps: Positive = 512
     greedy: bool = False
-    frame_size: int = 0
+    frame_size: Annotated[int, one_of(_FRAME_SIZES)] = 0
     states: bool = False
-
-    def __post_init__(self) -> None:
-        size = FULL_RESOLUTION_SIZE
-        divisors = [n for n in range(1, size + 1) if size % n == 0]
-        check_fields(self, frame_size=one_of([0, *divisors]))
 
 
 @dataclasses.dataclass(frozen=True)

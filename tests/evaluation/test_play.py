@@ -3,7 +3,7 @@ import pytest
 
 from lucid_rl.errors import InputError
 from lucid_rl.evaluation.episodes import COMPLETED, FAILED
-from lucid_rl.evaluation.play import GivenLevels, OwnLevels, play
+from lucid_rl.evaluation.play import given_levels, own_levels, play
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings
 from tests.evaluation.players import coin_policy, eager_policy, known_game
@@ -28,7 +28,7 @@ def assert_same(first, second):
 def test_every_level_is_played_once_and_to_its_end(n_envs):
     seeds = np.random.default_rng(0).integers(1, 60, 200).tolist()
     indices = list(range(1000, 1200))
-    played = play(known_game(n_envs), coin_policy, GivenLevels(indices, seeds), 0)
+    played = play(known_game(n_envs), coin_policy, given_levels(indices, seeds), 0)
     episodes = by_index(played)
     assert [e.index for e in episodes] == indices
     for episode, seed in zip(episodes, seeds, strict=True):
@@ -39,19 +39,19 @@ def test_every_level_is_played_once_and_to_its_end(n_envs):
 
 def test_an_episode_depends_on_nothing_but_seed_and_index():
     seeds = np.random.default_rng(0).integers(1, 60, 90)
-    everything = GivenLevels(range(90), seeds.tolist())
+    everything = given_levels(range(90), seeds.tolist())
     one_by_one = by_index(play(known_game(1), coin_policy, everything, 5))
     some = np.random.default_rng(1).permutation(90)[:40]
-    plan = GivenLevels(some.tolist(), seeds[some].tolist())
+    plan = given_levels(some.tolist(), seeds[some].tolist())
     others = by_index(play(known_game(16), coin_policy, plan, 5))
     assert_same([one_by_one[i] for i in sorted(some)], others)
-    plan = GivenLevels(range(90), seeds.tolist())
+    plan = given_levels(range(90), seeds.tolist())
     other_seed = by_index(play(known_game(1), coin_policy, plan, 6))
     assert sum(e.reward for e in other_seed) != sum(e.reward for e in one_by_one)
 
 
 def test_very_long_episodes():
-    plan = GivenLevels([0, 1, 2], [5000, 7, 2049])
+    plan = given_levels([0, 1, 2], [5000, 7, 2049])
     episodes = by_index(play(known_game(2), coin_policy, plan, 0))
     assert [len(episode.actions) for episode in episodes] == [5000, 7, 2049]
     # The actions are not one block of random numbers over and over.
@@ -64,7 +64,7 @@ def test_very_long_episodes():
 def test_own_levels_are_counted_without_bias():
     """Episodes of 3 steps fail and are a third of all; those of 44 are completed."""
     n_envs, n_each = 50, 4
-    plan = OwnLevels(range(n_envs * n_each), n_envs)
+    plan = own_levels(range(n_envs * n_each), n_envs)
     game = known_game(n_envs, chooses_levels=False)
     played = list(play(game, coin_policy, plan, 0))
     short = np.array([len(episode.actions) == 3 for episode in played])
@@ -92,7 +92,7 @@ def test_idle_environments_cost_the_network_little():
         sizes.append(len(observations))
         return coin_policy(observations)
 
-    plan = GivenLevels(range(33), [10] * 32 + [500])
+    plan = given_levels(range(33), [10] * 32 + [500])
     list(play(known_game(32), policy, plan, 0))
     assert set(sizes) == {32, 1}
     assert sizes.count(1) >= 480
@@ -103,7 +103,7 @@ def test_levels_of_a_real_game_are_the_same_in_any_company():
     results = []
     for n_envs in (3, 16):
         with make_game(GameSettings(n_envs=n_envs, seed=n_envs)) as game:
-            plan = GivenLevels(range(24), seeds)
+            plan = given_levels(range(24), seeds)
             results.append(by_index(play(game, eager_policy, plan, 2)))
     assert_same(*results)
     assert [episode.level_seed for episode in results[0]] == seeds
@@ -115,15 +115,15 @@ def test_levels_of_a_real_game_are_the_same_in_any_company():
 
 def test_greedy_actions():
     with make_game(GameSettings(n_envs=4)) as game:
-        plan = GivenLevels(range(4), range(4))
+        plan = given_levels(range(4), range(4))
         for episode in play(game, eager_policy, plan, 0, greedy=True):
             assert (episode.actions == 8).all()
 
 
 def test_a_model_of_another_game_is_refused():
     with make_game(GameSettings(n_envs=2)) as game:
-        plan = GivenLevels([0], [0])
+        plan = given_levels([0], [0])
         with pytest.raises(InputError, match=r"2 actions.*coinrun.*15"):
             list(play(game, coin_policy, plan, 0))
     with pytest.raises(InputError):
-        GivenLevels([0, 1], [0])
+        given_levels([0, 1], [0])

@@ -6,7 +6,7 @@ from PIL import Image, ImageSequence
 
 from lucid_rl.errors import GameError, InputError
 from lucid_rl.evaluation.evaluation import evaluate
-from lucid_rl.evaluation.play import GivenLevels, play
+from lucid_rl.evaluation.play import given_levels, play
 from lucid_rl.evaluation.replay import check_replayable, replay_frames, write_film
 from lucid_rl.evaluation.settings import EvaluationSettings
 from lucid_rl.games.registry import make_game
@@ -26,7 +26,7 @@ def played():
         return eager_policy(observations)
 
     with make_game(GAME.replace(n_envs=1)) as game:
-        (alone,) = play(game, policy, GivenLevels([5], [11]), 0)
+        (alone,) = play(game, policy, given_levels([5], [11]), 0)
     settings = EvaluationSettings(n_episodes=12, game=GAME, causes=False)
     return alone, seen, evaluate(eager_policy, settings=settings).episodes
 
