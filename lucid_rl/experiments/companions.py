@@ -136,9 +136,9 @@ def compare_companions(
         original.args, original.n_actions, original.image_shape
     )
     found = {}
-    for name, model in edited.items():
+    for name, companion in edited.items():
         with reading(f"companion {name}"):
-            found[name] = find_edit(original, model)
+            found[name] = find_edit(original, companion)
     with ResultsFolder(folder, NAME).locked() as results:
         matched = {}
         if found:

@@ -134,7 +134,10 @@ def compare_attributions(
         original = play(player, "original")
         completed = [e for e in original.episodes if e.completed]
         if not completed:
-            raise InputError(f"{model.name} completes none of the levels")
+            raise InputError(
+                f"{model.name} completes none of the {settings.n_levels} levels, so "
+                "that none can be lost: play more (n_levels), or a model that succeeds"
+            )
         frames, fitted = _frames(original, settings)
         nmf = fit_features(
             model,
