@@ -10,6 +10,7 @@ import pytest
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lucid_rl.errors import CheckpointError, SettingsError, TrainingError
 from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.training import distillation
 from lucid_rl.training.config import DistillationConfig, TrainConfig
 from lucid_rl.training.distillation import (
     LOG_NAME,
@@ -22,7 +23,7 @@ from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.logs import read_log
 from lucid_rl.training.run import first_parameters, train
 from lucid_rl.training.saves import MODEL_NAME, read_save
-from tests.programs import run_python
+from tests.programs import run_forked
 from tests.training import OPTIMIZER
 
 TINY = TrainConfig(
@@ -90,39 +91,32 @@ def test_a_run_that_diverges_stops_and_keeps_its_save(tmp_path):
     assert train(tiny(tmp_path, distillation=longer)).args["distillation_updates"] == 80
 
 
-KILLED = """
-import os, sys
-from tests.training.test_distillation import tiny
-from lucid_rl.training import distillation
-from lucid_rl.training.run import train
+def train_until_killed(folder, number):
+    """To be run in a process of its own."""
+    whole = Distillation.learn
 
-distillation._RECORD_INTERVAL = 10
-whole = distillation.Distillation.learn
+    def learn(self, n_updates):
+        if self.n_updates_done == 20:
+            os.kill(os.getpid(), number)
+        return whole(self, n_updates)
 
-def learn(self, n_updates):
-    if self.n_updates_done == 20:
-        os.kill(os.getpid(), int(sys.argv[2]))
-    return whole(self, n_updates)
-
-distillation.Distillation.learn = learn
-train(tiny(sys.argv[1], save_interval=1e-9))
-"""
+    distillation._RECORD_INTERVAL = 10
+    Distillation.learn = learn
+    train(tiny(folder, save_interval=1e-9))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_can_be_resumed(tmp_path, number):
-    killed = run_python("-c", KILLED, tmp_path, int(number))
+    killed = run_forked(train_until_killed, tmp_path, number)
     assert killed.returncode != 0
     save = read_save(tmp_path, SAVE_NAME)
     assert save["n_updates_done"] == 20
     config = tiny(tmp_path)
-    distillation = Distillation(config, first_parameters(config))
+    resumed = Distillation(config, first_parameters(config))
     for name, value in save["student"]["parameters"].items():
-        np.testing.assert_array_equal(
-            distillation.student.get_parameters()[name], value
-        )
-    distillation.run()
-    distillation.close()
+        np.testing.assert_array_equal(resumed.student.get_parameters()[name], value)
+    resumed.run()
+    resumed.close()
     updates = [record["updates"] for record in read_log(tmp_path / LOG_NAME)]
     assert updates == [10, 20, 60]
     assert load_checkpoint(tmp_path / MODEL_NAME).args["distillation_updates"] == 60
