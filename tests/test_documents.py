@@ -109,6 +109,16 @@ def test_the_cost_of_evaluations():
     assert f"`{result['command']}`" in text
 
 
+@pytest.mark.parametrize("name", ["100_levels", "100_levels_own", "distilled"])
+def test_success_rates_of_bundled_models(name):
+    card = _text(f"lucid_rl/data/coinrun_{name.removesuffix('_own')}.md")
+    completed = _result(f"evaluation_{name}")["completed"]
+    found = [completed[key] for key in ("share", "low", "high")]
+    fractions = "{:.3f} ({:.3f} to {:.3f})".format(*found)
+    percents = "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * x for x in found))
+    assert fractions in card.replace("**", "") or percents in card, fractions
+
+
 def test_the_two_rules_on_failures():
     text = _text("docs/games.md")
     causes = _result("failure_causes")
