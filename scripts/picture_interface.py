@@ -45,7 +45,9 @@ class Picture(Settings):
 _settings = define_flags(Picture())
 _DRAWN = """() => {
     const view = window.lucidRL?.inspect();
-    return view && view.drawn.every((row) => row?.s === view.s);
+    const patches = [...document.querySelectorAll(".patches")];
+    return view && view.drawn.every((row) => row?.s === view.s)
+        && patches.every((patch) => patch.querySelector("canvas"));
 }"""
 _PATIENCE = 120_000  # ms
 

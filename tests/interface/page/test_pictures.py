@@ -121,8 +121,10 @@ def test_the_residual_is_hatched_so_that_it_shows_on_any_grey(viewer, bundle, si
 def test_strongest_only_hides_what_is_weak(viewer, bundle):
     viewer.go("#trajectory=1&frame=124&layer=2b&smoothing=0")
     layer = bundle.layers["model", "2b"]
+    viewer.get("settings-button").click()
     viewer.get("strongest").fill("50")
     viewer.wait_for("view.strongest === 50")
+    assert "only \u2265 50 %" in viewer.get("key").inner_text()
     maps = layer.maps[:, 123].copy()
     maps[np.abs(maps) < 0.5 * np.abs(maps).max()] = 0
     kept = Layer(layer.scale, maps[:, None], layer.totals)

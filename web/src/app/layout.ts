@@ -4,7 +4,7 @@ const STEP = 32; // px; pictures of 64 cells stay even at every second step
 const SMALLEST = 128;
 const LARGEST = 640;
 const ABOVE = 62; // px of the window above the timeline and around the controls
-const AROUND = 196; // of each row, above and beneath its pictures
+const AROUND = 180; // of each row, above and beneath its pictures
 
 /** The width of the pictures: as large as all rows fit the window, within reason. */
 export function pictureSize(

@@ -23,6 +23,9 @@ function tile(texture: Texture): OffscreenCanvas {
   return made;
 }
 
+/** Hatching leaves the colours of features in front. */
+const OPACITY: Record<Texture, number> = { hatch: 0.6, stripes: 1 };
+
 let scratch: OffscreenCanvas | undefined;
 let small: OffscreenCanvas | undefined;
 
@@ -62,5 +65,8 @@ export function drawTexture(
   above.fillRect(0, 0, w, h);
   above.globalCompositeOperation = 'destination-in';
   drawCells(above, rgba, cells, [0, 0, w, h]);
+  const alpha = context.globalAlpha;
+  context.globalAlpha = alpha * OPACITY[texture];
   context.drawImage(scratch, x, y, width, height);
+  context.globalAlpha = alpha;
 }

@@ -25,7 +25,7 @@ export function headings(meta: Pick<ManifestMeta, 'title' | 'models' | 'environm
   if (models.length) said.push(models.join(' · '));
   const { name, distribution_mode: mode } = meta.environment;
   const game = [name, mode].filter(Boolean).join(' ');
-  if (isNew(game)) said.push(game);
+  if (isNew(game)) said.push(mode ? `${name}, ${mode} levels` : game);
   return said;
 }
 
@@ -70,12 +70,27 @@ export function outputTitle(bundle: Bundle, output: Output): string {
   return output.length === 1 ? `logit ${names}` : `logits ${names}`;
 }
 
+/** "coin", of an object that a feature detects. */
 export function objectTitle({ object }: DetectedObject): string {
   return object.replaceAll('_', ' ');
 }
 
-export function objectEvidence({ ratio, average_precision: precision }: DetectedObject): string {
-  return `By the game's own state: the response at this object is ${format(ratio)} times the mean response, and the feature detects it with an average precision of ${precision.toFixed(2)}`;
+/** "coin ×165, AP .41"; "coin? …" where the feature may detect something else beside it. */
+export function objectFigures(found: DetectedObject): string {
+  const precision = found.average_precision.toFixed(2).replace(/^0/, '');
+  return `${objectTitle(found)}${isUncertain(found) ? '?' : ''} ×${format(found.ratio)}, AP\u00a0${precision}`;
+}
+
+export function objectEvidence(found: DetectedObject): string {
+  const { ratio, average_precision: precision } = found;
+  const doubt = isUncertain(found) ? '; the feature may detect something else beside it' : '';
+  return `By the game's own state: the response at this object is ${format(ratio)} times the mean response, and the feature detects it with an average precision (AP) of ${precision.toFixed(2)}${doubt}`;
+}
+
+/** What a feature without a name is likely to detect. */
+export function likelyObject(view: View, feature: number, layer = view.layer): string {
+  const found = layer.features[feature]?.objects?.[0];
+  return found && !featureName(view, feature, layer) ? objectTitle(found) : '';
 }
 
 /** Average precision below which a feature may detect something else beside the object. */
