@@ -1,8 +1,7 @@
 """Laws of the learner's computations, and one backend held against the other."""
 
+import itertools
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +12,8 @@ from lucid_rl.training.config import TrainConfig
 from lucid_rl.training.initialization import initial_parameters
 from lucid_rl.training.learner import Learner
 from lucid_rl.training.noise import NoiseSettings
+from tests.programs import run_python
+from tests.training import OPTIMIZER
 
 N_ACTIONS = 5
 
@@ -58,45 +59,47 @@ def fresh(shared):
     return made
 
 
-def results(architecture, optimizer, engine):
-    """What a learner computes: outputs, statistics, gradients and a step."""
-    made = learner(architecture, optimizer=optimizer, engine=engine)
-    statistics, gradients = made.gradients(batch())
-    outputs = made.act(batch()["observations"])
-    made.update(batch(), 1e-3)
-    return outputs, statistics, gradients, made.get_parameters()
+def results(architecture, optimizers, engine):
+    """Outputs, statistics, gradients, and parameters after a step of each optimizer."""
+    learners = {
+        optimizer: learner(architecture, optimizer=optimizer, engine=engine)
+        for optimizer in optimizers
+    }
+    one = learners[optimizers[0]]
+    statistics, gradients = one.gradients(batch())
+    outputs = one.act(batch()["observations"])
+    for made in learners.values():
+        made.update(batch(), 1e-3)
+    steps = {name: made.get_parameters() for name, made in learners.items()}
+    return outputs, statistics, gradients, steps
 
 
 ON_JAX = """
 import pickle, sys
 from tests.training.test_learner import results
-found = results(sys.argv[1], sys.argv[2], "jax")
-with open(sys.argv[3], "wb") as file:
+found = results(sys.argv[2], sys.argv[3:], "jax")
+with open(sys.argv[1], "wb") as file:
     pickle.dump(found, file)
 """
 
 
 @pytest.mark.parametrize(
-    ("architecture", "optimizer"),
+    ("architecture", "optimizers"),
     [
-        ("clear", "adam"),
-        ("clear", "muon"),
-        pytest.param("impala", "adam", marks=pytest.mark.slow),
-        pytest.param("impala_torch", "adam", marks=pytest.mark.slow),
-        pytest.param("nature", "adam", marks=pytest.mark.slow),
+        ("clear", sorted({"adam", OPTIMIZER})),
+        pytest.param("impala", ["adam"], marks=pytest.mark.slow),
+        pytest.param("impala_torch", ["adam"], marks=pytest.mark.slow),
+        pytest.param("nature", ["adam"], marks=pytest.mark.slow),
     ],
 )
-def test_backends_agree(architecture, optimizer, tmp_path):
+def test_backends_agree(architecture, optimizers, tmp_path):
     pytest.importorskip("jax", reason="an optional extra")
-    if optimizer == "muon":
-        pytest.importorskip("keras", minversion="3.13")
-    path = str(tmp_path / "results")
+    path = tmp_path / "results"
     # Keras has one backend in a process.
-    command = [sys.executable, "-c", ON_JAX, architecture, optimizer, path]
-    subprocess.run(command, check=True)
-    with open(path, "rb") as file:
-        theirs = pickle.load(file)
-    ours = results(architecture, optimizer, "tensorflow")
+    done = run_python("-c", ON_JAX, path, architecture, *optimizers)
+    assert done.returncode == 0, done.stderr
+    theirs = pickle.loads(path.read_bytes())
+    ours = results(architecture, optimizers, "tensorflow")
     for a, b in zip(ours[0], theirs[0], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
     for name, value in ours[1].items():
@@ -106,11 +109,14 @@ def test_backends_agree(architecture, optimizer, tmp_path):
         np.testing.assert_allclose(
             theirs[2][name], gradient, rtol=1e-3, atol=1e-4 * scale, err_msg=name
         )
-    for name, start in parameters(architecture).items():
+    for optimizer, (name, start) in itertools.product(
+        optimizers, parameters(architecture).items()
+    ):
         # Adam divides by the gradient's size, so its smallest entries are noisy.
-        changes = [after[3][name] - start for after in (ours, theirs)]
+        changes = [after[3][optimizer][name] - start for after in (ours, theirs)]
         gap = np.abs(changes[0] - changes[1])
-        assert np.mean(gap) < 1e-2 * np.mean(np.abs(changes[0])) + 1e-9, name
+        largest = 1e-2 * np.mean(np.abs(changes[0])) + 1e-9
+        assert np.mean(gap) < largest, (optimizer, name)
 
 
 def test_gradients_then_apply_is_an_update(fresh):
