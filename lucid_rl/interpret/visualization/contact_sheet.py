@@ -8,6 +8,7 @@ import html
 import io
 import os
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from lucid_rl.bounded import read_json
 from lucid_rl.errors import FileFormatError
 from lucid_rl.files import PathLike, atomic_open, write_json, write_text
 from lucid_rl.interpret.visualization.figures import FigureRow
-from lucid_rl.interpret.visualization.presets import Preset
+from lucid_rl.interpret.visualization.presets import Preset, Row
 
 RESULTS = "results.json"
 PAGE = "index.html"
@@ -54,7 +55,6 @@ class ContactSheet:
             FileFormatError: its results.json is none.
         """
         self.folder = pathlib.Path(folder)
-        self._keys: dict[str, list[str]] = {}
         self.results: dict[str, Any] = {
             "version": _VERSION,
             "about": about,
@@ -74,51 +74,50 @@ class ContactSheet:
                     "or choose another folder."
                 ) from error
 
-    def start(self, name: str, preset: Preset, keys: list[str]) -> None:
-        """Begins a figure, keeping those of its rows that are done.
+    def add_figure(
+        self,
+        name: str,
+        preset: Preset,
+        keys: Sequence[str],
+        make: Callable[[Row], FigureRow | None],
+    ) -> None:
+        """Makes those of a figure's rows that no earlier run has finished.
 
         `name` is also that of the folder of its pictures; `keys` are for each row a
         digest of all that it depends on.
         """
+        figure: dict[str, Any] = {"title": preset.title, "text": preset.text}
         old = self.results["figures"].get(name, {}).get("rows", [])
+        self.results["figures"][name] = figure
         done = {
             row["key"]: row
             for row in old
             if all(os.path.isfile(self.folder / file) for file in row["files"])
         }
-        self._keys[name] = keys
-        self.results["figures"][name] = {
-            "title": preset.title,
-            "text": preset.text,
-            "rows": [done[key] for key in keys if key in done],
-        }
+        figure["rows"] = [done[key] for key in keys if key in done]
+        for row, key in zip(preset.rows, keys, strict=True):
+            made = None if key in done else make(row)
+            if made is not None:
+                done[key] = self._written(made, name, key)
+                figure["rows"] = [done[key] for key in keys if key in done]
+                self._write_results()
 
-    def is_done(self, name: str, key: str) -> bool:
-        """Whether a row of this key is there."""
-        return any(row["key"] == key for row in self._rows(name))
-
-    def add(self, name: str, key: str, row: FigureRow) -> None:
-        """Writes a row's pictures and numbers."""
+    def _written(self, row: FigureRow, name: str, key: str) -> dict[str, Any]:
+        """Writes a row's pictures; gives its entry among the results."""
         files = []
         for i, image in enumerate(row.images):
-            file = f"{name}/{key}-{i:02d}.png"
-            with atomic_open(self.folder / file) as stream:
+            files.append(f"{name}/{key}-{i:02d}.png")
+            with atomic_open(self.folder / files[-1]) as stream:
                 stream.write(notebook.png_bytes(image))
-            files.append(file)
-        rows = self._rows(name)
-        rows.append(
-            {
-                "key": key,
-                "title": row.title,
-                "labels": list(row.labels),
-                "files": files,
-                "settings": row.settings,
-                "numbers": {k: _plain(v) for k, v in row.numbers.items()},
-                "losses": None if row.losses is None else _plain(row.losses),
-            }
-        )
-        rows.sort(key=lambda row: self._keys[name].index(row["key"]))
-        self._write_results()
+        return {
+            "key": key,
+            "title": row.title,
+            "labels": list(row.labels),
+            "files": files,
+            "settings": row.settings,
+            "numbers": {k: _plain(v) for k, v in row.numbers.items()},
+            "losses": None if row.losses is None else _plain(row.losses),
+        }
 
     def write(self) -> pathlib.Path:
         """Writes the page of all figures that have rows; returns its path."""
@@ -162,9 +161,6 @@ class ContactSheet:
             f"{title:{width}}" + "".join(f"{cell:>19}" for cell in cells)
             for title, *cells in rows
         )
-
-    def _rows(self, name: str) -> list[dict[str, Any]]:
-        return self.results["figures"][name]["rows"]
 
     def _write_results(self) -> None:
         write_json(self.folder / RESULTS, self.results | {"table": self.table()})

@@ -151,13 +151,7 @@ def run_presets(
     context = (about, digest, layers, subject.features_of, subject.nmf)
     for name, preset in presets.items():
         keys = [row_key(row, context) for row in preset.rows]
-        sheet.start(name, preset, keys)
-        for row, key in zip(preset.rows, keys, strict=True):
-            if sheet.is_done(name, key):
-                continue
-            figure_row = make_row(row, subject)
-            if figure_row is not None:
-                sheet.add(name, key, figure_row)
+        sheet.add_figure(name, preset, keys, lambda row: make_row(row, subject))
     return sheet, sheet.write()
 
 
