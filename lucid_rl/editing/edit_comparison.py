@@ -103,7 +103,7 @@ def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
 
     Raises:
         InputError: the models have different parameters, or exactly the same ones, or
-            no kernel that reads a layer differs.
+            all parameters differ, or no kernel that reads a layer does.
     """
     before, after = original.params, edited.params
     if {k: v.shape for k, v in before.items()} != {
@@ -116,6 +116,11 @@ def find_edit(original: Checkpoint, edited: Checkpoint) -> FoundEdit:
     changed = tuple(name for name in before if (before[name] != after[name]).any())
     if not changed:
         raise InputError("the two models are the same: nothing was edited")
+    if len(changed) == len(before):
+        raise InputError(
+            "all parameters differ: these are two models, trained apart; give one made "
+            "by editing the other"
+        )
     layers = _layers_by_kernel(original)
     kernels = [name for name in changed if name.removesuffix(":0") in layers]
     if not kernels:

@@ -88,7 +88,8 @@ def first_parameters(config: TrainConfig) -> Parameters:
     if found != (config.architecture, n_actions):
         raise CheckpointError(
             f"{config.initial_model} is a model of architecture {found[0]} with "
-            f"{found[1]} actions: expected {config.architecture} with {n_actions}."
+            f"{found[1]} actions: expected {config.architecture} with {n_actions}. "
+            f"Give --architecture={found[0]}, or another model."
         )
     shapes = parameter_shapes(config.architecture, n_actions)
     return {name: np.array(model.params[name]) for name in shapes}

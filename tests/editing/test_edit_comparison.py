@@ -92,3 +92,8 @@ def test_models_that_are_no_edit_of_each_other(checkpoint_a):
     other = checkpoint_a.replace_params({bias: checkpoint_a.params[bias] + 1})
     with pytest.raises(InputError, match="vf/b:0 differ, none of which reads"):
         find_edit(checkpoint_a, other)
+    apart = checkpoint_a.replace_params(
+        {name: value + 1 for name, value in checkpoint_a.params.items()}
+    )
+    with pytest.raises(InputError, match="two models, trained apart"):
+        find_edit(checkpoint_a, apart)
