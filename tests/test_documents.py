@@ -157,6 +157,25 @@ def test_completeness_and_residuals():
     assert f"here {result['auto_n_features']}." in text
 
 
+def test_success_by_kind_of_level():
+    card = _text("lucid_rl/data/coinrun_hard.md")
+    for kind in _result("evaluation_bundled")["completed_by_kind"].values():
+        assert f"| {kind['share']:.3f} of {kind['of']} |" in card
+
+
+def test_counterfactuals_of_the_released_model():
+    text = _text("docs/moments.md")
+    examples = _result("counterfactuals")["examples"]
+    for name, example in examples.items():
+        assert f"(level {example['level_seed']}" in text.partition(f"**{name}. ")[2]
+    shown = [("A", "36", "original"), ("A", "36", "changed"), ("B", "53", "original")]
+    for name, step, agent in [*shown, ("C", "88", "original"), ("C", "88", "changed")]:
+        found = examples[name]["from_step"][step][agent]["failed"]
+        share, low, high = (100 * found[key] for key in ("share", "low", "high"))
+        percents = f"{share:.0f} % ({low:.0f} to {high:.0f})"
+        assert percents in text, (name, step, agent)
+
+
 def test_counterfactuals_of_failures():
     text = _text("docs/moments.md")
     for name, failure in _result("moments")["failures"].items():
