@@ -10,14 +10,17 @@ _Item = TypeVar("_Item")
 
 
 def progress(
-    items: Iterable[_Item], description: str, total: int | None = None
+    items: Iterable[_Item],
+    description: str,
+    total: int | None = None,
+    delay: float = 0.0,
 ) -> Iterator[_Item]:
     """Iterates over `items` while showing how many are done and the time left.
 
-    `total` is their number where `items` has no length. Where standard error is not a
-    terminal there is one line at the end.
+    `total` is their number where `items` has no length; nothing is shown before `delay`
+    seconds. Where standard error is not a terminal there is one line at the end.
     """
-    yield from progress_bar(description, iterable=items, total=total)
+    yield from progress_bar(description, iterable=items, total=total, delay=delay)
 
 
 def progress_bar(description: str, **options: Any) -> tqdm.tqdm:

@@ -18,6 +18,7 @@ from lucid_rl.games.procgen_state import (
 )
 from lucid_rl.games.registry import make_game
 from lucid_rl.games.vector_game import GameSettings
+from lucid_rl.progress import progress
 from lucid_rl.sampling.observations import Observations
 
 ERASABLE_OBJECTS = ("buzzsaw", "enemy_left", "enemy_right", "box", "coin", "lava")
@@ -82,7 +83,7 @@ def draw_pairs(
     visible, erased = {}, {}
     states = [parse_state(state) for state in sampled.states]
     with make_game(game.replace(n_envs=_N_ENVS)) as engine:
-        for name in object_classes:
+        for name in progress(object_classes, "drawing without objects", delay=5):
             pictures = np.empty_like(sampled.observations)
             for start in range(0, len(states), _N_ENVS):
                 batch = states[start : start + _N_ENVS]

@@ -32,6 +32,7 @@ from lucid_rl.model.batching import BATCH_BYTES, batch_slices, rows_within
 from lucid_rl.model.layer_function import LayerFunction, weighted_sums
 from lucid_rl.model.loading import load
 from lucid_rl.model.model import Model
+from lucid_rl.progress import progress
 from lucid_rl.validation import Positive, Settings
 
 __all__ = [
@@ -303,7 +304,8 @@ def run_methods(
         for method in methods.values()
     )
     tensors = [method.function.activation for method in methods.values()]
-    for rows in batch_slices(n, batch_size):
+    batches = list(batch_slices(n, batch_size))
+    for rows in progress(batches, "attribution", delay=5):
         batch = model.float_observations(observations[rows], first=rows.start)
         activations = model.run(tensors, batch)
         for (layer, method), points in zip(methods.items(), activations, strict=True):
