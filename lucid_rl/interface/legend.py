@@ -54,7 +54,8 @@ def legend_arrays(
         shown = dataclasses.replace(objects, maps=objects.maps[chosen[judged]])
         detected = detected_objects(found[judged], shown)
     # Of each feature [N, h, w], observations side by side in memory: maps compare them.
-    responses = np.moveaxis(np.ascontiguousarray(found.T), -1, 1).swapaxes(2, 3)
+    responses = np.ascontiguousarray(found.transpose(3, 1, 2, 0)).transpose(0, 3, 1, 2)
+    del found  # as large again
     side = min(settings.thumbnail_side, int(np.sqrt(len(observations))))
     sizes = {
         multiple: tuple(int(n * multiple + 0.5) for n in responses.shape[2:])

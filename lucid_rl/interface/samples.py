@@ -28,6 +28,7 @@ from lucid_rl.sampling.observations import read_observations, sample_observation
 from lucid_rl.sampling.recorded import RecordedSamples, load_samples
 from lucid_rl.sampling.trajectories import (
     Trajectories,
+    check_trajectories,
     read_trajectories,
     sample_trajectories,
 )
@@ -120,6 +121,13 @@ def get_samples(
                 "trajectories: give the file, or the arrays"
             )
         return recorded_samples(source, settings, load_samples(settings.samples))
+    if observations is not None:
+        observations = _as_pixels(source, source.check_observations(observations))
+        if not len(observations):
+            raise InputError("observations: there are none to find features in")
+    if trajectories is not None:
+        trajectories = check_trajectories(trajectories, source.n_actions)
+        source.check_observations(trajectories.observations[0])
     own = source.files if settings.own_samples else None
     notes = []
     frames = None
@@ -169,6 +177,13 @@ def get_samples(
         objects=objects,
         outputs=outputs,
     )
+
+
+def _as_pixels(source: Model, observations: np.ndarray) -> np.ndarray:
+    """Observations as u8, which a page stores."""
+    if observations.dtype == np.uint8:
+        return observations
+    return np.rint(255 * source.float_observations(observations)).astype(np.uint8)
 
 
 def recorded_samples(
@@ -303,7 +318,8 @@ def _sampled_observations(
 
     def make() -> Part:
         rng = np.random.default_rng([settings.seed, 0])
-        with _make_game(game_settings) as game:
+        # Most of what is played is not seen again.
+        with source.cached_trunk(None), _make_game(game_settings) as game:
             check_fits(game, source.n_actions, source.image_shape)
             found = sample_observations(game, source, sampling, rng)
             combos = [list(keys) for keys in game.action_combos]

@@ -499,26 +499,29 @@ class Model:
         return self.session.run(tensors, feed)
 
     @contextlib.contextmanager
-    def cached_trunk(self, layer: str) -> Iterator[None]:
+    def cached_trunk(self, layer: str | None) -> Iterator[None]:
         """Computes the network up to a layer once for each observation, meanwhile.
 
         The layer's activations are kept where they are sparse, within a bound of memory
         (`SparseCache`); what depends on observations through the layer only is computed
-        from them.
+        from them. None keeps nothing, inside of another.
 
         Raises:
             ModelError: there is no such layer.
         """
-        source, before = self.tensor_name(layer), self.tensor_name(INPUT)
+        trunk = None
+        if layer is not None:
+            source, start = self.tensor_name(layer), self.tensor_name(INPUT)
 
-        def compute(batch: np.ndarray) -> np.ndarray:
-            return self.session.run(source, {before: batch})
+            def compute(batch: np.ndarray) -> np.ndarray:
+                return self.session.run(source, {start: batch})
 
-        self._trunk = layer, SparseCache(compute, self.layer_shape(layer))
+            trunk = layer, SparseCache(compute, self.layer_shape(layer))
+        outer, self._trunk = self._trunk, trunk
         try:
             yield
         finally:
-            self._trunk = None
+            self._trunk = outer
 
     def _determines(self, layer: str, node: str) -> bool:
         """Whether a node depends on observations through a layer only."""

@@ -23,6 +23,17 @@ def test_results_stay_the_same(model_a, golden):
         np.testing.assert_allclose(again[layer].values, attribution.values, atol=1e-5)
 
 
+def test_nothing_is_kept_where_none_is_asked_for(model_a, golden, monkeypatch):
+    kept = []
+    monkeypatch.setattr(SparseCache, "_keep", lambda self, *args: kept.append(args))
+    with model_a.cached_trunk("2b"):
+        with model_a.cached_trunk(None):
+            model_a(golden["obs_u8"][:2])
+        assert not kept
+        model_a(golden["obs_u8"][:2])
+    assert len(kept) == 2
+
+
 def test_a_layer_that_is_not_there(model_a):
     with pytest.raises(ModelError, match="9z"), model_a.cached_trunk("9z"):
         pass
