@@ -21,8 +21,10 @@ help:
 venv: $(STAMP)
 
 # Reinstalled only when what setup.py asks for changes. The versions are those of the
-# lock where it fits the Python at hand.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# lock where it fits the Python at hand. Modules are compiled when they are first
+# imported, as most never are.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 LOCK = $$($(BIN)/python -c "import sys; print('-c requirements_lock.txt' * (sys.version_info[:2] == (3, 11)))")
 
 $(STAMP): setup.py requirements_lock.txt
