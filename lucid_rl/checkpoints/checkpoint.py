@@ -16,7 +16,7 @@ from lucid_rl.checkpoints.parameter_checks import (
     check_args,
     check_params,
 )
-from lucid_rl.errors import CheckpointError, reading
+from lucid_rl.errors import CheckpointError, InputError, reading
 from lucid_rl.validation import is_set
 
 DEFAULT_ARGS: dict[str, Any] = {
@@ -205,6 +205,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         InputError: args or extra hold something that cannot be stored.
         SaveError: the file cannot be written.
     """
+    if not isinstance(checkpoint, Checkpoint):
+        found = type(checkpoint).__name__
+        raise InputError(f"got {found}: expected a Checkpoint, as model.checkpoint is")
     write_jd(
         {
             "args": checkpoint.args,

@@ -85,7 +85,9 @@ def make_interface(
     first = load(settings.model if model is None else model, samples=True)
     compare_to = settings.compare_to if compare_to is None else compare_to
     second = None if compare_to is None else load(compare_to, samples=True)
-    # What is wrong with layers or folders shows now, not after the sampling.
+    # What is wrong with models, layers or folders shows now, not after the sampling.
+    if second is not None:
+        _check_comparable(first, second)
     trunks = [
         (source, default_layer(_layers(source, settings)))
         for source in filter(None, (first, second))
@@ -109,6 +111,19 @@ def make_interface(
         if own_folder:
             cache.prune()
     return page
+
+
+def _check_comparable(first: Model, second: Model) -> None:
+    """Checks that two models can be shown on the same frames."""
+    ours, theirs = (
+        f"{model.n_actions} actions and observations {list(model.image_shape)}"
+        for model in (first, second)
+    )
+    if ours != theirs:
+        raise InputError(
+            f"compare_to: {second.name} has {theirs}, {first.name} {ours}: expected "
+            "the same, for both are shown on the same frames"
+        )
 
 
 def _make(

@@ -46,27 +46,37 @@ def read_arrays(
             f"{path}: expected a dictionary with {', '.join(required)}, found "
             f"{type(content).__name__}"
         )
+    return converted(path, content, required, optional)
+
+
+def converted(
+    where: object,
+    content: Mapping[Any, Any],
+    required: Mapping[str, str],
+    optional: Mapping[str, str],
+) -> dict[str, np.ndarray]:
+    """Arrays of a dictionary as `read_arrays` gives them; `where` is for messages."""
     missing = [name for name in required if name not in content]
     if missing:
         found = ", ".join(str(name) for name in content) or "nothing"
         raise FileFormatError(
-            f"{path}: {', '.join(missing)} missing; the file holds {found}"
+            f"{where}: {', '.join(missing)} missing; the file holds {found}"
         )
     arrays = {}
     for name, kind in {**required, **optional}.items():
         # The article's code leaves optional arrays out or sets them to None.
         if content.get(name) is not None:
-            arrays[name] = _converted(path, name, content[name], np.dtype(kind))
+            arrays[name] = _converted(where, name, content[name], np.dtype(kind))
     return arrays
 
 
 def check_shapes(
-    path: PathLike, arrays: Mapping[str, np.ndarray], axes: Mapping[str, str]
+    where: object, arrays: Mapping[str, np.ndarray], axes: Mapping[str, str]
 ) -> None:
     """Checks that arrays of a file fit together.
 
     Args:
-        path: the file.
+        where: the file, for messages.
         arrays: by name.
         axes: a letter for each axis of each array, such as "nthwc"; axes of one letter
             have one length, a digit is its length.
@@ -82,13 +92,13 @@ def check_shapes(
             not array.size
         ):
             raise FileFormatError(
-                f"{path}: {name} of shape {array.shape}, expected "
+                f"{where}: {name} of shape {array.shape}, expected "
                 f"[{', '.join(map(str, expected))}], each at least 1"
             )
         lengths |= found
 
 
-def _converted(path: PathLike, name: str, array: object, kind: np.dtype) -> np.ndarray:
+def _converted(where: object, name: str, array: object, kind: np.dtype) -> np.ndarray:
     accepted = {"u": "u", "b": "b", "i": "iu", "f": "fiu", "U": "U"}[kind.kind]
     if (
         not isinstance(array, np.ndarray)
@@ -99,9 +109,9 @@ def _converted(path: PathLike, name: str, array: object, kind: np.dtype) -> np.n
         advice = ""
         if kind == np.uint8:
             advice = ", 0 to 255: floats up to 1 by (255 * frames).astype(np.uint8)"
-        raise FileFormatError(f"{path}: {name} is {found}, expected {kind}{advice}")
+        raise FileFormatError(f"{where}: {name} is {found}, expected {kind}{advice}")
     if kind.kind == "U":
         return array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise FileFormatError(f"{path}: {name} holds numbers that are not finite")
+        raise FileFormatError(f"{where}: {name} holds numbers that are not finite")
     return array.astype(kind, copy=False)

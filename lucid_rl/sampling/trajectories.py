@@ -7,13 +7,18 @@ import numpy as np
 from PIL import Image
 
 from lucid_rl import notebook
-from lucid_rl.errors import FileFormatError
+from lucid_rl.errors import FileFormatError, InputError
 from lucid_rl.files import PathLike
 from lucid_rl.games.vector_game import FULL_RESOLUTION_SIZE, VectorGame
 from lucid_rl.notebook import Film
 from lucid_rl.progress import progress
 from lucid_rl.sampling.actions import Policy, choose_actions, policy_logits
-from lucid_rl.sampling.array_files import check_shapes, read_arrays, write_arrays
+from lucid_rl.sampling.array_files import (
+    check_shapes,
+    converted,
+    read_arrays,
+    write_arrays,
+)
 from lucid_rl.sampling.observations import check_n_envs, pictures_of
 from lucid_rl.validation import Positive, Settings, one_of
 
@@ -32,6 +37,7 @@ _AXES = {
     "last_observations": "nhwc",
     "last_firsts": "n",
 }
+_FIELDS = {"observations_full": "frames"}  # where names differ
 _FRAME_SIZES = (0, *(2**k for k in range(FULL_RESOLUTION_SIZE.bit_length())))
 # Of trajectories in a notebook: how many are shown, and frames of each.
 _N_SHOWN, _N_FRAMES = 8, 12
@@ -205,6 +211,35 @@ def read_trajectories(path: PathLike) -> Trajectories:
         raise FileFormatError(f"{path}: actions below 0")
     frames = arrays.pop("observations_full", None)
     return Trajectories(**arrays, frames=frames)  # type: ignore[arg-type]
+
+
+def check_trajectories(trajectories: Trajectories, n_actions: int) -> Trajectories:
+    """Trajectories whose arrays are as the class describes.
+
+    Raises:
+        InputError: they are not, do not fit together, or have other actions.
+    """
+    if not isinstance(trajectories, Trajectories):
+        raise InputError(
+            f"trajectories are {type(trajectories).__name__}: expected Trajectories, "
+            "as sample_trajectories gives them"
+        )
+    names = {name: _FIELDS.get(name, name) for name in {**_REQUIRED, **_OPTIONAL}}
+    given = {name: getattr(trajectories, field) for name, field in names.items()}
+    given = {name: array for name, array in given.items() if array is not None}
+    try:
+        arrays = converted("trajectories", given, _REQUIRED, _OPTIONAL)
+        check_shapes("trajectories", arrays, _AXES)
+    except FileFormatError as error:
+        raise InputError(str(error)) from error
+    actions = arrays["actions"]
+    if actions.min() < 0 or actions.max() >= n_actions:
+        raise InputError(
+            f"trajectories: actions from {actions.min()} to {actions.max()}: expected "
+            f"0 to {n_actions - 1}, as the model chooses among"
+        )
+    changed = {names[name]: array for name, array in arrays.items()}
+    return dataclasses.replace(trajectories, **changed)
 
 
 def _reduced(frame: np.ndarray, size: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from lucid_rl.checkpoints.architectures import parameter_shapes
 from lucid_rl.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lucid_rl.checkpoints.released import resolve_model
-from lucid_rl.errors import CheckpointError, SettingsError
+from lucid_rl.errors import CheckpointError
 from lucid_rl.files import check_output_folder
 from lucid_rl.folder_lock import folder_lock
 from lucid_rl.games.registry import make_game
@@ -19,6 +19,7 @@ from lucid_rl.training.initialization import Parameters, initial_parameters
 from lucid_rl.training.ppo import Trainer
 from lucid_rl.training.ray_trainer import RayTrainer
 from lucid_rl.training.saves import SAVE_NAME
+from lucid_rl.validation import at_least, check, instance_of, none
 
 
 def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
@@ -44,8 +45,8 @@ def train(config: TrainConfig, max_seconds: float | None = None) -> Checkpoint:
         >>> train(TrainConfig(game, teacher="released:procgen/coinrun"))
     """
     start = time.monotonic()
-    if max_seconds is not None and not max_seconds >= 0:
-        raise SettingsError(f"max_seconds={max_seconds}: expected at least 0.")
+    check("config", config, instance_of(TrainConfig))
+    check("max_seconds", max_seconds, at_least(0.0) | none())
     check_output_folder(config.folder)
     parameters = first_parameters(config)
     if config.teacher and not os.path.exists(config.folder / SAVE_NAME):

@@ -6,12 +6,20 @@ import json
 import numpy as np
 import pytest
 
-from lucid_rl.errors import BundleError, FileFormatError, ModelError, SaveError
+from lucid_rl.checkpoints.checkpoint import Checkpoint
+from lucid_rl.errors import (
+    BundleError,
+    FileFormatError,
+    InputError,
+    ModelError,
+    SaveError,
+)
 from lucid_rl.interface import make_interface, pipeline, read_bundle
 from lucid_rl.interface.layers import layer_part
 from lucid_rl.interface.parts import Part
 from lucid_rl.interpret.attribution import AttributionSettings, attribute, logit
 from lucid_rl.interpret.nmf import NMF
+from lucid_rl.training.initialization import initial_parameters
 
 
 @pytest.fixture(scope="module")
@@ -370,6 +378,9 @@ def test_what_cannot_work_shows_before_anything_is_sampled(
     settings = dataclasses.replace(small_settings, layers=("5c",))
     with pytest.raises(ModelError, match="no layer '5c'; its layers are input, 1a"):
         make_interface(settings)
+    params = initial_parameters("clear", 7, "glorot", np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"compare_to: .* has 7 actions and obs"):
+        make_interface(small_settings, compare_to=Checkpoint(params))
     (tmp_path / "file").touch()
     settings = dataclasses.replace(small_settings, output_dir=tmp_path / "file" / "x")
     with pytest.raises(SaveError, match="cannot write to"):

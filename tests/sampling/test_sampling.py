@@ -13,7 +13,9 @@ from lucid_rl.sampling.observations import (
     write_observations,
 )
 from lucid_rl.sampling.trajectories import (
+    Trajectories,
     TrajectorySettings,
+    check_trajectories,
     read_trajectories,
     sample_trajectories,
     write_trajectories,
@@ -264,3 +266,38 @@ def test_unfit_observations_are_refused(tmp_path, content, words):
     write_jd(content, tmp_path / "o.jd")
     with pytest.raises(FileFormatError, match=words):
         read_observations(tmp_path / "o.jd")
+
+
+def _trajectories(**changes):
+    arrays = {
+        "observations": np.zeros((2, 3, 8, 8, 3), np.uint8),
+        "actions": np.zeros((2, 3), np.int64),
+        "rewards": np.zeros((2, 3), np.float32),
+        "firsts": np.zeros((2, 3), bool),
+    }
+    return Trajectories(**{**arrays, **changes})
+
+
+def test_trajectories_that_fit_are_taken():
+    found = check_trajectories(_trajectories(rewards=np.ones((2, 3), int)), 15)
+    assert found.rewards.dtype == np.float32 and found.rewards.all()
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"actions": np.full((2, 3), 15)}, "actions from 15 to 15: expected 0 to 14"),
+        ({"actions": np.full((2, 3), -1)}, "actions from -1"),
+        ({"actions": np.zeros((2, 2), int)}, r"actions of shape \(2, 2\)"),
+        ({"actions": None}, "actions missing"),
+        ({"rewards": np.full((2, 3), np.nan)}, "rewards holds numbers that are not"),
+        ({"observations": np.zeros((2, 3, 8, 8, 3))}, "observations is float64"),
+        ({"firsts": np.zeros((2, 3), int)}, "firsts is int64"),
+        ({"frames": np.zeros((2, 3, 8, 8, 4), np.uint8)}, "observations_full of shape"),
+    ],
+)
+def test_trajectories_that_do_not_fit_are_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        check_trajectories(_trajectories(**changes), 15)
+    with pytest.raises(InputError, match="trajectories are int"):
+        check_trajectories(3, 15)
