@@ -1,7 +1,7 @@
 """Trajectories: every step of an agent's play."""
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
@@ -238,7 +238,7 @@ def check_trajectories(trajectories: Trajectories, n_actions: int) -> Trajectori
             f"trajectories: actions from {actions.min()} to {actions.max()}: expected "
             f"0 to {n_actions - 1}, as the model chooses among"
         )
-    changed = {names[name]: array for name, array in arrays.items()}
+    changed: dict[str, Any] = {names[name]: array for name, array in arrays.items()}
     return dataclasses.replace(trajectories, **changed)
 
 
