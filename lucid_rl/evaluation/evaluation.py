@@ -232,7 +232,7 @@ def evaluate(
     model: Any,
     n_episodes: int = 1000,
     *,
-    game: GameSettings | None = None,
+    game: str | GameSettings | None = None,
     settings: EvaluationSettings | None = None,
     path: PathLike | None = None,
     n_workers: int | None = None,
@@ -243,8 +243,8 @@ def evaluate(
         model: a `Model`, what `load` takes, or a policy: a function of observations
             that returns logits [N, A] and values [N].
         n_episodes: levels to play.
-        game: what is played; by default the model's own game, unlimited levels. A
-            policy has none: give one.
+        game: what is played, a name or `GameSettings`; by default the model's own game,
+            unlimited levels. A policy has none: give one.
         settings: everything else; replaces `n_episodes`.
         path: file to keep the episodes in (`.npz`). Episodes found there, of the
             same model and settings, are not played again. Its folder is locked.
@@ -266,17 +266,22 @@ def evaluate(
     """
     settings = settings or EvaluationSettings(n_episodes)
     check("settings", settings, instance_of(EvaluationSettings))
-    check("game", game, instance_of(GameSettings) | none())
+    check("game", game, instance_of(GameSettings) | instance_of(str) | none())
     bfloat16 = settings.bfloat16
     if isinstance(model, Model) or not callable(model):
         model = load(model, bfloat16=bfloat16)
         bfloat16 = model.bfloat16
+    if isinstance(model, Model) and (
+        isinstance(game, str) or settings.game is game is None
+    ):
+        game = game_settings(model.args, model.n_actions, model.image_shape, name=game)
+    elif isinstance(game, str):
+        game = GameSettings(game)
     if None not in (game, settings.game) and game != settings.game:
         raise SettingsError("game and settings.game differ: give one of them")
-    game = settings.game or game
-    if game is None and isinstance(model, Model):
-        game = game_settings(model.args, model.n_actions, model.image_shape)
-    settings = dataclasses.replace(settings, game=game, bfloat16=bfloat16)
+    settings = dataclasses.replace(
+        settings, game=settings.game or game, bfloat16=bfloat16
+    )
     header = {
         "lucid_rl": __version__,
         "model": _describe(model),

@@ -65,7 +65,7 @@ class Bundle:
     """
 
     path: pathlib.Path
-    manifest: dict[str, Any]
+    manifest: dict[str, Any] = dataclasses.field(repr=False)
     _parts: dict[str, Part] = dataclasses.field(repr=False)
 
     def part(self, name: str) -> Part:

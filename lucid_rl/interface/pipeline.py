@@ -88,6 +88,7 @@ def make_interface(
     # What is wrong with models, layers or folders shows now, not after the sampling.
     if second is not None:
         _check_comparable(first, second)
+    features = _given_features(nmf, first)
     trunks = [
         (source, default_layer(_layers(source, settings)))
         for source in filter(None, (first, second))
@@ -106,7 +107,7 @@ def make_interface(
         samples = samples or get_samples(
             first, settings, cache, observations, trajectories
         )
-        job = _Job(settings, cache, samples, _given_features(nmf, first))
+        job = _Job(settings, cache, samples, features)
         page = _make(job, first, second, names)
         if own_folder:
             cache.prune()
@@ -492,7 +493,14 @@ def _given_features(nmf: NMF | Mapping[str, NMF] | None, model: Model) -> dict:
     """Features by layer, checked against the model's layers."""
     if nmf is None:
         return {}
-    found = {nmf.layer: nmf} if isinstance(nmf, NMF) else dict(nmf)
+    found = {nmf.layer: nmf} if isinstance(nmf, NMF) else nmf
+    if not isinstance(found, Mapping) or not all(
+        layer and isinstance(features, NMF) for layer, features in found.items()
+    ):
+        raise InputError(
+            f"nmf is {type(nmf).__name__}: expected an NMF that knows its layer, "
+            "as one fitted to an Attribution does, or several by layer, {'2b': nmf}"
+        )
     for layer, features in found.items():
         n_channels = model.layer_shape(layer)[-1]
         if features.n_channels != n_channels:
@@ -500,7 +508,7 @@ def _given_features(nmf: NMF | Mapping[str, NMF] | None, model: Model) -> dict:
                 f"the features of layer {layer!r} have {features.n_channels} channels: "
                 f"the layer has {n_channels}."
             )
-    return found
+    return dict(found)
 
 
 def _shown_examples(parts: Sequence[Part]) -> np.ndarray:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
+from lucid_rl.errors import InputError
 from lucid_rl.model.batching import batch_slices
 from lucid_rl.model.model import Model
 from lucid_rl.progress import progress
@@ -30,8 +31,16 @@ def feature_responses(
     """Computes how strongly each position responds to each feature of a layer.
 
     f32 [N, h, w, K] >= 0, for uint8 or float observations [N, H, W, C].
+
+    Raises:
+        InputError: the features do not know their layer.
     """
     layer = features.layer
+    if not layer:
+        raise InputError(
+            "the features do not know their layer: fit them to an Attribution, or name "
+            "it, as in NMF(8, layer='2b')"
+        )
     shape = (*model.layer_shape(layer)[:-1], len(features.directions))
     responses = np.empty((len(observations), *shape), np.float32)
     slices = list(batch_slices(len(observations), _CHUNK))

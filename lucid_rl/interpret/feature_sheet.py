@@ -6,6 +6,7 @@ feature visualization".
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from lucid_rl.interpret.colour import feature_colours, html_codes
 from lucid_rl.interpret.dataset_examples import diverse_examples, spatial_examples
 from lucid_rl.interpret.feature_set import FeatureSet, feature_responses
 from lucid_rl.interpret.patches import render_examples, rescale_opacity
-from lucid_rl.model.model import Model
+from lucid_rl.model.loading import load
 from lucid_rl.sampling.observations import pictures_of
 
 _WIDTH = 160
@@ -57,7 +58,7 @@ class FeatureSheet:
 
 
 def feature_sheet(
-    model: Model,
+    model: Any,
     observations: np.ndarray,
     features: FeatureSet,
     *,
@@ -69,9 +70,9 @@ def feature_sheet(
     """Finds examples of each feature and draws them.
 
     Args:
-        model: the network.
-        observations: u8 [N, H, W, C], sampled infrequently; of a stack the newest frame
-            is drawn.
+        model: a `Model`, or what `load` takes.
+        observations: u8 [N, H, W, C] or `Observations`, sampled infrequently; of a
+            stack the newest frame is drawn.
         features: features of one of its layers.
         names: names of the features; by default their numbers.
         side: examples along each side of a picture, if there are observations enough.
@@ -88,6 +89,8 @@ def feature_sheet(
     )
     if len(names) != len(features.directions):
         raise InputError(f"{len(names)} names for {len(features.directions)} features")
+    model = load(model)
+    observations = model.check_observations(observations)
     responses = feature_responses(model, observations, features)
     pixels = np.array(observations.shape[1:3]) / responses.shape[1:3]
     side = min(side, int(len(observations) ** 0.5))

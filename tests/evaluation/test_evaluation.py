@@ -298,6 +298,7 @@ def test_settings_without_a_game_play_the_models_own():
         assert found.settings.played.paint_vel_info is painted
     maze = GameSettings(name="maze", n_envs=1)
     assert evaluate(other, 1, game=maze).settings.game.name == "maze"
+    assert evaluate(other, 1, game="maze").settings.game.name == "maze"
     with_game = EvaluationSettings(1, maze)
     assert evaluate(other, settings=with_game).settings.game.name == "maze"
 

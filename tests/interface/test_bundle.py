@@ -70,6 +70,7 @@ def test_a_bundle_reads_back(parts, attributions, tmp_path, form):
     assert bundle.manifest["title"] == 'a "title" with </script> and \u2028'
     assert bundle.models == ("model",)
     assert bundle.layers() == ("2b",)
+    assert "title" not in repr(bundle)
     np.testing.assert_array_equal(bundle.values(), np.arange(8))
     np.testing.assert_array_equal(
         np.concatenate([bundle.observations(i) for i in (0, 1)]),

@@ -381,6 +381,10 @@ def test_what_cannot_work_shows_before_anything_is_sampled(
     params = initial_parameters("clear", 7, "glorot", np.random.default_rng(0))
     with pytest.raises(InputError, match=r"compare_to: .* has 7 actions and obs"):
         make_interface(small_settings, compare_to=Checkpoint(params))
+    unnamed = NMF.from_directions(np.eye(8, 32))
+    for nmf in (np.eye(8, 32), unnamed, {"2b": np.eye(8, 32)}):
+        with pytest.raises(InputError, match="expected an NMF that knows its layer"):
+            make_interface(small_settings, nmf=nmf)
     (tmp_path / "file").touch()
     settings = dataclasses.replace(small_settings, output_dir=tmp_path / "file" / "x")
     with pytest.raises(SaveError, match="cannot write to"):

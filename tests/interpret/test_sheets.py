@@ -8,6 +8,7 @@ from lucid_rl.interpret.attribution import Attribution, attribute
 from lucid_rl.interpret.attribution_sheet import attribution_sheet
 from lucid_rl.interpret.feature_sheet import feature_responses, feature_sheet
 from lucid_rl.interpret.nmf import NMF
+from lucid_rl.sampling.observations import Observations
 from tests.test_notebook_html import images
 
 _NO_SMOOTHING = np.ones((1, 1))
@@ -88,8 +89,12 @@ def test_features_are_shown_by_the_observations_that_respond_most(model_a, golde
     assert f"channel {channels[1]} (cosine 1.00)" in html
     spatial = feature_sheet(model_a, observations, factorization, spatial=True)
     assert spatial.images.shape == (2, 64, 64, 4)
+    sampled = factorization.plot(model_a, Observations(observations), side=1)
+    np.testing.assert_array_equal(sampled.images, sheet.images)
     with pytest.raises(InputError, match="1 names for 2 features"):
         feature_sheet(model_a, observations, factorization, names=["a"])
+    with pytest.raises(InputError, match="do not know their layer"):
+        NMF.from_directions(np.eye(32)).plot(model_a, observations)
 
 
 def test_totals_stay_what_they_are(model_a, golden):
