@@ -21,7 +21,6 @@ from lucid_rl.interpret.coordinate_descent import Descent, coordinate_descent, n
 from lucid_rl.interpret.feature_sheet import FeatureSheet, feature_sheet
 from lucid_rl.interpret.nnls import solve_nonnegative
 from lucid_rl.interpret.row_sample import RowSample
-from lucid_rl.model.model import Model
 from lucid_rl.validation import (
     Fraction,
     Natural,
@@ -308,11 +307,16 @@ class NMF:
         return float(left / max(explained + left, np.finfo(np.float64).tiny))
 
     def plot(
-        self, model: Model, observations: np.ndarray, **options: Any
+        self, model: Any, observations: Any, **options: Any
     ) -> FeatureSheet:
-        """Draws dataset examples of each feature, with the options of `feature_sheet`.
+        """Draws dataset examples of each feature.
 
-        Observations are uint8 [N, H, W, C], sampled infrequently.
+        Args:
+            model: a `Model`, or what `load` takes.
+            observations: uint8 [N, H, W, C] or `Observations`, sampled infrequently.
+            **options: those of `interpret.feature_sheet.feature_sheet`: `side=4`
+                examples along each side, `names`, `patch_positions`, or `spatial=True`
+                for a spatially-aware map.
         """
         return feature_sheet(model, observations, self, **options)
 
