@@ -1,4 +1,4 @@
-"""Attribution against Lucid 0.3.10's rl_util: time, memory, fraction of the peak.
+"""Attribution against Lucid 0.3.10's rl_util: time, and fraction of the peak.
 
     python -m benchmarks.attribution --observations=64
 
@@ -12,7 +12,7 @@ right Riemann sum of 10 steps; ours are
   as close to the integral as Lucid's (the reference has many steps, of the layer's own
   gradients), in float32 and with convolutions in bfloat16.
 
-Prints tables and writes benchmarks/results/attribution.json.
+Writes benchmarks/results/attribution.json, of which `benchmarks.tables` makes tables.
 """
 
 import argparse
@@ -26,11 +26,7 @@ import numpy as np
 
 from benchmarks.attribution_error import distance, integral
 from benchmarks.measuring import (
-    LUCID_0310,
     Worker,
-    fastest,
-    peak_mb,
-    print_table,
     sampled_observations,
     serve,
     timed,
@@ -49,14 +45,12 @@ from lucid_rl.model.model import Model
 
 ARTICLE = AttributionSettings(method="integrated_gradients", n_steps=10)
 _CHUNK = 64  # observations whose attributions are in memory at once
-_MANY = 4096
-_FEWER = (128, 512)
 UNITS = ("seconds", "cpu_seconds")
 VARIANTS = ("equal steps", "equal accuracy", "with bfloat16")
 
 
 def errors(
-    observations: np.ndarray, layers: list[str], n_steps: int
+    observations: np.ndarray, layers: list[str], reference_steps: int
 ) -> dict[str, dict[str, Any]]:
     """Error of the article's rule and the steps of ours that are no worse."""
     model, rounded = (
@@ -69,7 +63,7 @@ def errors(
 
     results: dict[str, dict[str, Any]] = {}
     for layer in layers:
-        reference = integral(model, observations, layer, n_steps)
+        reference = integral(model, observations, layer, reference_steps)
         article = error(model, ARTICLE)
         results[layer] = {"article": article}
         for name, own in (("float32", model), ("bfloat16", rounded)):
@@ -94,7 +88,7 @@ def multiplications_of_article(model: Model, layer: str) -> int:
 
 
 def ours(model_path: str, observations: np.ndarray) -> None:
-    """Answers requests for attributions, for `peaks` and for memory."""
+    """Answers requests for attributions, and for `peak`."""
     models = {
         bfloat16: load(model_path, bfloat16=bfloat16) for bfloat16 in (False, True)
     }
@@ -105,14 +99,13 @@ def ours(model_path: str, observations: np.ndarray) -> None:
         settings: dict[str, dict[str, Any]],
         logits: int = 0,
         bfloat16: bool = False,
-        chunk: int = _CHUNK,
     ) -> dict[str, Any]:
         outputs = [value(), *map(logit, range(logits))]
 
         def run() -> None:
             for layer in layers:
-                for start in range(0, n, chunk):
-                    rows = observations[start : min(n, start + chunk)]
+                for start in range(0, n, _CHUNK):
+                    rows = observations[start : min(n, start + _CHUNK)]
                     attribute(
                         models[bfloat16],
                         rows,
@@ -121,34 +114,23 @@ def ours(model_path: str, observations: np.ndarray) -> None:
                         settings=AttributionSettings(**settings[layer]),
                     )
 
-        return {**timed(run)[1], "peak_mb": peak_mb()}
+        return timed(run)[1]
 
     answers: dict[str, Callable[..., dict[str, Any]]]
     answers = {"attribute": answer, "peak": peak}
     serve(lambda task="attribute", **request: answers[task](**request))
 
 
-def peak() -> dict[str, dict[str, float]]:
-    """Times of 2 * 10^9 multiply-adds, as a convolution and as a matrix product."""
+def peak() -> dict[str, float]:
+    """Least times of a convolution of 2 * 10^9 multiply-adds."""
     import tensorflow.compat.v1 as tf
 
     with tf.Graph().as_default(), tf.Session() as session:
         images = tf.Variable(tf.random.normal((76, 32, 32, 32)))
         kernel = tf.Variable(tf.random.normal((5, 5, 32, 32)))
-        matrix = tf.Variable(tf.random.normal((1260, 1260)))
-        products = {
-            "convolution": tf.nn.conv2d(images, kernel, 1, "SAME").op,
-            "matrix product": tf.matmul(matrix, matrix).op,
-        }
+        convolution = tf.nn.conv2d(images, kernel, 1, "SAME").op
         session.run(tf.global_variables_initializer())
-
-        def run() -> dict[str, dict[str, float]]:
-            return {
-                name: timed(functools.partial(session.run, product))[1]
-                for name, product in products.items()
-            }
-
-        return fastest([run() for _ in range(4)])
+        return least([timed(lambda: session.run(convolution))[1] for _ in range(4)])
 
 
 def least(times: list[dict[str, Any]]) -> dict[str, float]:
@@ -162,11 +144,7 @@ class Contest:
     def __init__(self, files: list[str], repeats: int):
         self._repeats = repeats
         self.ours = Worker("benchmarks.attribution", ["--worker", *files])
-        self.original = (
-            Worker("benchmarks.original", ["attributions", *files])
-            if LUCID_0310.exists()
-            else None
-        )
+        self.original = Worker("benchmarks.original", ["attributions", *files])
 
     def time(
         self, original: dict[str, Any], ours: dict[str, dict[str, Any]]
@@ -174,26 +152,18 @@ class Contest:
         """Least times of the original's task and of each of ours, by name."""
         times: dict[str, list] = {"original": [], **{name: [] for name in ours}}
         # What is built once; the original builds at every call.
-        first = {name: self.ours.ask(**{**task, "n": 1}) for name, task in ours.items()}
+        for task in ours.values():
+            self.ours.ask(**{**task, "n": 1})
         for _ in range(self._repeats):
-            if self.original is not None:
-                times["original"].append(self.original.ask(**original))
+            times["original"].append(self.original.ask(**original))
             for name, task in ours.items():
                 times[name].append(self.ours.ask(**task))
-        found: dict[str, Any] = {k: least(v) for k, v in times.items() if v}
-        for name in ours:
-            found[name]["first_call_seconds"] = first[name]["seconds"]
-            if "original" in found:
-                found[name]["times_faster"] = {
-                    unit: found["original"][unit] / found[name][unit] for unit in UNITS
-                }
-        return found
+        return with_ratios({name: least(runs) for name, runs in times.items()})
 
     def close(self) -> None:
         """Ends both."""
         self.ours.close()
-        if self.original is not None:
-            self.original.close()
+        self.original.close()
 
 
 def variants(found_errors: dict, layers: list[str], n: int) -> dict[str, Any]:
@@ -230,12 +200,10 @@ def speed(
             peaks = [contest.ours.ask(task="peak")]
             found = contest.time({"nodes": [model.node_name(layer)], "n": n}, tasks)
             peaks.append(contest.ours.ask(task="peak"))
-            found["peak"] = fastest(peaks)
+            found["peak"] = least(peaks)
             billions = multiplications_of_article(model, layer) * n / 2e9
             found["equal steps"]["share_of_peak"] = {
-                unit: billions
-                * found["peak"]["convolution"][unit]
-                / found["equal steps"][unit]
+                unit: billions * found["peak"][unit] / found["equal steps"][unit]
                 for unit in UNITS
             }
             results[layer] = found
@@ -256,11 +224,15 @@ def totals(results: list[dict[str, Any]]) -> dict[str, Any]:
         for name in results[0]
         if name != "peak"
     }
-    for name in found:
-        if name != "original" and "original" in found:
-            found[name]["times_faster"] = {
-                unit: found["original"][unit] / found[name][unit] for unit in UNITS
-            }
+    return with_ratios(found)
+
+
+def with_ratios(found: dict[str, Any]) -> dict[str, Any]:
+    """Adds how many times faster than the original each of ours is."""
+    for name in VARIANTS:
+        found[name]["times_faster"] = {
+            unit: found["original"][unit] / found[name][unit] for unit in UNITS
+        }
     return found
 
 
@@ -291,100 +263,11 @@ def several_outputs(
     return rows
 
 
-def memory(model: Model, files: list[str], layers: list[str]) -> dict[str, Any]:
-    """Peaks of memory in MB, of processes of their own.
-
-    The original's at 4,096 observations would not fit this machine beside other work;
-    it grows by the same amount with each observation, so two smaller numbers tell.
-    """
-    results: dict[str, Any] = {}
-    for layer in layers:
-        task = {"layers": [layer], "settings": {layer: {}}, "n": _MANY}
-        worker = Worker("benchmarks.attribution", ["--worker", *files])
-        found = {
-            "ours": worker.ask(**task)["peak_mb"],
-            "ours_kept_whole": worker.ask(**task, chunk=_MANY)["peak_mb"],
-        }
-        worker.close()
-        if LUCID_0310.exists():
-            worker = Worker("benchmarks.original", ["attributions", *files])
-            few, more = (
-                worker.ask(nodes=[model.node_name(layer)], n=n)["peak_mb"]
-                for n in _FEWER
-            )
-            worker.close()
-            per_observation = (more - few) / (_FEWER[1] - _FEWER[0])
-            found["original_measured"] = dict(zip(_FEWER, (few, more), strict=True))
-            found["original"] = more + per_observation * (_MANY - _FEWER[1])
-            found["share"] = found["ours"] / found["original"]
-            found["share_kept_whole"] = found["ours_kept_whole"] / found["original"]
-        results[layer] = found
-    return results
-
-
-def print_results(result: dict[str, Any]) -> None:
-    print_table(
-        ["", *(f"{name} ({unit})" for name in VARIANTS for unit in ("clock", "CPU"))],
-        [
-            [
-                task,
-                *(found[name]["times_faster"][u] for name in VARIANTS for u in UNITS),
-            ]
-            for task, found in result["speed"].items()
-            if "original" in found
-        ],
-    )
-    print()
-    print_table(
-        ["error", "Lucid", "steps", "ours", "steps bf16", "ours bf16", "bf16 alone"],
-        [
-            [
-                layer,
-                found["article"],
-                found["float32"]["n_steps"],
-                found["float32"]["error"],
-                found["bfloat16"]["n_steps"],
-                found["bfloat16"]["error"],
-                found["of_bfloat16_alone"],
-            ]
-            for layer, found in result["errors"].items()
-        ],
-    )
-    print()
-    print_table(
-        ["2b, CPU-ms an observation: at once", "one logit", "each further"],
-        [
-            [
-                row["observations"],
-                1e3 * row["one_cpu_seconds"],
-                1e3 * row["further_cpu_seconds"],
-            ]
-            for row in result["several_outputs"]
-        ],
-    )
-    print()
-    print_table(
-        ["MB at 4,096", "Lucid", "ours", "share", "ours, whole", "share"],
-        [
-            [
-                layer,
-                found.get("original", "-"),
-                found["ours"],
-                found.get("share", "-"),
-                found["ours_kept_whole"],
-                found.get("share_kept_whole", "-"),
-            ]
-            for layer, found in result["memory"].items()
-        ],
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--observations", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--layers", default="1a,2a,2b,3a,4a")
-    parser.add_argument("--memory_layers", default="1a,2b")
     parser.add_argument("--reference_observations", type=int, default=8)
     parser.add_argument("--reference_steps", type=int, default=512)
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
@@ -402,7 +285,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = [str(pathlib.Path(folder, name)) for name in ("model.pb", "seen.npy")]
         model.save(files[0])
-        np.save(files[1], np.resize(observations, (_MANY, *observations.shape[1:])))
+        np.save(files[1], observations)
         result = {
             **{k: v for k, v in vars(chosen).items() if k != "worker"},
             "errors": found_errors,
@@ -412,9 +295,7 @@ def main() -> None:
             "several_outputs": several_outputs(
                 model, observations, "2b", chosen.repeats
             ),
-            "memory": memory(model, files, chosen.memory_layers.split(",")),
         }
-    print_results(result)
     print(write_result("attribution", result))
 
 

@@ -15,8 +15,9 @@ gradients with no short cut:
 the last three as means over observations over the mean |F(a) - F(0)|. The cost is
 counted in multiply-adds, in units of one gradient from the layer onward. (2) Trust:
 how well each method's channels, and features of NMF, agree with what the value loses
-when the channel or feature is taken away. Prints tables and writes
-benchmarks/results/attribution_error_released.json, or _bundled.
+when the channel or feature is taken away. Writes
+benchmarks/results/attribution_error_released.json, or _bundled, of which
+`benchmarks.tables` makes tables.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.stats
 
-from benchmarks.measuring import print_table, sampled_observations, write_result
+from benchmarks.measuring import sampled_observations, write_result
 from lucid_rl.interpret.accuracy import total_error
 from lucid_rl.interpret.attribution import (
     Attribution,
@@ -137,7 +138,7 @@ def methods(
 ) -> dict[str, np.ndarray]:
     """Attributions by each method, f32 [N, H, W, C]."""
     settings = {
-        "integrated gradients": AttributionSettings(),
+        "difference quotients": AttributionSettings(),
         "the article's 10 steps": AttributionSettings(
             method="integrated_gradients", n_steps=10
         ),
@@ -197,43 +198,6 @@ def trust(
     return rows
 
 
-def print_results(result: dict[str, Any]) -> None:
-    keys = ("cost", "attribution", "channel", "feature", "gap")
-    print_table(
-        ["quadrature", "steps", *keys],
-        [
-            [f"{layer} {row['rule']}", row["n_steps"], *(row[key] for key in keys)]
-            for layer, rows in result["quadrature"].items()
-            for row in rows
-        ],
-    )
-    print()
-    print_table(
-        ["cheapest within the error tolerance", "steps", *keys],
-        [
-            [f"{layer} {rule}", row["n_steps"], *(row[key] for key in keys)]
-            for layer, found in result["cheapest"].items()
-            for rule, row in found.items()
-            if row is not None
-        ],
-    )
-    print()
-    agreements = ("correlation", "rank_correlation", "same_largest")
-    print_table(
-        ["agreement with occlusion", "taken", "replaced by", *agreements],
-        [
-            [
-                f"{layer} {row['method']}",
-                row["taken"],
-                row["replaced_by"],
-                *(row[key] for key in agreements),
-            ]
-            for layer, rows in result["trust"].items()
-            for row in rows
-        ],
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled")
@@ -258,7 +222,6 @@ def main() -> None:
         result["trust"][layer] = trust(
             model, observations[: chosen.trust_observations], layer, features
         )
-    print_results(result)
     kind = "bundled" if chosen.model == "bundled" else "released"
     print(write_result("attribution_error", result, f"attribution_error_{kind}"))
 

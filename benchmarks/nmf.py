@@ -1,14 +1,13 @@
 """NMF, its transform and dataset examples: time, memory and what sampling loses.
 
-    python -m benchmarks.nmf --observations=256 --layers=1a,2b,4a --many=4096
+    python -m benchmarks.nmf --observations=64 --layers=1a,2b,4a
 
 On observations that the bundled model plays: (1) a layer's features from
 observations to directions, and 16 dataset visualisations, against Lucid 0.3.10's
 rl_util, each in a process of its own; (2) the fit alone against scikit-learn's on
 the same rows; (3) directions from samples of rows against those from all; (4) the
-exact transform against others; (5) the interface's own case, many observations of
-the first layer given, streamed: time, memory, and what its sample of rows loses
-against one of `--many_rows`. Prints tables, writes benchmarks/results/nmf.json.
+exact transform against others. Writes benchmarks/results/nmf.json, of which
+`benchmarks.tables` makes tables.
 """
 
 import argparse
@@ -23,10 +22,8 @@ import scipy.optimize
 import sklearn.decomposition
 
 from benchmarks.measuring import (
-    LUCID_0310,
     fastest,
     peak_mb,
-    print_table,
     run_apart,
     sampled_observations,
     timed,
@@ -41,7 +38,7 @@ from lucid_rl.interpret.patches import render_examples
 from lucid_rl.model.loading import load
 
 STEPS = ("fit", "visualise")
-_CHUNK = 64  # observations whose values are in memory at once
+_JUDGED_ROWS = 100_000
 _SUBDIVISIONS = (0.25, 0.5, 1.0, 2.0)
 _EXPANSIONS = (1, 2, 4, 8)
 
@@ -83,7 +80,7 @@ def our_features(model_path: str, observations: np.ndarray, layer: str) -> dict:
     return {
         "fit": {**fit_time, "peak_mb": fit_mb},
         "visualise": {**vis_time, "peak_mb": peak_mb()},
-        "iterations": fitted.fit["n_iterations"],
+        "iterations": fitted.fit_info["n_iterations"],
         "directions": fitted.directions.tolist(),
     }
 
@@ -105,45 +102,22 @@ def against_original(
         np.save(observations_path, observations)
         for layer in layers:
             files = [model_path, observations_path]
-            sides = {"ours": ("benchmarks.nmf", ["--features", *files, layer])}
-            if LUCID_0310.exists():
-                node = model.node_name(layer)
-                sides["original"] = ("benchmarks.original", ["features", *files, node])
+            node = model.node_name(layer)
+            sides = {
+                "ours": ("benchmarks.nmf", ["--features", *files, layer]),
+                "original": ("benchmarks.original", ["features", *files, node]),
+            }
             # They take turns, so that what else the machine does hits both alike.
             runs = [
                 {name: run_apart(*program) for name, program in sides.items()}
                 for _ in range(repeats)
             ]
             results[layer] = {name: least([r[name] for r in runs]) for name in sides}
-    rows = []
-    for layer, result in results.items():
-        original, ours = result.get("original"), result["ours"]
-        if original is None:
-            continue
-        match = cosines(
-            *(np.array(r.pop("directions"), np.float32) for r in (ours, original))
-        )
-        result["least_cosine"] = float(match.min())
-        for step in STEPS:
-            result[f"{step}_times_faster"] = (
-                original[step]["cpu_seconds"] / ours[step]["cpu_seconds"]
+            directions = (
+                np.array(side.pop("directions"), np.float32)
+                for side in results[layer].values()
             )
-            rows.append(
-                [
-                    f"{layer} {step}",
-                    original[step]["cpu_seconds"],
-                    ours[step]["cpu_seconds"],
-                    result[f"{step}_times_faster"],
-                    original[step]["seconds"] / ours[step]["seconds"],
-                    original[step]["peak_mb"],
-                    ours[step]["peak_mb"],
-                    result["least_cosine"],
-                ]
-            )
-    print_table(
-        ["", "Lucid CPU-s", "our CPU-s", "times", "by clock", "MB", "our MB", "cosine"],
-        rows,
-    )
+            results[layer]["least_cosine"] = float(cosines(*directions).min())
     return results
 
 
@@ -160,7 +134,7 @@ def fits(values: np.ndarray) -> dict[str, Any]:
     result = {
         "rows": len(rows),
         "scikit_learn": {**reference_time, "iterations": estimator.n_iter_},
-        "ours": {**our_time, "iterations": fitted.fit["n_iterations"]},
+        "ours": {**our_time, "iterations": fitted.fit_info["n_iterations"]},
         "least_cosine": float(cosines(fitted.directions, estimator.components_).min()),
     }
     result["transform"] = transforms(fitted, rows[:: max(1, len(rows) // 100_000)])
@@ -187,103 +161,46 @@ def transforms(fitted: NMF, rows: np.ndarray) -> dict[str, float]:
     }
 
 
-def samples(
-    values: np.ndarray, sizes: list[int], n_reference: int | None = None
-) -> list[dict[str, Any]]:
-    """Directions from samples of rows, against those from all, or from many.
-
-    Args:
-        values: attributions [N, H, W, C], which may lie on disk.
-        sizes: rows of the samples, each drawn with three seeds.
-        n_reference: rows that the others are held against; None for all.
-    """
+def samples(values: np.ndarray, sizes: list[int]) -> list[dict[str, Any]]:
+    """Directions from samples of rows, three of each size, against those from all."""
 
     def fit(max_rows: int, seed: int) -> NMF:
-        chunks = (values[i : i + _CHUNK] for i in range(0, len(values), _CHUNK))
-        return NMF(settings=NMFSettings(max_rows=max_rows, seed=seed)).fit(chunks)
+        return NMF(settings=NMFSettings(max_rows=max_rows, seed=seed)).fit(values)
 
-    whole = fit(n_reference or 2 * values.size, seed=3)
-    rng = np.random.default_rng(1)
-    flat = np.concatenate(
-        [
-            rng.permutation(rows.reshape(-1, values.shape[-1]))[:1000]
-            for rows in values[:: -(-len(values) // 256)]
-        ]
-    )
-    judged = np.concatenate([np.maximum(flat, 0), np.maximum(-flat, 0)])
+    whole = fit(2 * values.size, seed=3)
+    rows = values.reshape(-1, values.shape[-1])
+    judged = np.random.default_rng(1).permutation(rows)[:_JUDGED_ROWS]
+    judged = np.concatenate([np.maximum(judged, 0), np.maximum(-judged, 0)])
     best = explained(whole, judged)
     found = []
     for size in sizes:
-        if size >= whole.fit_info["n_rows_fitted"]:
+        if size >= whole.fit_info["n_rows"]:
             break
         for seed in range(3):
             few, time = timed(functools.partial(fit, size, seed))
+            least_cosine = float(cosines(few.directions, whole.directions).min())
             found.append(
                 {
                     "of_rows": whole.fit_info["n_rows"],
-                    "reference_rows": whole.fit_info["n_rows_fitted"],
                     "rows": size,
                     "seed": seed,
-                    "least_cosine": float(
-                        cosines(few.directions, whole.directions).min()
-                    ),
+                    "least_cosine": least_cosine,
                     "explained": explained(few, judged),
-                    "explained_by_reference": best,
+                    "explained_by_all": best,
                     **time,
                 }
             )
     return found
 
 
-def many_features(path: str, layer: str) -> dict[str, Any]:
-    """The whole way from observations to features, with the default settings."""
-    model = load(bundled_checkpoint_path())
-    observations = np.load(path, mmap_mode="r")
-    fitted, time = timed(lambda: fit_features(model, observations, layer))
-    return {**time, "peak_mb": peak_mb(), "fit": fitted.fit}
-
-
-def many(
-    n: int, layer: str, sizes: list[int], n_reference: int, folder: str
-) -> dict[str, Any]:
-    """Features of so many observations that their values are kept on disk."""
-    model = load(bundled_checkpoint_path())
-    observations = sampled_observations(n, interval=8)
-    path = str(pathlib.Path(folder, "many.npy"))
-    np.save(path, observations)
-    found = run_apart("benchmarks.nmf", ["--many_features", path, layer])
-    values = np.lib.format.open_memmap(
-        pathlib.Path(folder, "values.npy"),
-        mode="w+",
-        dtype=np.float32,
-        shape=(n, *model.layer_shape(layer)),
-    )
-    for start in range(0, n, _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        values[rows] = attribute(model, observations[rows], layer).values
-    return {
-        "observations": n,
-        "layer": layer,
-        "features": found,
-        "samples": samples(values, sizes, n_reference),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--observations", type=int, default=256)
+    parser.add_argument("--observations", type=int, default=64)
     parser.add_argument("--layers", default="1a,2b,4a")
     parser.add_argument("--repeats", type=int, default=2, help="against rl_util")
     parser.add_argument("--rows", default="10000,30000,100000,300000")
-    parser.add_argument("--many", type=int, default=4096, help="0 for none")
-    parser.add_argument("--many_sizes", default="300000")
-    parser.add_argument("--many_rows", type=int, default=4_000_000)
     parser.add_argument("--features", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--many_features", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.many_features:
-        print(json.dumps(many_features(*chosen.many_features)))
-        return
     if chosen.features:
         model_path, path, layer = chosen.features
         print(json.dumps(our_features(model_path, np.load(path), layer)))
@@ -301,89 +218,9 @@ def main() -> None:
     for layer in layers:
         values = attribute(model, observations, layer).values
         result["samples"][layer] = samples(values, sizes)
-        result["fit"][layer] = fits(values[:64])
+        result["fit"][layer] = fits(values)
         del values
-    if chosen.many:
-        sizes = [int(n) for n in chosen.many_sizes.split(",")]
-        with tempfile.TemporaryDirectory() as folder:
-            result["many"] = many(
-                chosen.many, layers[0], sizes, chosen.many_rows, folder
-            )
-    print_results(result)
     print(write_result("nmf", result))
-
-
-def print_results(result: dict[str, Any]) -> None:
-    print()
-    print_table(
-        ["fit", "rows", "sklearn CPU-s", "our CPU-s", "iterations", "cosine"],
-        [
-            [
-                layer,
-                fit["rows"],
-                fit["scikit_learn"]["cpu_seconds"],
-                fit["ours"]["cpu_seconds"],
-                f"{fit['scikit_learn']['iterations']}/{fit['ours']['iterations']}",
-                fit["least_cosine"],
-            ]
-            for layer, fit in result["fit"].items()
-        ],
-    )
-    print()
-    print_table(
-        ["transform, CPU-us a row", "scipy", "sklearn", "ours", "our error"],
-        [
-            [
-                layer,
-                *(
-                    fit["transform"][key]
-                    for key in (
-                        "scipy_us",
-                        "scikit_learn_us",
-                        "ours_us",
-                        "largest_error",
-                    )
-                ),
-            ]
-            for layer, fit in result["fit"].items()
-        ],
-    )
-    print()
-    groups = list(result["samples"].items())
-    if "many" in result:
-        case = result["many"]
-        features = case["features"]
-        name = f"{case['observations']} x {case['layer']}"
-        groups.append((name, case["samples"]))
-        print_table(
-            ["many", "rows", "CPU-s", "seconds", "peak MB"],
-            [
-                [
-                    name,
-                    features["fit"]["n_rows"],
-                    features["cpu_seconds"],
-                    features["seconds"],
-                    features["peak_mb"],
-                ]
-            ],
-        )
-        print()
-    print_table(
-        ["sample", "rows", "of", "least cosine", "explained", "by most", "CPU-s"],
-        [
-            [
-                f"{layer} seed {s['seed']}",
-                s["rows"],
-                s["of_rows"],
-                s["least_cosine"],
-                s["explained"],
-                s["explained_by_reference"],
-                s["cpu_seconds"],
-            ]
-            for layer, found in groups
-            for s in found
-        ],
-    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.measuring import RESULTS
-from lucid_rl.files import atomic_open
+from lucid_rl.files import write_text
+from lucid_rl.reports import markdown_table
 
 DOCUMENT = RESULTS / "attribution.md"
 _MODELS = {"Released model": "released", "Bundled model": "bundled"}
@@ -31,8 +32,7 @@ def load(name: str) -> dict[str, Any]:
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table; numbers are given to two or three digits."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(_text, line)) + " |" for line in lines)
+    return markdown_table(header, (map(_text, row) for row in rows))
 
 
 def _text(cell: Any) -> str:
@@ -161,11 +161,7 @@ def speed() -> str:
     """How many times faster than rl_util."""
     rows = []
     for task, found in load("attribution")["speed"].items():
-        ratios = [
-            f"{times(found[v]['times_faster']['cpu_seconds'])} "
-            f"({times(found[v]['times_faster']['seconds'])})"
-            for v in _VARIANTS
-        ]
+        ratios = [times(found[v]["times_faster"]["cpu_seconds"]) for v in _VARIANTS]
         share = found["equal steps"].get("share_of_peak")
         rows.append(
             [
@@ -192,32 +188,6 @@ def several_outputs() -> str:
     return markdown(["observations at once", "one logit", "each further"], rows)
 
 
-def memory() -> str:
-    """Peaks at 4,096 observations."""
-    rows = [
-        [
-            layer,
-            found["original"],
-            found["ours"],
-            percent(found["share"]),
-            found["ours_kept_whole"],
-            percent(found["share_kept_whole"]),
-        ]
-        for layer, found in load("attribution")["memory"].items()
-    ]
-    return markdown(
-        [
-            "layer",
-            "rl_util, MB",
-            "in chunks of 64",
-            "fraction",
-            "kept whole",
-            "fraction",
-        ],
-        rows,
-    )
-
-
 def nmf_speed() -> str:
     """Features and pictures against rl_util."""
     names = {"fit": "attributions, NMF, transform", "visualise": "16 pictures"}
@@ -230,8 +200,7 @@ def nmf_speed() -> str:
                     f"{layer}, {name}",
                     f"{original['cpu_seconds']:.2g}",
                     f"{ours['cpu_seconds']:.2g}",
-                    f"{times(original['cpu_seconds'] / ours['cpu_seconds'])} "
-                    f"({times(original['seconds'] / ours['seconds'])})",
+                    times(original["cpu_seconds"] / ours["cpu_seconds"]),
                     f"{original['peak_mb']:.0f}",
                     f"{ours['peak_mb']:.0f}",
                     f"{found['least_cosine']:.5f}" if step == "fit" else "",
@@ -293,61 +262,22 @@ def nmf_fit() -> str:
 
 def nmf_samples() -> str:
     """What a sample of rows loses."""
-    result = load("nmf")
-    case = result["many"]
-    groups = {
-        f"{result['observations']} of {layer}": found
-        for layer, found in result["samples"].items()
-    }
-    groups[f"{case['observations']:,} of {case['layer']}"] = case["samples"]
     rows = []
-    for name, found in groups.items():
+    for layer, found in load("nmf")["samples"].items():
         for size in dict.fromkeys(s["rows"] for s in found):
             drawn = [s for s in found if s["rows"] == size]
-            worst = min(s["least_cosine"] for s in drawn)
-            least = min(s["explained"] for s in drawn)
             rows.append(
                 [
-                    name,
-                    f"{drawn[0]['of_rows'] / 1e6:.2g}",
-                    f"{drawn[0]['reference_rows'] / 1e6:.2g}",
+                    layer,
+                    f"{drawn[0]['of_rows']:,}",
                     f"{size:,}",
-                    f"{worst:.4f}",
-                    f"{least:.4f}",
-                    f"{drawn[0]['explained_by_reference']:.4f}",
+                    f"{min(s['least_cosine'] for s in drawn):.4f}",
+                    f"{min(s['explained'] for s in drawn):.4f}",
+                    f"{drawn[0]['explained_by_all']:.4f}",
                 ]
             )
-    return markdown(
-        [
-            "observations",
-            "million rows",
-            "in the reference",
-            "in the sample",
-            "least cosine",
-            "explained",
-            "by the reference",
-        ],
-        rows,
-    )
-
-
-def nmf_many() -> str:
-    """Time and memory of the interface's own case."""
-    case = load("nmf")["many"]
-    found = case["features"]
-    return markdown(
-        ["observations", "layer", "million rows", "CPU-s", "seconds", "peak MB"],
-        [
-            [
-                f"{case['observations']:,}",
-                case["layer"],
-                f"{found['fit']['n_rows'] / 1e6:.2g}",
-                f"{found['cpu_seconds']:.0f}",
-                f"{found['seconds']:.0f}",
-                f"{found['peak_mb']:.0f}",
-            ]
-        ],
-    )
+    header = ["layer", "rows", "in the sample", "least cosine", "explained", "by all"]
+    return markdown(header, rows)
 
 
 def _both(table: Callable[[str], str]) -> str:
@@ -356,6 +286,7 @@ def _both(table: Callable[[str], str]) -> str:
 
 def document() -> str:
     """All tables with what they show."""
+    attribution, nmf = load("attribution"), load("nmf")
     parts = [
         """\
 # Attribution and NMF: results
@@ -396,30 +327,34 @@ loses when each is set to zero, or to its mean over observations; in brackets, h
 both name the same one as the most important. Means over 32 observations (bundled model:
 16).""",
         _both(trust),
-        """\
+        f"""\
 ## bfloat16
 
 L1 error of the article's rule; the fewest steps of difference quotients that are no
 worse, and their error, in float32 and in bfloat16; and the distance between the
-article's rule in both (bundled model, on a processor with AMX).""",
+article's rule in both (bundled model, {attribution["processor"]}).""",
         bfloat16(),
-        """\
+        f"""\
 ## Speed and memory against `lucid.scratch.rl_util`
 
-Lucid 0.3.10 on the same TensorFlow, value attributions of 256 observations
-(`python -m benchmarks.attribution`; bundled model, on a processor with AMX). The two
-take turns; the least of several times counts, with the ratio of wall times in brackets.
+Lucid 0.3.10 on the same TensorFlow, value attributions of
+{attribution["observations"]} observations of the bundled model
+(`{attribution["command"]}`; {attribution["processor"]}).
+Columns after the first say how many times fewer processor seconds this package takes.
+The machine was shared with other work; the two take turns, and the least of
+{attribution["repeats"]} times counts. Graphs, which this package builds once for each
+layer and rl_util at every call, are there before its clock starts.
 "Equal steps" is the article's rule on both sides, "equal accuracy" the fewest steps of
 difference quotients that are no worse. The fraction of the peak is that of a
 convolution of 32 to 32 channels in the same run.""",
         speed(),
         "Processor milliseconds for each observation, layer 2b:",
         several_outputs(),
-        """\
-Peak memory at 4,096 observations. rl_util takes all in one batch: measured at 256 and
-1,024 and extrapolated linearly.""",
-        memory(),
-        "Features, dataset examples, colours (`benchmarks.nmf`, `benchmarks.colour`):",
+        f"""\
+Features of {nmf["observations"]} observations, dataset examples, colours, with peaks of
+memory (`{nmf["command"]}`, `{load("colour")["command"]}`). The time to
+build graphs, once for each model and layer, is included here. rl_util takes all
+observations in one batch, so that its peak grows with their number:""",
         nmf_speed(),
         """\
 ## NMF
@@ -428,19 +363,16 @@ Fit and transform against scikit-learn's, whose transform is a descent that stop
 tolerance, and against `scipy.optimize.nnls`, which is exact, as this package's is:""",
         nmf_fit(),
         """\
-What a sample of rows loses, against a fit of all rows or, for the interface's case, of
-as many as the table says; the worst of three draws. "Explained" is the fraction of all
-rows' sum of squares.""",
+What a sample of rows loses, against a fit of all rows; the worst of three draws.
+"Explained" is the fraction of the rows' sum of squares. A least cosine near 0 is that
+of another local optimum, which may explain more than the fit of all rows.""",
         nmf_samples(),
-        "From observations of layer 1a to its features, attributions included:",
-        nmf_many(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def main() -> None:
-    with atomic_open(DOCUMENT) as stream:
-        stream.write(document().encode())
+    write_text(DOCUMENT, document())
     print(DOCUMENT)
 
 

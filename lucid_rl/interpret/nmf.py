@@ -68,9 +68,9 @@ class NMFSettings(Settings):
     max_residual: Fraction = 0.15
     """For "auto": `residual_fraction` of whole observations among the fitted values."""
     max_rows: Positive = 300_000
-    """Rows fitted. With more rows than this a weighted sample stands for all:
-    directions then lie within a cosine of 0.999 of those of every row (measured by
-    benchmarks/nmf.py); below 100,000 they may be others altogether."""
+    """Rows fitted. With more rows than this a weighted sample stands for all. It
+    explains as much; directions are the same within a cosine of 0.99, or those of
+    another local optimum (measured by benchmarks/nmf.py)."""
     seed: Natural = 0
     """Draws the sample; without effect when every row is kept."""
     tolerance: NonNegativeFloat = 1e-4
