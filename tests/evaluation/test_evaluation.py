@@ -259,8 +259,8 @@ def test_bad_input():
 
     with pytest.raises(InputError, match="9 actions"):
         evaluate(nine_actions, settings=TINY)
-    with pytest.raises(SettingsError, match="game='coinrun': expected a GameSettings"):
-        evaluate(eager_policy, 1, game="coinrun")
+    with pytest.raises(SettingsError, match="game=3: expected a GameSettings"):
+        evaluate(eager_policy, 1, game=3)
     with pytest.raises(SettingsError, match="settings=3: expected a EvaluationSet"):
         evaluate(eager_policy, settings=3)
     nothing = np.full((8, 15), np.nan)
