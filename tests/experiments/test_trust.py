@@ -53,7 +53,7 @@ def test_report_and_figure(tmp_path):
     outcomes = Outcomes(lost, np.array([0.5, 0.0]), 0.25, None)
     text = report([one], outcomes)
     assert "| occlusion | 0.90 (0.80 to 1.00) | 0.60 (0.50 to 0.70) | 0.50 (" in text
-    assert "fails 25.0% of the levels" in text and "1: 50.0%, 2: 0.0%" in text
+    assert "fails 25.0% of the levels" in text and "0: 50.0%, 1: 0.0%" in text
     draw([one], tmp_path / "trust.png")
     assert (tmp_path / "trust.png").read_bytes().startswith(b"\x89PNG")
 
