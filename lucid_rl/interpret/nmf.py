@@ -306,9 +306,7 @@ class NMF:
         left = np.abs(residual.sum(axis=(-2, -1))).sum(dtype=np.float64)
         return float(left / max(explained + left, np.finfo(np.float64).tiny))
 
-    def plot(
-        self, model: Any, observations: Any, **options: Any
-    ) -> FeatureSheet:
+    def plot(self, model: Any, observations: Any, **options: Any) -> FeatureSheet:
         """Draws dataset examples of each feature.
 
         Args:
