@@ -300,7 +300,7 @@ def test_the_first_version_of_the_format_is_refused_by_its_number():
 
 
 def test_what_is_not_there_is_named(parts, tmp_path):
-    with pytest.raises(BundleError, match="make_interface"):
+    with pytest.raises(BundleError, match="make-page"):
         bundles.read_bundle(_write([], tmp_path / "..", "single"))
     bundle = bundles.read_bundle(_write(parts, tmp_path, "windows-1252"))
     with pytest.raises(BundleError, match="no trajectory 2"):
