@@ -144,22 +144,23 @@ class FeatureObjects:
     def table(self) -> str:
         """Markdown: average precision of each feature for each object.
 
-        In brackets, its mean response at the object over its mean response.
+        In brackets, its mean response at the object over its mean response; a dash
+        where either is not known.
         """
         rows: list[tuple[object, ...]] = [
-            (
-                k,
-                *(
-                    f"{self.average_precision(k, name):.2f} "
-                    f"({self.mean_response(k, name):.1f}x)"
-                    for name in self.object_classes
-                ),
-            )
+            (k, *(self._cell(k, name) for name in self.object_classes))
             for k in range(self.n_features)
         ]
         rates = self.present.mean(axis=(0, 1))
         rows.append(("(chance)", *(f"{rate:.3f}" for rate in rates)))
         return markdown_table(("feature", *self.object_classes), rows)
+
+    def _cell(self, feature: int, object_class: str) -> str:
+        precision = self.average_precision(feature, object_class)
+        response = self.mean_response(feature, object_class)
+        if np.isnan((precision, response)).any():
+            return "-"
+        return f"{precision:.2f} ({response:.1f}x)"
 
     def _class_index(self, object_class: str) -> int:
         if object_class not in self.object_classes:

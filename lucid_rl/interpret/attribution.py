@@ -8,6 +8,7 @@ gap. Gradients, gradient times activation and occlusion are there for comparison
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args, overload
 
@@ -216,7 +217,8 @@ def attribute(
         layers a dict of them by name.
 
     Raises:
-        InputError: the observations or targets do not fit the model.
+        InputError: the observations or targets do not fit the model, or a target does
+            not depend on a layer.
         ModelError: the layer or a target does not exist.
         SettingsError: a setting is out of range.
 
@@ -236,6 +238,13 @@ def attribute(
     model = load(model)
     observations = model.check_observations(observations)
     tensors = [entry.tensor for entry in chosen]
+    for name, entry in itertools.product(layers, chosen):
+        goal = model.node_name(entry.tensor.name)
+        if not model.index.reaches(model.node_name(name), [goal]):
+            raise InputError(
+                f"{entry.name} does not depend on layer {name}: attribute it to a "
+                "layer before it"
+            )
     methods = {
         name: _method(
             model.layer_function(name, tensors), settings, features, observations

@@ -425,6 +425,10 @@ class NMF:
         n_features = 1 if wanted == "auto" else wanted
         n_channels = None
         single = isinstance(values, np.ndarray | Attribution)
+        if not single and not isinstance(values, Iterable):
+            raise InputError(
+                f"expected values [..., C], an Attribution, or chunks, got {values!r}"
+            )
         chunks: Iterable[Any] = [values] if single else values  # type: ignore
         for entry in chunks:
             if isinstance(entry, Attribution):

@@ -1,6 +1,7 @@
 """Targets of attribution: the value function, logits, sums of them, directions."""
 
 import dataclasses
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,11 +69,17 @@ def logits(actions: Sequence[int]) -> Target:
     """The sum of the logits of several actions.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or they are no whole numbers.
     """
-    actions = tuple(int(action) for action in actions)
+    try:
+        actions = tuple(map(operator.index, actions))
+    except TypeError:
+        actions = ()
     if not actions:
-        raise InputError("logits() needs at least one action.")
+        raise InputError(
+            "expected numbers of actions, whole ones from 0 on, as in logit(3) or "
+            "logits([6, 7, 8])."
+        )
 
     def seed(rows, shape):
         (n_actions,) = shape
@@ -106,11 +113,12 @@ def direction(
         do not fit the layer.
 
     Raises:
-        InputError: the vector is not finite.
+        InputError: the vector is not of finite numbers.
     """
-    vector = np.asarray(vector, np.float32)
-    if not np.isfinite(vector).all():
-        raise InputError("the direction holds NaN or infinity.")
+    vector = np.asarray(vector)
+    if vector.dtype.kind not in "iuf" or not np.isfinite(vector).all():
+        raise InputError("the direction does not hold finite numbers alone.")
+    vector = vector.astype(np.float32)
     if positions is not None:
         positions = np.asarray(positions)
 

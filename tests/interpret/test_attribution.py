@@ -336,13 +336,22 @@ class TestBadInput:
         with pytest.raises(InputError, match="a tensor's name"):
             custom(*given)
 
-    def test_an_empty_group(self):
-        with pytest.raises(InputError, match="at least one"):
-            logits(())
+    @pytest.mark.parametrize("actions", [(), (0.5,), "x", None, 3])
+    def test_actions_that_are_no_numbers(self, actions):
+        with pytest.raises(InputError, match="numbers of actions"):
+            logits(actions)
 
-    def test_a_direction_that_is_not_finite(self):
-        with pytest.raises(InputError, match="NaN"):
-            direction("3a", np.full(32, np.nan))
+    @pytest.mark.parametrize("vector", [np.full(32, np.nan), "x", None])
+    def test_a_direction_that_is_not_finite(self, vector):
+        with pytest.raises(InputError, match="finite"):
+            direction("3a", vector)
+
+    @pytest.mark.parametrize(
+        "target", [direction("2b", np.ones(32)), custom("1a")], ids=["2b", "1a"]
+    )
+    def test_targets_before_the_layer(self, model_a, observations, target):
+        with pytest.raises(InputError, match="does not depend on layer 3a"):
+            attribute(model_a, observations[:2], "3a", target)
 
     def test_ragged_observations(self, model_a):
         with pytest.raises(InputError, match="not an array"):

@@ -231,6 +231,7 @@ def test_fewer_independent_rows_than_features():
         (np.full((5, 9), np.inf, np.float32), "NaN or infinity"),
         (np.zeros((5, 9), np.float32), "all zero"),
         ([], "all zero"),
+        (None, "or chunks, got None"),
         (np.ones(9, np.float32), "expected values"),
         ([np.ones((5, 9)), np.ones((5, 8))], "one layer"),
     ],
