@@ -6,16 +6,12 @@ numbers how far the results are from observations.
 """
 
 import dataclasses
-import itertools
 
 import numpy as np
 
 from lucid_rl.errors import InputError
 
 _CHUNK = 256  # images in float64 at once
-
-# The article's extremal colours: black, white, red, green, blue, yellow, cyan, magenta.
-EXTREMAL_COLOURS = np.array(list(itertools.product((0.0, 1.0), repeat=3)), np.float32)
 
 # A square root of the covariance of ImageNet's colours, and their mean, as in Lucid.
 IMAGENET_COLOUR_MATRIX = np.array(
