@@ -8,8 +8,15 @@ import shutil
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import hypothesis
 import numpy as np
 import pytest
+
+# The same examples in every run.
+hypothesis.settings.register_profile(
+    "tests", derandomize=True, database=None, deadline=None
+)
+hypothesis.settings.load_profile("tests")
 
 DATA = pathlib.Path(__file__).parent / "data"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

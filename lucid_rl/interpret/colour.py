@@ -106,5 +106,6 @@ def brightness_to_opacity(rgb: np.ndarray) -> np.ndarray:
     # Channel by channel: numpy is slow along an axis of three.
     for i in range(3):
         np.divide(rgb[..., i], divisor, out=rgba[..., i])
-    np.minimum(norm, 1, out=rgba[..., 3])
-    return rgba
+    rgba[..., 3] = norm
+    # Norms of subnormal squares are rounded.
+    return np.minimum(rgba, 1, out=rgba)

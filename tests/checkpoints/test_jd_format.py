@@ -104,7 +104,7 @@ def test_joblib_files_of_every_protocol_are_read(tmp_path, protocol, compress):
     assert_same(read_jd(path), value_of_other_ages())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=plain_values)
 def test_what_is_written_reads_the_same_here_and_with_plain_joblib(
     tmp_path_factory, value

@@ -121,15 +121,11 @@ def _check_checkpoint(mutations, folder, watched):
 
 _quick = settings(
     max_examples=300,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 _long = settings(
     max_examples=4000,
-    deadline=None,
-    database=None,
+    derandomize=False,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -160,7 +156,7 @@ def test_a_real_checkpoint_after_thousands_of_mutations(tmp_path, watched, mutat
     _check_checkpoint(mutations, tmp_path, watched)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300)
 @given(data=st.binary(max_size=300))
 def test_random_bytes(tmp_path_factory, watched, data):
     _survives(tmp_path_factory.getbasetemp() / "random.jd", data, watched, read_jd)

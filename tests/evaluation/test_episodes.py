@@ -85,7 +85,7 @@ def real_bytes(tmp_path_factory):
     return path.read_bytes()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_damaged_file_is_never_anything_worse(real_bytes, tmp_path_factory, data):
     damaged = bytearray(real_bytes)

@@ -167,7 +167,7 @@ def test_every_cut_of_a_script_is_found(parts):
                 Part.from_script(script[:end])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_change_of_a_byte_goes_unnoticed(parts, data):
     """A flipped byte gives the package's own error, in the header too."""

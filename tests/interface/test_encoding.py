@@ -13,7 +13,7 @@ from lucid_rl.errors import BundleError, InputError
 from lucid_rl.interface import encoding
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=200), st.sampled_from(encoding.ENCODINGS))
 def test_text_reads_back(data, name):
     text = encoding.encode_text(data, name)

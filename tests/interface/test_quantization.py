@@ -15,7 +15,7 @@ def _round_trip(values, levels):
     return dequantize(quantize(values, scales, levels), scales, levels), scales
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     hnp.arrays(
         np.float32,

@@ -39,7 +39,7 @@ def limited_argmax_one_by_one(scores, max_uses, strict):
     st.booleans(),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_limited_argmax_follows_its_rule(n_rows, n_columns, max_uses, strict, seed):
     rng = np.random.default_rng(seed)
     # A column that most rows prefer makes the limit bind.

@@ -59,7 +59,7 @@ def test_nnls_equals_scipys(n_unknowns, n_channels):
     st.integers(0, 2**32 - 1),
     st.sampled_from([1e-20, 1.0, 1e15]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nnls_solution_is_optimal(n_unknowns, n_channels, seed, scale):
     """Even where directions repeat, vanish, or outnumber the channels."""
     rng = np.random.default_rng(seed)
