@@ -2,9 +2,8 @@
 
     python -m benchmarks.moments
 
-The episodes are 1185 and 723 of `lucid-rl evaluate --model=bundled:distilled
---n_episodes=2000 --seed=1 --bfloat16`. Each is played up to a step, from which the
-agent plays on with and without the change. Writes benchmarks/results/moments.json and
+The episodes are of `bundled:distilled` after 62,000 updates. Each is played up to a
+step, from which today's model plays on with and without the change. Writes benchmarks/results/moments.json and
 docs/images/failures.png.
 """
 
