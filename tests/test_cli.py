@@ -84,8 +84,10 @@ def test_output_on_a_full_disk(arguments):
 def test_an_interruption_is_one_line_and_ends_what_runs(name, mark, words):
     code = (
         "import os, signal\nfrom scripts import program\n"
+        # Where tests run in a shell's background, it is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"{mark}\ndef work():\n    try:\n"
-        f"        os.kill(os.getpid(), signal.{name})\n        signal.pause()\n"
+        f"        os.kill(os.getpid(), signal.{name})\n        signal.sigtimedwait([], 60)\n"
         "    finally:\n        print('saved')\nprogram.run(work)"
     )
     done = run_python("-c", code)
