@@ -3,8 +3,8 @@
     python -m benchmarks.moments
 
 The episodes are of `bundled:distilled` after 62,000 updates. Each is played up to a
-step, from which today's model plays on with and without the change. Writes benchmarks/results/moments.json and
-docs/images/failures.png.
+step, from which today's model plays on with and without the change. Writes
+benchmarks/results/moments.json and docs/images/failures.png.
 """
 
 import dataclasses

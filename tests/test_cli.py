@@ -87,7 +87,8 @@ def test_an_interruption_is_one_line_and_ends_what_runs(name, mark, words):
         # Where tests run in a shell's background, it is ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"{mark}\ndef work():\n    try:\n"
-        f"        os.kill(os.getpid(), signal.{name})\n        signal.sigtimedwait([], 60)\n"
+        f"        os.kill(os.getpid(), signal.{name})\n"
+        "        signal.sigtimedwait([], 60)\n"
         "    finally:\n        print('saved')\nprogram.run(work)"
     )
     done = run_python("-c", code)
