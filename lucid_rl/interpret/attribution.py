@@ -217,8 +217,8 @@ def attribute(
         layers a dict of them by name.
 
     Raises:
-        InputError: the observations or targets do not fit the model, or a target does
-            not depend on a layer.
+        InputError: the observations or targets do not fit the model, or a layer comes
+            after a target.
         ModelError: the layer or a target does not exist.
         SettingsError: a setting is out of range.
 
@@ -239,11 +239,11 @@ def attribute(
     observations = model.check_observations(observations)
     tensors = [entry.tensor for entry in chosen]
     for name, entry in itertools.product(layers, chosen):
-        goal = model.node_name(entry.tensor.name)
-        if not model.index.reaches(model.node_name(name), [goal]):
+        source, goal = map(model.node_name, (name, entry.tensor.name))
+        if source != goal and model.index.reaches(goal, [source]):
             raise InputError(
-                f"{entry.name} does not depend on layer {name}: attribute it to a "
-                "layer before it"
+                f"layer {name} comes after {entry.name}: attribute it to an earlier "
+                "layer"
             )
     methods = {
         name: _method(

@@ -350,7 +350,7 @@ class TestBadInput:
         "target", [direction("2b", np.ones(32)), custom("1a")], ids=["2b", "1a"]
     )
     def test_targets_before_the_layer(self, model_a, observations, target):
-        with pytest.raises(InputError, match="does not depend on layer 3a"):
+        with pytest.raises(InputError, match="layer 3a comes after"):
             attribute(model_a, observations[:2], "3a", target)
 
     def test_ragged_observations(self, model_a):
