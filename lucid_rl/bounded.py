@@ -160,19 +160,12 @@ def read_npz(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
         FileFormatError: the file is missing, damaged, too large or of another format.
     """
-    try:
-        with open_input(path) as stream:
-            archive = ZipReader(stream)
-            return {
-                name.removesuffix(".npy"): _npy(archive.read(name), name)
-                for name in archive.names
-            }
-    except OSError as error:
-        raise FileFormatError(
-            f"cannot read {path}: {error.strerror or error}"
-        ) from error
-    except FileFormatError as error:
-        raise FileFormatError(f"{path} is not a valid .npz file: {error}.") from error
+    with _array_file(path, ".npz") as stream:
+        archive = ZipReader(stream)
+        return {
+            name.removesuffix(".npy"): _npy(archive.read(name), name)
+            for name in archive.names
+        }
 
 
 def read_npy(path: str | os.PathLike) -> np.ndarray:
@@ -181,15 +174,22 @@ def read_npy(path: str | os.PathLike) -> np.ndarray:
     Raises:
         FileFormatError: the file is missing, damaged or of another format.
     """
+    with _array_file(path, ".npy") as stream:
+        return _npy(stream.read(), os.path.basename(path))
+
+
+@contextlib.contextmanager
+def _array_file(path: str | os.PathLike, kind: str) -> Iterator[IO[bytes]]:
+    """Opens a file; what goes wrong with it names the file and its kind."""
     try:
         with open_input(path) as stream:
-            return _npy(stream.read(), os.path.basename(path))
+            yield stream
     except OSError as error:
         raise FileFormatError(
             f"cannot read {path}: {error.strerror or error}"
         ) from error
     except FileFormatError as error:
-        raise FileFormatError(f"{path} is not a valid .npy file: {error}.") from error
+        raise FileFormatError(f"{path} is not a valid {kind} file: {error}.") from error
 
 
 def _npy(data: bytes, name: str) -> np.ndarray:
