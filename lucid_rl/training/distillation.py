@@ -208,7 +208,7 @@ class Distillation:
                     statistics.append(self.student.update(batch, rate))
                     self.n_updates_done += 1
                     self._n_due -= 1
-        self._finite_state()
+        self._check_finite()
         return self._record(watch, statistics, kls, self._n_frames - n_frames)
 
     def _learning_rate(self):
@@ -292,7 +292,8 @@ class Distillation:
     def save(self) -> None:
         """Writes the state and the model; raises `TrainingError` if it diverged."""
         folder = self.config.folder
-        write_save(self._finite_state(), folder, SAVE_NAME)
+        self._check_finite()
+        write_save(self._get_state(), folder, SAVE_NAME)
         save_checkpoint(self.checkpoint(), folder / MODEL_NAME)
 
     def checkpoint(self) -> Checkpoint:
@@ -315,10 +316,8 @@ class Distillation:
             "environments": self.environments.get_state(),
         }
 
-    def _finite_state(self):
-        state = self._get_state()
-        check_finite(state["student"], f"{self.n_updates_done:,} updates")
-        return state
+    def _check_finite(self):
+        check_finite(self.student.get_state(), f"{self.n_updates_done:,} updates")
 
     def _set_state(self, state):
         self.n_updates_done = state["n_updates_done"]
